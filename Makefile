@@ -1,0 +1,46 @@
+# Every target here works in a fresh clone. `make` alone prints them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test minio lint zip lock clean
+
+PYTHON ?= python3
+SAMPLE ?= foodmart
+BIN := .venv/bin
+LOCKS := jobs airflow minio
+
+# The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
+STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
+DEFAULTS := env $(foreach name,$(STRAY),-u $(name))
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
+	@$(PYTHON) tools/environment.py
+
+demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
+	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
+
+test: setup minio ## all tests, on a real Postgres and a real MinIO
+	@$(BIN)/pytest
+
+minio: setup ## build the MinIO of the tests, once, into the user's cache
+	@$(BIN)/python tools/minio.py
+
+lint: setup ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+zip: setup ## dist/lakehouse.zip for spark-submit --py-files
+	@$(BIN)/python tools/zip.py
+
+lock: setup ## pin conf/requirements/*.in anew, with hashes
+	@cd conf/requirements && for name in $(LOCKS); do \
+	  ../../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.lock || exit 1; \
+	done
+
+clean: ## remove what can be made again; data in .lakehouse stays
+	@rm -rf .venv dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

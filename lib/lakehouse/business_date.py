@@ -1,0 +1,54 @@
+"""A business date: the shop's calendar day whose data a run brings, the window it closes and the folder it fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from lakehouse.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BusinessDate:
+    """One calendar day in the shop's zone."""
+
+    day: date
+    zone: ZoneInfo
+
+    @classmethod
+    def parse(cls, text: str, zone: ZoneInfo, now: datetime | None = None) -> BusinessDate:
+        """Reads YYYY-MM-DD. Raises UsageError where it is malformed or the day is not over in the shop's zone."""
+        try:
+            day = date.fromisoformat(text)
+            if text != day.isoformat() or not 1 < day.year < 9999:
+                raise ValueError
+        except ValueError:
+            raise UsageError(f"--date {text!r} is not a day written as YYYY-MM-DD, for example 2011-12-09") from None
+        found = cls(day, zone)
+        if (now or datetime.now(UTC)) < found.end:
+            raise UsageError(f"--date {text} is not over in {zone.key}; the last day that is over is "
+                             f"{last_over(zone, now)}")  # fmt: skip
+        return found
+
+    @property
+    def end(self) -> datetime:
+        """The first instant of the next day, in UTC: the window's end, itself outside.
+
+        Where the clock skips midnight it is the instant of the change; where midnight comes twice, the first (fold 0).
+        """
+        following = self.day + timedelta(days=1)
+        return datetime(following.year, following.month, following.day, tzinfo=self.zone).astimezone(UTC)
+
+    @property
+    def partition(self) -> dict[str, str]:
+        """Bronze's folders: zero-padded text."""
+        return {"year": f"{self.day:%Y}".zfill(4), "month": f"{self.day:%m}", "day": f"{self.day:%d}"}
+
+    def __str__(self) -> str:
+        return self.day.isoformat()
+
+
+def last_over(zone: ZoneInfo, now: datetime | None = None) -> date:
+    """Yesterday in the shop's zone."""
+    return (now or datetime.now(UTC)).astimezone(zone).date() - timedelta(days=1)

@@ -1,0 +1,72 @@
+"""One family of errors. Each says what happened, where, and what to do; never a data value, never a secret.
+
+Exit codes are part of the interface: schedulers tell a refused day (do not retry) from a broken server (retry) by them.
+A number is never given a second meaning.
+"""
+
+
+class LakehouseError(Exception):
+    """Anything the lakehouse refuses or fails to do, in one sentence a person can act on."""
+
+    exit_code = 1
+
+
+class UsageError(LakehouseError):
+    """The request itself is wrong: a malformed date, a day that is not over, an unknown table."""
+
+    exit_code = 2
+
+
+class ConfigError(LakehouseError):
+    """A setting, contract or suite is wrong; names the file and the key."""
+
+    exit_code = 3
+
+
+class SourceError(LakehouseError):
+    """The source cannot be read: down, wrong password, missing table."""
+
+    exit_code = 4
+
+
+class DriftError(LakehouseError):
+    """The source's schema is not what the contract says, and its policy does not allow the difference."""
+
+    exit_code = 5
+
+
+class GateError(LakehouseError):
+    """A critical rule failed: nothing was published. Retrying without a change gives the same answer."""
+
+    exit_code = 6
+
+
+class StoreError(LakehouseError):
+    """The lake or the gold database cannot be reached, or answers what it should not."""
+
+    exit_code = 7
+
+
+class LedgerError(LakehouseError):
+    """The ledger forbids the run: another one is at work, an earlier layer has not published, a contract changed."""
+
+    exit_code = 8
+
+
+class SetupError(LakehouseError):
+    """The environment lacks something `make setup` installs."""
+
+    exit_code = 9
+
+
+def safe_words(error: BaseException) -> str:
+    """An error in words that may be logged: our own sentences, and of any other error its kind and condition.
+
+    Messages of Spark, Postgres and Python may quote a row; ours never do.
+    """
+    if isinstance(error, LakehouseError):
+        return str(error)
+    condition = getattr(error, "getCondition", lambda: None)() or getattr(error, "pgcode", None)
+    java = getattr(error, "java_exception", None)
+    kinds = [type(error).__name__, *([java.getClass().getName()] if java is not None else [])]
+    return " ".join([*kinds, *([str(condition)] if condition else [])])

@@ -1,0 +1,47 @@
+"""One row per sales date and product with a line in an order neither pending nor cancelled."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.columns import GUEST, returned, signed, sold, total_if_all_known
+
+
+def transform(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
+    """Units and money by order_date and product; customers are distinct, guests not counted."""
+    net = F.col("gross_sales") - F.col("returns_amount") - F.col("discount_amount")
+    return (
+        per_order(fact_customer_orders, order_items)
+        .groupBy("sales_date", "product_id")
+        .agg(
+            F.count(F.when(F.col("has_sold"), 1)).alias("order_count"),
+            F.countDistinct(F.when(F.col("has_sold") & (F.col("customer_id") != GUEST), F.col("customer_id"))).alias(
+                "customer_count"
+            ),
+            *(F.sum(c).alias(c) for c in ("units_sold", "units_returned", "gross_sales", "returns_amount")),
+            F.sum("discount_amount").alias("discount_amount"),
+            total_if_all_known(F.col("cost_of_goods")).alias("cost_of_goods"),
+        )
+        .select("*", net.alias("net_sales"), (net - F.col("cost_of_goods")).alias("gross_profit"))
+    )
+
+
+def per_order(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
+    """One row per order and product: so that orders are counted once and only customers need a distinct."""
+    sales = fact_customer_orders.where("is_sale").select(
+        "order_id", "customer_id", F.col("order_date").alias("sales_date")
+    )
+    lines = order_items.select("order_id", "product_id", "quantity", "gross_amount", "discount", "unit_cost")
+    quantity, gross = F.col("quantity"), F.col("gross_amount")
+    return (
+        lines.join(sales, "order_id", how="inner")
+        .groupBy("sales_date", "product_id", "order_id", "customer_id")
+        .agg(
+            F.bool_or(quantity > 0).alias("has_sold"),
+            F.sum(sold(quantity, quantity)).alias("units_sold"),
+            F.sum(returned(quantity, quantity)).alias("units_returned"),
+            F.sum(sold(gross, quantity)).alias("gross_sales"),
+            F.sum(returned(gross, quantity)).alias("returns_amount"),
+            F.sum(signed(F.col("discount"), quantity)).alias("discount_amount"),
+            total_if_all_known(quantity * F.col("unit_cost")).alias("cost_of_goods"),
+        )
+    )

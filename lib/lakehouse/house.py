@@ -1,0 +1,141 @@
+"""The lakehouse as a run sees it: settings, contracts, suites, stores and one Spark session, opened once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import log
+from lakehouse.contracts import Contract, Contracts, load_contracts
+from lakehouse.errors import LedgerError, SourceError, StoreError
+from lakehouse.quality.findings import Finding
+from lakehouse.quality.gate import Gate
+from lakehouse.quality.suites import Suites, load_suites
+from lakehouse.session import spark_session
+from lakehouse.settings import Settings
+from lakehouse.stores.delta import Lake
+from lakehouse.stores.embedded import EmbeddedPostgres
+from lakehouse.stores.gold import Gold
+from lakehouse.stores.ledger import Ledger, Published, Run, TableRun
+from lakehouse.stores.postgres import Database
+from lakehouse.stores.source import Source
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a layer came to. `covered`: an earlier run had done it, and nothing changed."""
+
+    layer: str
+    business_date: date
+    run_id: str
+    state: str
+    message: str
+    seconds: float
+    tables: list[TableRun] = field(default_factory=list)
+
+
+class Lakehouse:
+    """Opens what is set: servers named in the settings, or embedded ones; connects before any JVM is started."""
+
+    def __init__(self, settings: Settings, contracts: Contracts | None = None) -> None:
+        self.settings = settings
+        self.contracts = contracts or load_contracts()
+        self.suites: Suites = load_suites(self.contracts)
+        self.gold_database = Database(self.dsn("gold"), "gold", StoreError)
+        self.ledger = Ledger(self.gold_database)
+        self.ledger.prepare(settings.timezone)
+        self.gold = Gold(self.gold_database, self.contracts["gold"])
+        self.gate = Gate(self.docs)
+        if settings.source_dsn is not None and (settings.gold_dsn is None or not settings.lake):
+            settings.home.mkdir(parents=True, exist_ok=True)
+            (settings.home / "KEEP").write_text(
+                "This folder holds the lake or gold of a shop of your own: make demo leaves it alone.\n"
+            )
+
+    def dsn(self, role: str) -> str:
+        """The libpq URL of source or gold; starts the embedded server where none is set."""
+        named = {"source": self.settings.source_dsn, "gold": self.settings.gold_dsn}[role]
+        if named is not None:
+            return named.get_secret_value()
+        server = EmbeddedPostgres(self.settings.home)
+        server.start()
+        return server.dsn(f"ecommerce_{role}")
+
+    @property
+    def docs(self) -> Path:
+        return self.settings.home / "data-docs"
+
+    @cached_property
+    def source(self) -> Source:
+        return Source(Database(self.dsn("source"), "source", SourceError))
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        self.gate.warm()
+        return spark_session(self.settings)
+
+    @cached_property
+    def lake(self) -> Lake:
+        lake = Lake(self.spark, self.settings.lake_root)
+        lake.check()
+        return lake
+
+    @contextmanager
+    def recorded(self, run: Run) -> Iterator[list[Finding]]:
+        """Findings of a run, written to the ledger and the Data Docs however the run ends."""
+        findings: list[Finding] = []
+        verdict = "failed"
+        try:
+            yield findings
+            verdict = "published"
+        finally:
+            if findings:
+                self.ledger.record_findings(
+                    run, ((f.layer, f.table, f.rule, f.severity, f.success, f.unexpected, f.rows) for f in findings)
+                )
+                self.gate.add(findings)
+                self.gate.publish_docs(run.run_id, run.layer, run.business_date, verdict)
+
+    def put_back(self, layer: str) -> dict[str, Published]:
+        """The published versions of a lake layer, each made the head again where a dead or refused run left another.
+
+        Raises LedgerError for a table that the ledger has never heard of: it is somebody's, and not ours to empty.
+        """
+        published = self.ledger.published(layer)
+        silver_layer = "silver" if layer == "quarantine" else layer
+        for table in self.contracts[silver_layer]:
+            if table in published:
+                version = published[table].version
+                if self.lake.head(layer, table, version) != version:
+                    restored = self.lake.restore(layer, table, version)
+                    self.ledger.put_back(layer, table, restored)
+                    log.event("table.put_back", layer=layer, table=table, version=restored)
+            elif self.lake.head(layer, table) is not None:
+                if not self.ledger.runs_of(silver_layer):
+                    raise LedgerError(f"the lake holds {layer}.{table}, which this ledger has never published: point "
+                                      f"LAKEHOUSE_LAKE at an empty place, or LAKEHOUSE_GOLD_DSN at its own ledger")  # fmt: skip
+                self.lake.clear(layer, table)
+                log.event("table.put_back", layer=layer, table=table, version=None)
+        return self.ledger.published(layer)
+
+    def published_frame(self, layer: str, table: str) -> DataFrame:
+        """A lake table at the version that passed its gate. Raises LedgerError where nothing is published yet."""
+        published = self.ledger.published(layer).get(table)
+        if published is None:
+            raise LedgerError(f"{layer}.{table} has no published version yet; run the layer first")
+        return self.lake.read(layer, table, published.version)
+
+    def check_shape(self, contract: Contract, published: Published | None) -> None:
+        """Raises LedgerError when a contract changed by more than new columns since the table was published."""
+        if published is None:
+            return
+        changed = {n for n, kind in published.shape.items() if contract.shape.get(n) != kind}
+        if changed:
+            raise LedgerError(f"the contract {contract.id} changed in {', '.join(sorted(changed))} since it was published, "
+                              f"which only a rebuild can bring: lakehouse rebuild {contract.layer}")  # fmt: skip

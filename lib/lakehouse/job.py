@@ -1,0 +1,40 @@
+"""What the scripts in jobs/ share: arguments, settings, one call, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lakehouse import log, pipeline
+from lakehouse.business_date import BusinessDate
+from lakehouse.errors import LakehouseError, safe_words
+from lakehouse.house import Lakehouse
+from lakehouse.settings import load_settings
+
+
+def main(layer: str, description: str) -> None:
+    """Runs a layer (or `day`, all three) for --date and exits with the code of what happened (see errors.py)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
+    )
+    if layer == "bronze":
+        parser.add_argument(
+            "--replace", action="store_true", help="read the published day's window again, keep the union"
+        )
+    arguments = parser.parse_args()
+    log.to_json_lines()
+    try:
+        settings = load_settings()
+        day = BusinessDate.parse(arguments.date, settings.zone)
+        house = Lakehouse(settings)
+        if getattr(arguments, "replace", False):
+            pipeline.replace_day(house, day)
+        else:
+            pipeline.run(house, layer, day)
+    except LakehouseError as e:
+        log.event("run.refused", code=e.exit_code, message=str(e))
+        sys.exit(e.exit_code)
+    except Exception as e:  # noqa: BLE001 - the last line of a job: whatever it was, say its kind and no value
+        log.event("run.failed", code=1, message=safe_words(e))
+        sys.exit(1)

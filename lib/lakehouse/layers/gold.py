@@ -1,0 +1,155 @@
+"""Gold: six tables computed from the published silver, staged, verified, and published in one transaction."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from lakehouse import log
+from lakehouse.business_date import BusinessDate
+from lakehouse.conform import conformed, warning_columns
+from lakehouse.contracts import Contract
+from lakehouse.errors import LedgerError
+from lakehouse.house import Lakehouse, Outcome
+from lakehouse.quality.findings import Finding, raise_if_critical
+from lakehouse.stores.ledger import TableRun
+
+PREFIXES = ("dim_", "fact_", "agg_")
+# The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
+ROLL_UPS = {
+    "fact_daily_sales": "net_sales",
+    "fact_customer_orders": "case when is_sale then net_amount end",
+    "dim_customers": "lifetime_net_sales",
+}
+
+
+def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Outcome:
+    """Publishes gold from what silver has published, as of the greatest business date so far.
+
+    Raises LedgerError where silver has not published the day, GateError where a critical rule fails.
+    """
+    silver, last = house.ledger.published("silver"), house.ledger.last("gold")
+    silver_run = house.ledger.last("silver")
+    if silver_run is None or silver_run["as_of"] < day.day:
+        raise LedgerError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
+    as_of = max(day.day, last["as_of"]) if last else day.day
+    inputs = {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal()}
+    if last and last["inputs"] == inputs and not rebuilds:
+        house.gold.refresh_marts(str(last["run_id"]))
+        return Outcome("gold", day.day, str(last["run_id"]), "covered",
+                       f"{day} was already published ({last['run_id']})", 0.0)  # fmt: skip
+    with house.ledger.run("gold", day.day) as run, house.recorded(run) as findings:
+        published = house.ledger.published("gold")
+        for table, contract in house.contracts["gold"].items():
+            house.check_shape(contract, published.get(table))
+        house.gold.prepare()
+        frames = _frames(house, as_of)
+        totals = {t: _totals(house.contracts["gold"][t], f) for t, f in frames.items()}
+        with ThreadPoolExecutor(1) as loader:
+            # The loader feeds Postgres while the gate reads the same frames from memory.
+            loading = loader.submit(_load, house, frames, totals)
+            before = house.ledger.last_rows("gold")
+            for table, frame in frames.items():
+                findings += _checked(house, house.contracts["gold"][table], frame, totals[table], before.get(table))
+            loading.result()
+        findings += _roll_ups(frames, totals)
+        raise_if_critical(findings)
+        with house.gold_database.connection() as connection, connection.cursor() as cursor:
+            changes = house.gold.publish(cursor, run.run_id)
+            done = [
+                TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"],
+                         rows_displaced=changes[t].updated + changes[t].deleted)
+                for t in frames
+            ]  # fmt: skip
+            shapes = {"gold": {t: c.shape for t, c in house.contracts["gold"].items()}}
+            house.ledger.publish(cursor, run, {"gold": done}, shapes, inputs=inputs)
+        house.spark.catalog.clearCache()
+        house.gold.settle(changes)
+        house.gold.refresh_marts(run.run_id)
+    changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
+    message = f"{sum(t.rows_kept for t in done):,} rows in {len(done)} tables, {changed:,} of them changed"
+    return Outcome("gold", day.day, run.run_id, "published", message, 0.0, done)
+
+
+def _frames(house: Lakehouse, as_of: date) -> dict[str, DataFrame]:
+    """Every gold table, computed in the order that the transforms' argument names ask for.
+
+    A table built on another is given its persisted, still wide frame: sums are narrowed once, when they are published.
+    """
+    silver: dict[str, DataFrame] = {}
+    wide: dict[str, DataFrame] = {}
+
+    def argument(name: str) -> DataFrame | date:
+        if name == "business_date":
+            return as_of
+        if name.startswith(PREFIXES):
+            return table(name)
+        if name not in silver:
+            silver[name] = house.published_frame("silver", name)
+        return silver[name]
+
+    def table(name: str) -> DataFrame:
+        if name not in wide:
+            transform = importlib.import_module(f"lakehouse.gold.{name}").transform
+            wide[name] = transform(*(argument(a) for a in inspect.signature(transform).parameters)).persist()
+        return wide[name]
+
+    return {name: conformed(table(name), contract) for name, contract in house.contracts["gold"].items()}
+
+
+def _totals(contract: Contract, frame: DataFrame) -> Row:
+    """Rows, sums of every numeric column, warnings: one pass, the frame's first read."""
+    summed = [c for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
+    row = frame.agg(
+        F.count(F.lit(1)).alias("rows"),
+        *(F.sum(c.name).alias(c.name) for c in summed),
+        *(F.count(F.when(F.col(w), 1)).alias(w) for w in warning_columns(frame)),
+    ).first()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return row
+
+
+def _load(house: Lakehouse, frames: dict[str, DataFrame], totals: dict[str, Row]) -> None:
+    for table, frame in frames.items():
+        contract = house.contracts["gold"][table]
+        house.gold.stage(frame, contract, totals[table]["rows"])
+        house.gold.verify(contract, {n: v for n, v in totals[table].asDict().items() if not n.startswith("_")})
+        log.event("gold.staged", table=table, rows=totals[table]["rows"])
+
+
+def _checked(house: Lakehouse, contract: Contract, frame: DataFrame, totals: Row, before: int | None) -> list[Finding]:
+    """The gate of one table: the suite, and the counted warnings."""
+    rows = totals["rows"]
+    parameters = {"previous_rows": before if before is not None else rows}
+    return [
+        *house.gate.check(contract, house.suites["gold"][contract.table], frame, parameters),
+        *(
+            Finding("gold", contract.table, w.removeprefix("_warn_"), "warning", totals[w] == 0, totals[w], rows)
+            for w in warning_columns(frame)
+        ),
+    ]
+
+
+def _roll_ups(frames: dict[str, DataFrame], totals: dict[str, Row]) -> list[Finding]:
+    """Holds the three roll-ups against each other; a sum that did not fit its type (warned of) cannot be compared."""
+    if any(totals[t][w] for t in ROLL_UPS for w in totals[t].asDict() if w.endswith("_out_of_range")):
+        return []
+    sums = {t: frames[t].agg(F.coalesce(F.sum(F.expr(e)), F.lit(0))).first() for t, e in ROLL_UPS.items()}
+    first, *others = (row[0] for row in sums.values() if row is not None)
+    return [
+        Finding(
+            "gold",
+            table,
+            "net_sales_agree_with_fact_daily_sales",
+            "critical",
+            other == first,
+            int(other != first),
+            None,
+        )
+        for table, other in zip(list(ROLL_UPS)[1:], others, strict=True)
+    ]

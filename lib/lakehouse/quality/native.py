@@ -1,0 +1,213 @@
+"""The only file that knows Great Expectations: imported late, asked for counts, never for values.
+
+Three of its habits are broken here. It sends usage statistics: off. It fetches values that break a rule even where none is
+to be shown (a Spark query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches
+nothing. It logs errors with what Spark said of the data: its logger is silenced, and an error becomes one of ours.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import os
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from lakehouse.contracts import resource_folder
+from lakehouse.errors import LakehouseError
+from lakehouse.quality.suites import Severity
+
+# With BASIC come the counts, with BOOLEAN_ONLY they would not.
+RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+
+
+@dataclass(frozen=True)
+class NativeRule:
+    """An expectation, its name and why it is there."""
+
+    type: str
+    kwargs: Mapping[str, Any]
+    name: str
+    severity: Severity
+    why: str
+
+    @property
+    def columns(self) -> set[str]:
+        """Columns whose values it looks at."""
+        return {self.kwargs[k] for k in ("column", "column_A", "column_B") if k in self.kwargs}
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        # Great Expectations' pages take `attributes` as they come, so they are escaped here.
+        attributes = {"rule": self.name, "severity": self.severity, "why": html.escape(self.why)}
+        meta = {"rule": self.name, "attributes": attributes}
+        return {"type": self.type, "kwargs": dict(self.kwargs), "severity": self.severity, "meta": meta}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The outcome of one rule."""
+
+    rule: str
+    severity: Severity
+    success: bool
+    unexpected: int | None
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The outcome of a suite: what was counted, and Great Expectations' own result for its page."""
+
+    counted: tuple[Counted, ...]
+    result: Any
+
+
+class GreatExpectations:
+    """The library, imported: takes seconds, once a process."""
+
+    def __init__(self) -> None:
+        os.environ["GX_ANALYTICS_ENABLED"] = "false"
+        logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
+        self._gx: Any = import_module("great_expectations")
+        import_module("great_expectations.expectations")  # registers every expectation
+        logging.captureWarnings(False)  # importing it turns this on for the whole process
+        self._fetch_no_values()
+        self._context = self._gx.get_context(mode="ephemeral")
+        self._context.variables.progress_bars = {"globally": False}
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+
+    def validate(
+        self, name: str, frame: DataFrame, rules: Sequence[NativeRule], parameters: Mapping[str, int | date]
+    ) -> Validation:
+        """Runs the rules as one suite. Raises LakehouseError for a rule that could not be computed."""
+        suite = self._gx.ExpectationSuite(name=name, expectations=[rule.configuration for rule in rules])
+        # A data source of its own: its engine then holds this frame only, and lets go of it at the end.
+        source = f"{name}-{next(self._numbers)}"
+        with self._lock:
+            asset = self._context.data_sources.add_spark(source, persist=False).add_dataframe_asset("frame")
+            batches = asset.add_batch_definition_whole_dataframe("whole")
+        try:
+            result = batches.get_batch(batch_parameters={"dataframe": frame}).validate(
+                suite, result_format=RESULT_FORMAT, expectation_parameters=dict(parameters)
+            )
+        finally:
+            with self._lock:
+                self._context.data_sources.delete(source)
+        if failed := [r for r in result.results if _raised(r)]:
+            said = "; ".join(f"{r.expectation_config.meta['rule']}{_error_class(r)}" for r in failed[:10])
+            raise LakehouseError(
+                f"{name}: {len(failed)} rules could not be computed: {said}. Compare expectations/{name.replace('.', '/')}.json "
+                "with the table's contract; the rows themselves were not judged"
+            )
+        return Validation(tuple(_counted(r) for r in result.results), result)
+
+    def pages(self, run_id: str, validations: Mapping[str, Validation]) -> dict[str, str]:
+        """Great Expectations' own page of each validation as HTML, without anything from a network."""
+        identifier: Any = import_module("great_expectations.core.run_identifier").RunIdentifier
+        renderer: Any = import_module("great_expectations.render.renderer.page_renderer").ValidationResultsPageRenderer(
+            run_info_at_end=True
+        )
+        view = self._view()
+        pages = {}
+        for table, validation in validations.items():
+            result = validation.result
+            result.meta = {
+                "great_expectations_version": self._gx.__version__,
+                "run_id": identifier(run_name=run_id),
+                "batch_kwargs": {"data_asset_name": result.suite_name},
+            }
+            page = view.render(renderer.render(result), run_id=html.escape(run_id))
+            # The suite has no page of its own: its file is in the repository.
+            pages[table] = re.sub(r'<a href="(?:\.\./)+expectations/[^"]*"[^>]*>([^<]*)</a>', r"\1", page)
+        return pages
+
+    @staticmethod
+    def _view() -> Any:
+        """Their page view, with our templates before theirs."""
+        jinja: Any = import_module("jinja2")
+        ours = resource_folder("quality") / "assets" / "pages"
+        view: Any = import_module("great_expectations.render.view").DefaultJinjaPageView()
+        templates = {t.name: t.read_text(encoding="utf-8") for t in ours.iterdir()}
+        view.env.loader = jinja.ChoiceLoader([jinja.DictLoader(templates), view.env.loader])
+        return view
+
+    @staticmethod
+    def _fetch_no_values() -> None:
+        registry: Any = import_module("great_expectations.expectations.registry")
+        engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
+        value: Any = import_module("great_expectations.core.metric_function_types").MetricFunctionTypes.VALUE
+
+        def nothing(**_: object) -> list[object]:
+            return []
+
+        spark = engine.__name__
+        for name, metric in list(registry._registered_metrics.items()):
+            if name.endswith((".unexpected_values", ".unexpected_rows")) and spark in metric["providers"]:
+                registry.register_metric(
+                    metric_name=name,
+                    metric_domain_keys=metric["metric_domain_keys"],
+                    metric_value_keys=metric["metric_value_keys"],
+                    execution_engine=engine,
+                    metric_class=metric["providers"][spark][0],
+                    metric_provider=nothing,
+                    metric_fn_type=value,
+                )
+
+
+class Late:
+    """Great Expectations when it is needed, imported in the background from the moment `start` is called."""
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=self._load, name="great-expectations", daemon=True)
+        self._loaded: GreatExpectations | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        with self._lock:
+            if self._thread.ident is None:
+                self._thread.start()
+
+    def get(self) -> GreatExpectations:
+        self.start()
+        self._thread.join()
+        return self._loaded or self._load()  # a second try raises here what the thread could not
+
+    def _load(self) -> GreatExpectations:
+        self._loaded = GreatExpectations()
+        return self._loaded
+
+
+def _counted(result: Any) -> Counted:
+    said, config = result.result, result.expectation_config
+    rows = said.get("element_count")
+    if rows is None and isinstance(said.get("observed_value"), int):
+        rows = said["observed_value"]
+    unexpected = said.get("unexpected_count")
+    if "column_set" in config.kwargs:
+        unexpected = len(set(config.kwargs["column_set"]) - set(said["observed_value"]))
+    elif rows == 0 and unexpected is None and "element_count" in said:
+        unexpected = 0
+    return Counted(config.meta["rule"], config.severity.value, bool(result.success), unexpected, rows)
+
+
+def _raised(result: Any) -> bool:
+    info = result.exception_info or {}
+    return bool(info.get("raised_exception")) or any(
+        isinstance(i, dict) and i.get("raised_exception") for i in info.values()
+    )
+
+
+def _error_class(result: Any) -> str:
+    """Spark's name of the error, as (DIVIDE_BY_ZERO): its message may carry values."""
+    found = re.search(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\]", str(result.exception_info))
+    return f" ({found[1]})" if found else ""

@@ -1,0 +1,95 @@
+"""What becomes of each image: kept, deduplicated, or open in quarantine.
+
+Among the valid images of a key the highest `updated_at` wins; a tie goes to the key that the source wrote least in byte
+order, then to the least md5 of the row's text, so that every rerun keeps the same one. An invalid image stays open until a
+valid one of its key has a strictly higher `updated_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from lakehouse.contracts import Contract
+from lakehouse.quality.rules import Rule
+
+KEPT, DEDUPLICATED, OPEN = "kept", "deduplicated", "open"
+MICROS_A_DAY = 86_400_000_000
+# Beside the silver columns: what decides ties, kept so that a later image can be compared without reading bronze again.
+TIE_BREAKERS = ("_source_key", "_row_md5")
+
+
+def identified(images: DataFrame, bronze: Contract) -> DataFrame:
+    """Adds what orders images of one key beyond updated_at: `_source_key` as written, `_row_md5` of the row's text."""
+    return images.withColumns({
+        "_source_key": F.array(*(F.coalesce(F.col(k), F.lit("")) for k in bronze.key)),
+        "_row_md5": F.md5(F.concat_ws("\x1f", *(F.coalesce(_text(c.name, c.type), F.lit(r"\N")) for c in bronze.columns))),
+    })  # fmt: skip
+
+
+def judged(candidates: DataFrame, rules: Sequence[Rule], contract: Contract, current: DataFrame | None) -> DataFrame:
+    """Adds `_reasons` (every rule that fires) and `_verdict` to each candidate.
+
+    `current`: silver's row of each key, as `_current_updated_at` and `_current_` + tie-breakers; None where silver is new.
+    """
+    fired = F.array(*(F.when(rule.fires, F.lit(rule.name)) for rule in rules))
+    frame = candidates.withColumn("_reasons", F.array_compact(fired))
+    if current is None:
+        nothing = {
+            "_current_updated_at": "timestamp",
+            "_current_source_key": "array<string>",
+            "_current_row_md5": "string",
+        }
+        frame = frame.withColumns({name: F.lit(None).cast(kind) for name, kind in nothing.items()})
+    else:
+        frame = frame.join(current, list(contract.key), how="left")
+    valid, updated_at = F.size("_reasons") == 0, F.col("updated_at")
+    best_first = Window.partitionBy(*contract.key).orderBy(
+        valid.desc(), updated_at.desc_nulls_last(), *(F.col(c).asc() for c in TIE_BREAKERS)
+    )
+    is_best = valid & (F.row_number().over(best_first) == 1)
+    newest_valid = F.greatest(F.first(F.when(valid, updated_at)).over(best_first), F.col("_current_updated_at"))
+    # An updated_at that could not be carried lies before year 1: any valid image is newer.
+    overtaken = newest_valid.isNotNull() & (updated_at.isNull() | (newest_valid > updated_at))
+    verdict = (
+        F.when(is_best & _beats_current(), KEPT).when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
+    )  # fmt: skip
+    return frame.withColumn("_verdict", verdict)
+
+
+def _beats_current() -> Column:
+    """Newer than what silver holds, or first in the order of ties; true where silver holds nothing."""
+    better = F.lit(False)
+    pairs = [(F.col(c), F.col(f"_current{c}")) for c in TIE_BREAKERS]
+    for mine, theirs in reversed(pairs):
+        better = (mine < theirs) | ((mine == theirs) & better)
+    mine, theirs = F.col("updated_at"), F.col("_current_updated_at")
+    return theirs.isNull() | (mine > theirs) | ((mine == theirs) & better)
+
+
+def _text(name: str, kind: str) -> Column:
+    """A cell as the row text spells it: money with four decimals, instants in UTC to the microsecond."""
+    value = F.col(name)
+    if kind.startswith("numeric"):
+        return value.cast("decimal(22,4)").cast("string")
+    if kind == "timestamptz":
+        return _utc_text(name)
+    return value.cast("string")
+
+
+def _utc_text(name: str) -> Column:
+    """YYYY-MM-DDTHH:MM:SS.ffffffZ, by integer arithmetic: the session's zone must not show."""
+    in_day = f"pmod(unix_micros({name}), {MICROS_A_DAY})"
+    day = F.expr(
+        f"cast(date_from_unix_date(cast((unix_micros({name}) - {in_day}) div {MICROS_A_DAY} as int)) as string)"
+    )
+
+    def part(micros: int, count: int, width: int) -> Column:
+        return F.lpad(F.expr(f"cast({in_day} div {micros} % {count} as string)"), width, "0")
+
+    hour, minute, second = part(3_600_000_000, 24, 2), part(60_000_000, 60, 2), part(1_000_000, 60, 2)
+    return F.concat(
+        day, F.lit("T"), hour, F.lit(":"), minute, F.lit(":"), second, F.lit("."), part(1, 1_000_000, 6), F.lit("Z")
+    )

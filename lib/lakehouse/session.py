@@ -1,0 +1,32 @@
+"""The Spark session. Options live in spark-defaults.conf; only what differs between shops is set here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from lakehouse.settings import Settings
+
+
+def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSession:
+    """The one session of the process, in the shop's zone.
+
+    Plain Python in a checkout reads its spark-defaults.conf unless SPARK_CONF_DIR says otherwise; spark-submit was given it.
+    """
+    options = Path(__file__).parents[2] / "spark-defaults.conf"
+    if not {"SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"} & os.environ.keys() and options.is_file():
+        # Not by SPARK_CONF_DIR: a folder on the class path would rule the shared class archive out.
+        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(str(options))} pyspark-shell"
+    builder = SparkSession.builder.appName(app_name).config("spark.sql.session.timeZone", settings.timezone)
+    # Spark reads AWS_* from the environment by itself; from a folder of secrets they come this way. Redacted in logs.
+    for option, secret in (("access.key", settings.access_key), ("secret.key", settings.secret_key)):
+        if secret is not None:
+            builder = builder.config(f"spark.hadoop.fs.s3a.{option}", secret.get_secret_value())
+    if settings.endpoint:
+        builder = builder.config("spark.hadoop.fs.s3a.endpoint", settings.endpoint)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark

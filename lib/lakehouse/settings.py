@@ -1,0 +1,95 @@
+"""Everything a person sets, from the environment or a folder of secret files, checked once and then frozen.
+
+Secrets are held as SecretStr: printing the settings, or an error about them, never shows one.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import ConfigError
+
+BUCKETS = ("bronze", "silver", "quarantine")
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    url = urlsplit(value.get_secret_value())
+    if url.scheme not in ("postgresql", "postgres") or not url.path.strip("/"):
+        raise ValueError("must be a libpq URL: postgresql://user:password@host:port/database")
+    return value
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Names are those of the environment: `source_dsn` is LAKEHOUSE_SOURCE_DSN."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LAKEHOUSE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    home: Path = Path(".lakehouse")
+    source_dsn: PostgresUrl | None = None
+    gold_dsn: PostgresUrl | None = None
+    lake: str = ""
+    timezone: str = "UTC"
+    max_quarantined_share: float = Field(0.05, ge=0, le=1)
+    extract_lookback: timedelta = timedelta(days=1)
+    access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
+    secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    endpoint: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as e:
+            raise ValueError("must be a zone of the tz database, for example Europe/Berlin") from e
+        return value
+
+    @model_validator(mode="after")
+    def _lake_known(self) -> Settings:
+        if self.lake and not self.lake.startswith(("file:///", "s3a://")):
+            raise ValueError("LAKEHOUSE_LAKE must begin with file:/// or s3a://")
+        return self
+
+    @property
+    def lake_root(self) -> str:
+        return (self.lake or (self.home / "lake").as_uri()).rstrip("/")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def load_settings() -> Settings:
+    """Reads the environment, then files of LAKEHOUSE_SECRETS_DIR (default /run/secrets where it exists).
+
+    Raises ConfigError naming each faulty setting, never its value.
+    """
+    folder = os.environ.get("LAKEHOUSE_SECRETS_DIR") or ("/run/secrets" if Path("/run/secrets").is_dir() else None)
+    if folder and not Path(folder).is_dir():
+        raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
+    try:
+        return Settings(_secrets_dir=folder)
+    except ValidationError as e:
+        faults = [
+            f"{'.'.join(str(p) for p in f['loc']).upper() or 'settings'}: {f['msg'].removeprefix('Value error, ')}"
+            for f in e.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigError("settings are wrong: " + "; ".join(faults)) from None

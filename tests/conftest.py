@@ -1,0 +1,170 @@
+"""What tests share: a real Postgres and a real MinIO, started once a session, and gone afterwards.
+
+Nothing is skipped because a server is missing: a test that did not run proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from minio import Minio
+from psycopg2 import sql
+from pyspark.sql import SparkSession
+
+from lakehouse.stores.embedded import EmbeddedPostgres
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The one session of all tests: the project's own options, two cores, the shop's zone UTC.
+
+    A test that needs another zone, or another option, sets it within itself and puts it back (see `tables.zone`).
+    """
+    os.environ["SPARK_CONF_DIR"] = str(ROOT)
+    session = (
+        SparkSession.builder.master("local[2]")
+        .appName("tests")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "2")
+        # A handful of rows needs no second thoughts, and is to be computed by the code that computes millions.
+        .config("spark.sql.adaptive.enabled", "false")
+        .config("spark.sql.optimizer.excludedRules", "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A temporary folder that other accounts may pass through: for root, Postgres runs under another one."""
+    folder = Path(tempfile.mkdtemp(prefix="lakehouse-test-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class PostgresForTests:
+    """The embedded server, and empty databases in it."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self.server = server
+
+    def create_database(self, name: str) -> str:
+        """Makes `name` anew, empty, ending whoever was still connected to it; returns its libpq URL."""
+        with closing(psycopg2.connect(self.server.dsn("postgres"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        return self.server.dsn(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresForTests]:
+    with passable_folder() as home:
+        server = EmbeddedPostgres(home)
+        server.start()
+        try:
+            yield PostgresForTests(server)
+        finally:
+            server.stop()
+
+
+class MinioForTests:
+    """A MinIO on a free loopback port with its own credentials; `stop`, `kill` and `start` are for tests of faults."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self.binary = binary
+        self.folder = folder
+        self.port = _free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.access_key = "test" + secrets.token_hex(8)
+        self.secret_key = secrets.token_hex(20)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts the server on its port and data, unless it runs, and waits until it answers."""
+        if self.process and self.process.poll() is None:
+            return
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(self.folder),
+            "MINIO_ROOT_USER": self.access_key,
+            "MINIO_ROOT_PASSWORD": self.secret_key,
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+        }
+        command = [self.binary, "server", "--address", f"127.0.0.1:{self.port}", self.folder / "data"]
+        with (self.folder / "minio.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._wait()
+
+    def stop(self) -> None:
+        """Lets the server finish what it does, then ends it."""
+        self._end("terminate")
+
+    def kill(self) -> None:
+        """Ends the server at once, as a crash would."""
+        self._end("kill")
+
+    def make_bucket(self, *names: str) -> None:
+        """Makes the buckets that are not there yet."""
+        client = Minio(f"127.0.0.1:{self.port}", self.access_key, self.secret_key, secure=False)
+        for name in names:
+            if not client.bucket_exists(bucket_name=name):
+                client.make_bucket(bucket_name=name)
+
+    def _end(self, how: str) -> None:
+        if self.process:
+            getattr(self.process, how)()
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/minio/health/live", timeout=2):  # noqa: S310
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError("MinIO did not start:\n" + (self.folder / "minio.log").read_text()[-2000:])
+
+
+@pytest.fixture(scope="session")
+def minio() -> Iterator[MinioForTests]:
+    where = [sys.executable, ROOT / "tools" / "minio.py", "--where"]
+    binary = Path(subprocess.run(where, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    if not binary.exists():
+        pytest.fail("MinIO is not built yet: run `make minio` (once, about four minutes), then the tests again.")
+    with tempfile.TemporaryDirectory(prefix="lakehouse-minio-") as folder:
+        server = MinioForTests(binary, Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

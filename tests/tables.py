@@ -1,0 +1,154 @@
+"""Small tables for tests: a row says the columns that matter, the contract fills the rest; chispa compares.
+
+    given = table(spark, "bronze.orders", "order_id status", ("A1", "Paid"), ("A2", None))
+    expect(silver(given, "orders"), "order_id status", ("A1", "paid"), ("A2", None))
+
+Values are written as a person writes them: money as "1.50", days as "2011-12-09", instants as "2011-12-09 12:50" in UTC.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from chispa import assert_column_equality, assert_df_equality
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, DecimalType, StructType, TimestampType
+
+from lakehouse import contracts
+from lakehouse.conform import conformed
+from lakehouse.contracts import Contract, load_contracts
+
+CONTRACTS = load_contracts()
+ARROW_TYPES = {
+    "text": pa.string(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
+# What a required column holds where a row does not say: the plainest value of its type.
+PLAIN = {"text": "-", "integer": 0, "bigint": 0, "boolean": False, "date": "2000-01-01", "timestamptz": "2000-01-01"}
+
+
+def contract(name: str) -> Contract:
+    """The project's contract of `layer.table`."""
+    layer, _, stem = name.partition(".")
+    return CONTRACTS[layer][stem]
+
+
+def table(spark: SparkSession, name: str | Contract, header: str, *rows: tuple[object, ...]) -> DataFrame:
+    """A frame of a contract's table (`bronze.orders`): the header's columns as given, every other filled.
+
+    A column left out is null where it may be; a key is 1, 2, … and a required column the plainest value of its type.
+    Columns beyond the contract are technical (leading `_`), of the type their values have.
+    """
+    promised = contract(name) if isinstance(name, str) else name
+    names = header.split()
+    records = [dict(zip(names, row, strict=True)) for row in rows]
+    columns = {c.name: _column(c, records) for c in promised.columns}
+    columns |= {n: pa.array([r[n] for r in records]) for n in names if n.startswith("_")}
+    assert set(names) <= set(columns), f"not of {promised.id}: {set(names) - set(columns)}"
+    return spark.createDataFrame(pa.table(columns))
+
+
+def lines(spark: SparkSession, header: str, *rows: tuple[object, ...]) -> DataFrame:
+    """Valid rows of silver.order_items: their gross and net amounts follow from what is given."""
+    given = table(spark, "silver.order_items", header, *rows)
+    gross = F.col("quantity") * F.col("unit_price")
+    net = gross - F.signum("quantity").cast("int") * F.col("discount")
+    return given.withColumns({"gross_amount": gross.cast("decimal(18,4)"), "net_amount": net.cast("decimal(18,4)")})
+
+
+def silver(images: DataFrame, name: str) -> DataFrame:
+    """Silver's transform of bronze images, in the types of its contract."""
+    module = importlib.import_module(f"lakehouse.silver.{name}")
+    return conformed(module.transform(images), contract(f"silver.{name}"))
+
+
+def gold(name: str, inputs: Mapping[str, DataFrame | date]) -> DataFrame:
+    """A gold table from silver tables (and `business_date`), through the gold tables it is built on, by argument names."""
+
+    def built(table_name: str) -> DataFrame | date:
+        if table_name in inputs:
+            return inputs[table_name]
+        transform = importlib.import_module(f"lakehouse.gold.{table_name}").transform
+        frame: DataFrame = transform(*(built(argument) for argument in inspect.signature(transform).parameters))
+        return frame
+
+    frame = built(name)
+    assert isinstance(frame, DataFrame)
+    return conformed(frame, contract(f"gold.{name}"))
+
+
+def expect(frame: DataFrame, header: str, *rows: tuple[object, ...]) -> None:
+    """Fails unless the frame's columns named in the header hold exactly these rows, in any order."""
+    actual = frame.select(*header.split())
+    fields = zip(*rows, strict=True) if rows else [()] * len(actual.columns)
+    values = [[_read(v, f.dataType) for v in column] for f, column in zip(actual.schema, fields, strict=True)]
+    expected = actual.sparkSession.createDataFrame(
+        [tuple(row) for row in zip(*values, strict=True)],
+        StructType(actual.schema.fields),  # type: ignore[arg-type]
+    )
+    assert_df_equality(actual.coalesce(1), expected.coalesce(1), ignore_nullable=True, ignore_row_order=True)
+
+
+def expect_column(spark: SparkSession, word: Callable[[Column], Column], *cases: tuple[object, object]) -> None:
+    """Fails unless a word of columns.py makes of each given value the expected one."""
+    given, expected = (pa.array(list(side)) for side in zip(*cases, strict=True))
+    frame = spark.createDataFrame(pa.table({"given": given, "expected": expected}))
+    assert_column_equality(frame.withColumn("actual", word(F.col("given"))), "actual", "expected")
+
+
+@contextmanager
+def zone(spark: SparkSession, name: str) -> Iterator[None]:
+    """The shop's zone within a test."""
+    before = spark.conf.get("spark.sql.session.timeZone") or "UTC"
+    spark.conf.set("spark.sql.session.timeZone", name)
+    try:
+        yield
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", before)
+
+
+def instant(text: str) -> datetime:
+    """An instant written in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _column(column: contracts.Column, records: list[dict[str, Any]]) -> pa.Array:
+    if column.numeric:
+        kind, read, plain = pa.decimal128(*column.numeric), Decimal, "0"
+    else:
+        kind, plain = ARROW_TYPES[column.type], PLAIN[column.type]
+        read = {"date": date.fromisoformat, "timestamptz": instant}.get(column.type, lambda value: value)
+
+    def value(number: int, record: dict[str, Any]) -> object:
+        if column.name in record:
+            given = record[column.name]
+        elif column.primary_key:
+            given = str(number)
+        else:
+            given = plain if column.required else None
+        return read(given) if isinstance(given, str) else given
+
+    return pa.array([value(number, record) for number, record in enumerate(records, 1)], kind)
+
+
+def _read(value: object, kind: object) -> object:
+    if isinstance(value, str):
+        if isinstance(kind, DecimalType):
+            return Decimal(value)
+        if isinstance(kind, DateType):
+            return date.fromisoformat(value)
+        if isinstance(kind, TimestampType):
+            return instant(value)
+    return value
