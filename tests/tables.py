@@ -20,7 +20,6 @@ import pyarrow as pa
 from chispa import assert_column_equality, assert_df_equality
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, DecimalType, StructType, TimestampType
 
 from lakehouse import contracts
 from lakehouse.conform import conformed
@@ -91,14 +90,15 @@ def gold(name: str, inputs: Mapping[str, DataFrame | date]) -> DataFrame:
 
 def expect(frame: DataFrame, header: str, *rows: tuple[object, ...]) -> None:
     """Fails unless the frame's columns named in the header hold exactly these rows, in any order."""
-    actual = frame.select(*header.split())
-    fields = zip(*rows, strict=True) if rows else [()] * len(actual.columns)
-    values = [[_read(v, f.dataType) for v in column] for f, column in zip(actual.schema, fields, strict=True)]
-    expected = actual.sparkSession.createDataFrame(
-        [tuple(row) for row in zip(*values, strict=True)],
-        StructType(actual.schema.fields),  # type: ignore[arg-type]
-    )
-    assert_df_equality(actual.coalesce(1), expected.coalesce(1), ignore_nullable=True, ignore_row_order=True)
+    actual = frame.select(*header.split()).toArrow()
+    expected = [{f.name: _read(value, f.type) for f, value in zip(actual.schema, row, strict=True)} for row in rows]
+
+    # Sorted here: a frame of values in memory costs no Spark job, a sort there would cost two.
+    def in_order(records: list[dict[str, Any]]) -> DataFrame:
+        in_types = pa.Table.from_pylist(records, actual.schema).to_pylist()
+        return frame.sparkSession.createDataFrame(pa.Table.from_pylist(sorted(in_types, key=repr), actual.schema))
+
+    assert_df_equality(in_order(actual.to_pylist()), in_order(expected), ignore_nullable=True)
 
 
 def expect_column(spark: SparkSession, word: Callable[[Column], Column], *cases: tuple[object, object]) -> None:
@@ -125,11 +125,8 @@ def instant(text: str) -> datetime:
 
 
 def _column(column: contracts.Column, records: list[dict[str, Any]]) -> pa.Array:
-    if column.numeric:
-        kind, read, plain = pa.decimal128(*column.numeric), Decimal, "0"
-    else:
-        kind, plain = ARROW_TYPES[column.type], PLAIN[column.type]
-        read = {"date": date.fromisoformat, "timestamptz": instant}.get(column.type, lambda value: value)
+    kind = pa.decimal128(*column.numeric) if column.numeric else ARROW_TYPES[column.type]
+    plain = PLAIN.get(column.type, "0")
 
     def value(number: int, record: dict[str, Any]) -> object:
         if column.name in record:
@@ -138,17 +135,18 @@ def _column(column: contracts.Column, records: list[dict[str, Any]]) -> pa.Array
             given = str(number)
         else:
             given = plain if column.required else None
-        return read(given) if isinstance(given, str) else given
+        return _read(given, kind)
 
     return pa.array([value(number, record) for number, record in enumerate(records, 1)], kind)
 
 
-def _read(value: object, kind: object) -> object:
+def _read(value: object, kind: pa.DataType) -> object:
+    """A value as a person wrote it, in the type it is to have."""
     if isinstance(value, str):
-        if isinstance(kind, DecimalType):
+        if pa.types.is_decimal(kind):
             return Decimal(value)
-        if isinstance(kind, DateType):
+        if pa.types.is_date(kind):
             return date.fromisoformat(value)
-        if isinstance(kind, TimestampType):
+        if pa.types.is_timestamp(kind):
             return instant(value)
     return value

@@ -184,30 +184,25 @@ def test_joined_leaves_out_what_is_missing(spark: SparkSession) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("numerator", "divisor", "expected"),
-    [
-        ("1", "3", "0.3333"),
-        ("2", "3", "0.6667"),
-        ("0.0001", "2", "0.0001"),
-        ("-0.0001", "2", "-0.0001"),
-        ("0.0001", "3", "0.0000"),
-        ("1", "0", None),
-        (None, "1", None),
-        ("1", None, None),
-        # 0.00004999…95 of 14 digits: a quotient rounded to few decimals first would become 0.00005, then 0.0001.
-        ("49999999.9999", "1000000000000", "0.0000"),
-    ],
-)
-def test_a_ratio_is_rounded_once_half_away_from_zero(
-    spark: SparkSession, numerator: str | None, divisor: str | None, expected: str | None
-) -> None:
-    numbers = {
-        "n": pa.array([numerator and Decimal(numerator)], pa.decimal128(12, 4)),
-        "d": pa.array([divisor and Decimal(divisor)], pa.decimal128(14, 0)),
-    }
+RATIOS = [
+    ("1", "3", "0.3333"),
+    ("2", "3", "0.6667"),
+    ("0.0001", "2", "0.0001"),
+    ("-0.0001", "2", "-0.0001"),
+    ("0.0001", "3", "0.0000"),
+    ("1", "0", None),
+    (None, "1", None),
+    ("1", None, None),
+    # 0.0000499999999999: a quotient first rounded to fewer decimals would be 0.00005, and then 0.0001.
+    ("49999999.9999", "1000000000000", "0.0000"),
+]
+
+
+def test_a_ratio_is_rounded_once_half_away_from_zero(spark: SparkSession) -> None:
+    numerators, divisors = ([n and Decimal(n) for n in side] for side in list(zip(*RATIOS, strict=True))[:2])
+    numbers = {"n": pa.array(numerators, pa.decimal128(12, 4)), "d": pa.array(divisors, pa.decimal128(14, 0))}
     frame = spark.createDataFrame(pa.table(numbers))
-    expect(frame.select(columns.ratio(F.col("n"), F.col("d")).alias("ratio")), "ratio", (expected,))
+    expect(frame.select("n", "d", columns.ratio(F.col("n"), F.col("d")).alias("ratio")), "n d ratio", *RATIOS)
 
 
 def test_amounts_count_by_the_sign_of_the_quantity(spark: SparkSession) -> None:

@@ -37,8 +37,13 @@ class BusinessDate:
 
         Where the clock skips midnight it is the instant of the change; where midnight comes twice, the first (fold 0).
         """
-        following = self.day + timedelta(days=1)
+        following = self.next
         return datetime(following.year, following.month, following.day, tzinfo=self.zone).astimezone(UTC)
+
+    @property
+    def next(self) -> date:
+        """The day after."""
+        return self.day + timedelta(days=1)
 
     @property
     def partition(self) -> dict[str, str]:

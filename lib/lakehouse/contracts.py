@@ -221,7 +221,8 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
                     faults.append(f"{layer}/{file.name}:{_line(parsed, ('id',))}: id is not {layer}.<name of the file>")
                 found.append(contract)
             except yaml.YAMLError as e:
-                faults.append(f"{layer}/{file.name}: not YAML: {str(e).splitlines()[-1].strip()}")
+                line = mark.line + 1 if (mark := getattr(e, "problem_mark", None)) else 1
+                faults.append(f"{layer}/{file.name}:{line}: not YAML: {getattr(e, 'problem', None) or 'unreadable'}")
             except ValidationError as e:
                 for fault in e.errors(include_input=False, include_url=False):
                     where = ".".join(str(p) for p in fault["loc"]) or "contract"
@@ -245,19 +246,22 @@ class _Lined(dict[object, object]):
 
 
 class _Loader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> _Lined:  # type: ignore[override]
-        mapping = _Lined()
-        mapping.lines = {}
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in mapping:
-                raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is written twice")
-            mapping[key] = self.construct_object(value_node, deep=True)
-            mapping.lines[key] = key_node.start_mark.line + 1
-        return mapping
+    """A SafeLoader whose mappings are _Lined, and which refuses a key written twice."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, deep=True))
+def _lined(loader: _Loader, node: yaml.MappingNode) -> _Lined:
+    mapping = _Lined()
+    mapping.lines = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in mapping:
+            raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is written twice")
+        mapping[key] = loader.construct_object(value_node, deep=True)
+        mapping.lines[key] = key_node.start_mark.line + 1
+    return mapping
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _lined)
 
 
 def _parsed(text: str) -> object:

@@ -13,17 +13,13 @@ import pytest
 
 from tests.e2e.hostile import shop
 from tests.e2e.hostile.shop import DAY_4, DAYS, ZONES, Lived, Pipeline, State
+from tests.e2e.lakehouse import RealPipeline
 
 
-# >>> CONNECT THE PIPELINE HERE >>>
-# A batch of this shop may have more than 5 % of bad rows, though never more than 100 of a table.
 @pytest.fixture(scope="session")
 def pipeline() -> Callable[[str, str, Path, str], Pipeline]:
     """Makes the pipeline of (source DSN, gold DSN, an empty lake folder, zone)."""
-    pytest.skip("the pipeline is not connected to the hostile shop yet")
-
-
-# <<< CONNECT THE PIPELINE HERE <<<
+    return RealPipeline
 
 
 @pytest.fixture(scope="session", params=ZONES, ids=["berlin", "sao_paulo"])

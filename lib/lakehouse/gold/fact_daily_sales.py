@@ -32,13 +32,14 @@ def per_order(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFr
     )
     lines = order_items.select("order_id", "product_id", "quantity", "gross_amount", "discount", "unit_cost")
     quantity, gross = F.col("quantity"), F.col("gross_amount")
+    units = quantity.cast("bigint")  # minus the least integer is no integer
     return (
         lines.join(sales, "order_id", how="inner")
         .groupBy("sales_date", "product_id", "order_id", "customer_id")
         .agg(
             F.bool_or(quantity > 0).alias("has_sold"),
-            F.sum(sold(quantity, quantity)).alias("units_sold"),
-            F.sum(returned(quantity, quantity)).alias("units_returned"),
+            F.sum(sold(units, quantity)).alias("units_sold"),
+            F.sum(returned(units, quantity)).alias("units_returned"),
             F.sum(sold(gross, quantity)).alias("gross_sales"),
             F.sum(returned(gross, quantity)).alias("returns_amount"),
             F.sum(signed(F.col("discount"), quantity)).alias("discount_amount"),

@@ -169,7 +169,7 @@ def _extract(
     for (plan, counts, _, late), (commit, kept_before) in zip(jobs, written, strict=True):
         table, expected = plan.contract.table, counts.rows + late
         frame = _partition(house, day, table, commit.version).where(F.col("_run_id") == run.run_id)
-        findings += _checked(house, plan.contract, frame, expected, counts.outside, exact=not replaces)
+        findings += _checked(house, day, plan.contract, frame, expected, counts.outside, exact=not replaces)
         added = commit.rows - kept_before
         log.event("bronze.extracted", table=table, rows=added, late=late)
         window = plan.window
@@ -220,7 +220,14 @@ def _partition(house: Lakehouse, day: BusinessDate, table: str, version: int) ->
 
 
 def _checked(
-    house: Lakehouse, contract: Contract, frame: DataFrame, expected: int, outside: int, *, exact: bool
+    house: Lakehouse,
+    day: BusinessDate,
+    contract: Contract,
+    frame: DataFrame,
+    expected: int,
+    outside: int,
+    *,
+    exact: bool,
 ) -> list[Finding]:
     """The gate of one table: counts against the source, keys, and the suite."""
     frame = frame.persist()
@@ -244,7 +251,7 @@ def _checked(
         finding("key_unique", keys, rows - null_keys - row["keys"]),
         finding("values_representable", "warning", row["unfit"]),
         finding("updated_at_in_a_window", "warning", outside),
-        *house.gate.check(contract, house.suites["bronze"][contract.table], frame, {}),
+        *house.gate.check(contract, house.suites["bronze"][contract.table], frame, {"next_date": day.next}),
     ]
     frame.unpersist()
     return findings

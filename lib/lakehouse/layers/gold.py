@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -55,7 +55,8 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
             loading = loader.submit(_load, house, frames, totals)
             before = house.ledger.last_rows("gold")
             for table, frame in frames.items():
-                findings += _checked(house, house.contracts["gold"][table], frame, totals[table], before.get(table))
+                parameters = {"previous_rows": before.get(table), "next_date": as_of + timedelta(days=1)}
+                findings += _checked(house, house.contracts["gold"][table], frame, totals[table], parameters)
             loading.result()
         findings += _roll_ups(frames, totals)
         raise_if_critical(findings)
@@ -122,10 +123,11 @@ def _load(house: Lakehouse, frames: dict[str, DataFrame], totals: dict[str, Row]
         log.event("gold.staged", table=table, rows=totals[table]["rows"])
 
 
-def _checked(house: Lakehouse, contract: Contract, frame: DataFrame, totals: Row, before: int | None) -> list[Finding]:
+def _checked(
+    house: Lakehouse, contract: Contract, frame: DataFrame, totals: Row, parameters: dict[str, int | date | None]
+) -> list[Finding]:
     """The gate of one table: the suite, and the counted warnings."""
     rows = totals["rows"]
-    parameters = {"previous_rows": before if before is not None else rows}
     return [
         *house.gate.check(contract, house.suites["gold"][contract.table], frame, parameters),
         *(

@@ -33,6 +33,7 @@ class Silver:
     """What the tables of one run share."""
 
     house: Lakehouse
+    day: BusinessDate
     run: Run
     rebuilds: bool
     bronze: Mapping[str, Published]
@@ -58,7 +59,7 @@ def transform(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
         message = f"{day} was already published ({last['run_id']})"
         return Outcome("silver", day.day, str(last["run_id"]), "covered", message, 0.0)
     with house.ledger.run("silver", day.day, rebuilds=rebuilds) as run, house.recorded(run) as findings:
-        silver = Silver(house, run, rebuilds, house.ledger.published("bronze"), house.put_back("silver"),
+        silver = Silver(house, day, run, rebuilds, house.ledger.published("bronze"), house.put_back("silver"),
                         house.put_back("quarantine"), {})  # fmt: skip
         silver.heads.update({t: p.version for t, p in silver.published.items()})
         kept, quarantined = [], []
@@ -246,7 +247,9 @@ def _quality(
 ) -> list[Finding]:
     """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
     name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
-    findings = silver.house.gate.check(contract, silver.house.suites["silver"][name], frame, {})
+    findings = silver.house.gate.check(
+        contract, silver.house.suites["silver"][name], frame, {"next_date": silver.day.next}
+    )
     told = {f.rule for f in findings}
 
     def warn(rule: str, unexpected: int) -> Finding:

@@ -1,8 +1,9 @@
 """The only file that knows Great Expectations: imported late, asked for counts, never for values.
 
-Three of its habits are broken here. It sends usage statistics: off. It fetches values that break a rule even where none is
-to be shown (a Spark query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches
-nothing. It logs errors with what Spark said of the data: its logger is silenced, and an error becomes one of ours.
+Four of its habits are broken here. It sends usage statistics: off. It compares decimals as doubles: its condition of
+`between` on Spark is replaced by an exact one. It fetches values that break a rule even where none is to be shown (a Spark
+query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches nothing. It logs errors
+with what Spark said of the data: its logger is silenced, and an error becomes one of ours.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from functools import reduce
 from importlib import import_module
 from itertools import count
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from lakehouse.contracts import resource_folder
 from lakehouse.errors import LakehouseError
@@ -80,6 +84,7 @@ class GreatExpectations:
         self._gx: Any = import_module("great_expectations")
         import_module("great_expectations.expectations")  # registers every expectation
         logging.captureWarnings(False)  # importing it turns this on for the whole process
+        self._compare_exactly()
         self._fetch_no_values()
         self._context = self._gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = {"globally": False}
@@ -142,6 +147,39 @@ class GreatExpectations:
         return view
 
     @staticmethod
+    def _compare_exactly() -> None:
+        provider: Any = import_module("great_expectations.expectations.metrics.map_metric_provider")
+        engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
+
+        def between(
+            cls: type,
+            column: Column,
+            min_value: Any = None,
+            max_value: Any = None,
+            strict_min: bool | None = None,
+            strict_max: bool | None = None,
+            **_: object,
+        ) -> Column:
+            low, high = _exact(min_value), _exact(max_value)
+            conditions = []
+            if low is not None:
+                conditions.append(column > low if strict_min else column >= low)
+            if high is not None:
+                conditions.append(column < high if strict_max else column <= high)
+            return reduce(lambda a, b: a & b, conditions)
+
+        # Defining the class registers it.
+        type(
+            "ExactBetween",
+            (provider.ColumnMapMetricProvider,),
+            {
+                "condition_metric_name": "column_values.between",
+                "condition_value_keys": ("min_value", "max_value", "strict_min", "strict_max"),
+                "_spark": provider.column_condition_partial(engine=engine)(between),
+            },
+        )
+
+    @staticmethod
     def _fetch_no_values() -> None:
         registry: Any = import_module("great_expectations.expectations.registry")
         engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
@@ -185,6 +223,13 @@ class Late:
     def _load(self) -> GreatExpectations:
         self._loaded = GreatExpectations()
         return self._loaded
+
+
+def _exact(bound: Any) -> Column | None:
+    """Great Expectations makes each number a double; its shortest decimal form is what the suite says."""
+    if isinstance(bound, float):
+        bound = int(bound) if bound.is_integer() else Decimal(repr(bound))
+    return None if bound is None else F.lit(bound)
 
 
 def _counted(result: Any) -> Counted:

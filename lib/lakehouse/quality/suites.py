@@ -29,10 +29,6 @@ Severity = Literal["critical", "warning"]
 # out), and the day after the business date, whose first instant in the shop's zone ends the run's window.
 PARAMETERS = frozenset({"previous_rows", "next_date"})
 
-# Great Expectations compares numbers as doubles. A bound is exact among values of a given scale while
-# bound x 10^scale stays below 2^53: up to there, neighbours of the scale are different doubles.
-EXACT = Decimal(2**53)
-
 _WORD = re.compile(r"'[^']*'|[A-Za-z_][A-Za-z0-9_]*(?:\s*\()?")
 _SQL_WORDS = frozenset(
     re.findall(r"\w+", "and as between bigint case cast date else end false in int is not null or then true when")
@@ -321,7 +317,7 @@ def _disagreements(suite: Suite, contract: Contract) -> Iterator[str]:
     """What a suite says that its contract, or its own working columns, do not bear out."""
     if suite.name != contract.id:
         yield f"name: is not {contract.id}"
-    types = {c.name: c.type for c in contract.columns} | {n: w.type for n, w in suite.working_columns.items()}
+    known = {*contract.names, *suite.working_columns}
     for name, working in suite.working_columns.items():
         if unknown := working.names - set(contract.names):
             yield f"meta.working_columns.{name}: unknown column {', '.join(sorted(unknown))}"
@@ -330,10 +326,10 @@ def _disagreements(suite: Suite, contract: Contract) -> Iterator[str]:
         here = f"expectations.{i}"
         if rules.index(expectation.rule) != i:
             yield f"{here}.meta: {expectation.rule} is the name of another rule"
-        if unknown := set(expectation.kwargs.columns) - types.keys():
+        if unknown := set(expectation.kwargs.columns) - known:
             yield f"{here}.kwargs: unknown column {', '.join(sorted(unknown))}"
-        elif inexact := [b for b in expectation.kwargs.bounds if not _exact(b, types, expectation.kwargs.columns)]:
-            yield f"{here}.kwargs: {inexact[0]} is not compared exactly with this column; use a working column of whole numbers"
+        elif inexact := [b for b in expectation.kwargs.bounds if not _survives_double(b)]:
+            yield f"{here}.kwargs: {inexact[0]} has more digits than Great Expectations keeps"
         if expectation.meta.reason:
             yield from (f"{here}.{f}" for f in _unfit_for_quarantine(expectation, contract))
 
@@ -347,12 +343,9 @@ def _unfit_for_quarantine(expectation: Expectation, contract: Contract) -> Itera
         yield "kwargs: a reason judges each row by itself: no mostly, no parameter"
 
 
-def _exact(bound: Bound, types: Mapping[str, str], columns: tuple[str, ...]) -> bool:
-    if isinstance(bound, Parameter) or not columns:
-        return True
-    numeric = NUMERIC.fullmatch(types[columns[0]])
-    scaled = abs(Decimal(bound)) * 10 ** (int(numeric[2]) if numeric else 0)
-    return bool(scaled < EXACT and scaled == scaled.to_integral_value())
+def _survives_double(bound: Bound) -> bool:
+    """Great Expectations holds each number as a double, which keeps about fifteen digits."""
+    return isinstance(bound, Parameter) or Decimal(repr(float(bound))) == bound
 
 
 def _native(value: object) -> object:

@@ -51,8 +51,8 @@ def judged(candidates: DataFrame, rules: Sequence[Rule], contract: Contract, cur
     )
     is_best = valid & (F.row_number().over(best_first) == 1)
     newest_valid = F.greatest(F.first(F.when(valid, updated_at)).over(best_first), F.col("_current_updated_at"))
-    # An updated_at that could not be carried lies before year 1: any valid image is newer.
-    overtaken = newest_valid.isNotNull() & (updated_at.isNull() | (newest_valid > updated_at))
+    # A null updated_at (one that could not be carried) is not known to be older, so its image stays open.
+    overtaken = F.coalesce(newest_valid > updated_at, F.lit(False))
     verdict = (
         F.when(is_best & _beats_current(), KEPT).when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
     )  # fmt: skip

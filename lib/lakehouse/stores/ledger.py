@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -298,7 +298,9 @@ class Ledger:
         )
         return {r["table_name"]: {"rows_kept": r["rows_kept"], "rows_quarantined": r["rows_quarantined"]} for r in rows}
 
-    def _rows(self, sql: str, parameters: object = None) -> list[dict[str, Any]]:
+    def _rows(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
         with self.database.connection() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
             cursor.execute(sql, parameters)
             return [dict(r) for r in cursor.fetchall()]

@@ -1,0 +1,154 @@
+"""Gold's campaigns: the orders each brought against its budget."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from tests.tables import expect, gold, lines, table
+
+pytestmark = pytest.mark.unit
+
+
+def built(campaigns: DataFrame, orders: DataFrame, order_items: DataFrame) -> DataFrame:
+    inputs = {"campaigns": campaigns, "orders": orders, "order_items": order_items}
+    return gold("agg_campaign_performance", inputs)
+
+
+def one_campaign(spark: SparkSession, budget: str | None) -> DataFrame:
+    return table(spark, "silver.campaigns", "campaign_id budget", ("C1", budget))
+
+
+def test_a_campaign_is_handed_on_with_its_words(spark: SparkSession) -> None:
+    header = "campaign_id campaign_name channel start_date end_date budget"
+    campaign = ("C1", "Spring Sale", "daily_paper", "2011-03-01", "2011-03-31", "1000.50")
+    campaigns = table(spark, "silver.campaigns", header, campaign)
+    expect(built(campaigns, table(spark, "silver.orders", ""), lines(spark, "order_id")), header, campaign)
+
+
+def test_orders_are_counted_orders_and_money_is_of_all_sales(spark: SparkSession) -> None:
+    orders = table(
+        spark,
+        "silver.orders",
+        "order_id customer_id campaign_id status ordered_at",
+        ("A1", "12", None, "paid", "2011-12-01"),
+        ("A2", "12", "C1", "paid", "2011-12-02"),
+        ("A3", "12", "C1", "paid", "2011-12-03"),
+        ("B1", "13", "C1", "delivered", "2011-12-02"),
+        ("G1", "UNKNOWN", "C1", "paid", "2011-12-02"),
+        ("R1", "14", "C1", "returned", "2011-12-02"),
+        ("N1", "15", "C1", "paid", "2011-12-02"),
+        ("P1", "16", "C1", "pending", "2011-12-02"),
+        ("X1", "17", "C1", "cancelled", "2011-12-02"),
+        ("Z1", "18", "C9", "paid", "2011-12-02"),
+    )
+    order_items = lines(
+        spark,
+        "order_id quantity unit_price discount unit_cost",
+        ("A1", 1, "1000.00", "0", "1.00"),
+        ("A2", 2, "10.00", "5.00", "4.00"),
+        ("A3", 1, "10.00", "0", "4.00"),
+        ("B1", 1, "10.00", "0", "4.00"),
+        ("G1", 1, "10.00", "0", "4.00"),
+        ("R1", -1, "10.00", "0", "4.00"),
+        ("P1", 1, "1000.00", "0", "1.00"),
+        ("X1", 1, "1000.00", "0", "1.00"),
+        ("Z1", 1, "1000.00", "0", "1.00"),
+    )
+    # A2, A3, B1 and G1 are counted; R1 has no line sold and N1 none at all, but R1's money is given back.
+    expect(
+        built(one_campaign(spark, "20.00"), orders, order_items),
+        "campaign_id orders customers new_customers units_sold net_sales gross_profit",
+        ("C1", 4, 2, 1, 5, "35.00", "19.00"),
+    )
+
+
+def test_new_customers_are_new_over_all_their_orders_not_only_the_campaigns(spark: SparkSession) -> None:
+    campaigns = table(spark, "silver.campaigns", "campaign_id", ("C1",), ("C2",))
+    orders = table(
+        spark,
+        "silver.orders",
+        "order_id customer_id campaign_id status ordered_at",
+        ("A1", "12", "C1", "paid", "2011-12-01"),
+        ("A2", "12", "C2", "paid", "2011-12-02"),
+        ("B0", "13", "C1", "cancelled", "2011-12-01"),
+        ("B1", "13", "C2", "paid", "2011-12-02"),
+        ("G1", "UNKNOWN", "C2", "paid", "2011-12-01"),
+    )
+    order_items = lines(spark, "order_id quantity", ("A1", 1), ("A2", 1), ("B0", 1), ("B1", 1), ("G1", 1))
+    expect(
+        built(campaigns, orders, order_items),
+        "campaign_id orders customers new_customers",
+        ("C1", 1, 1, 1),
+        ("C2", 3, 2, 1),
+    )
+
+
+def test_ratios_are_rounded_once_and_null_over_nothing(spark: SparkSession) -> None:
+    campaigns = table(
+        spark,
+        "silver.campaigns",
+        "campaign_id budget",
+        ("C1", "7.00"),
+        ("no budget", None),
+        ("budget 0", "0"),
+        ("no orders", "7.00"),
+    )
+    orders = table(
+        spark,
+        "silver.orders",
+        "order_id campaign_id status",
+        ("A1", "C1", "paid"),
+        ("A2", "C1", "paid"),
+        ("A3", "C1", "paid"),
+        ("B1", "no budget", "paid"),
+        ("D1", "budget 0", "paid"),
+    )
+    order_items = lines(
+        spark,
+        "order_id quantity unit_price unit_cost",
+        ("A1", 1, "10.00", "4.00"),
+        ("A2", 1, "10.00", "4.00"),
+        ("A3", 1, "0.00", "0"),
+        ("B1", 1, "10.00", "4.00"),
+        ("D1", 1, "10.00", "4.00"),
+    )
+    expect(
+        built(campaigns, orders, order_items),
+        "campaign_id net_sales gross_profit average_order_value return_on_ad_spend roi",
+        ("C1", "20.00", "12.00", "6.6667", "2.8571", "0.7143"),
+        ("no budget", "10.00", "6.00", "10.00", None, None),
+        ("budget 0", "10.00", "6.00", "10.00", None, None),
+        ("no orders", "0", None, None, "0", None),
+    )
+
+
+def test_profit_is_unknown_where_any_cost_is(spark: SparkSession) -> None:
+    orders = table(spark, "silver.orders", "order_id campaign_id status", ("A1", "C1", "paid"), ("A2", "C1", "paid"))
+    order_items = lines(
+        spark, "order_id quantity unit_price unit_cost", ("A1", 1, "10.00", "4.00"), ("A2", 1, "10.00", None)
+    )
+    expect(
+        built(one_campaign(spark, "5.00"), orders, order_items),
+        "net_sales gross_profit return_on_ad_spend roi",
+        ("20.00", None, "4.00", None),
+    )
+
+
+def test_a_campaign_that_only_gave_back_sold_less_than_nothing(spark: SparkSession) -> None:
+    orders = table(spark, "silver.orders", "order_id campaign_id status", ("A1", "C1", "returned"))
+    order_items = lines(spark, "order_id quantity unit_price unit_cost", ("A1", -1, "10.00", "4.00"))
+    expect(
+        built(one_campaign(spark, "5.00"), orders, order_items),
+        "orders units_sold net_sales gross_profit average_order_value return_on_ad_spend roi",
+        (0, 0, "-10.00", "-6.00", None, "-2.00", "-2.20"),
+    )
+
+
+def test_a_campaign_with_only_orders_without_lines_has_no_profit_to_speak_of(spark: SparkSession) -> None:
+    orders = table(spark, "silver.orders", "order_id campaign_id status", ("A1", "C1", "paid"))
+    expect(
+        built(one_campaign(spark, "5.00"), orders, lines(spark, "order_id")),
+        "orders units_sold net_sales gross_profit average_order_value return_on_ad_spend roi",
+        (0, 0, "0", None, None, "0", None),
+    )
