@@ -87,6 +87,9 @@ def _make(interpreter: str) -> None:
     run("Importing the packages", [VENV / "bin" / "python", "-c", f"import {HEAVY}"], env=environment)
     _say("bytecode", started)
 
+    run("Archiving classes", [VENV / "bin" / "python", ROOT / "tools" / "classes.py"], env=environment)
+    _say("classes", started)
+
 
 def _uv(interpreter: str, environment: dict[str, str]) -> Path:
     """Begins .venv and brings uv into it, which brings the rest."""

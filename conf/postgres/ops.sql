@@ -12,7 +12,7 @@ create table if not exists ops.runs (
     run_id text primary key,
     layer text not null,
     business_date date not null,
-    -- running, published, covered (nothing to do), replaced, failed, abandoned (found running by a later run)
+    -- running, published, failed, abandoned (found running by a later run)
     state text not null default 'running',
     rebuilds boolean not null default false,
     started_at timestamptz not null default clock_timestamp(),

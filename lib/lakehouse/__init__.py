@@ -1,7 +1,9 @@
 """A shop's day, from Postgres through bronze and silver to gold.
 
-cli, ../../jobs    two doors to the same calls
-pipeline           READ THIS FIRST: what a run of a layer does, step by step
+cli, job           two doors to the same calls: people and schedulers
+pipeline           READ THIS FIRST: a day as three calls
+layers             bronze, silver, gold: what a run of each does, step by step
+house              what a run stands in: settings, contracts, stores, one session
 silver, gold       one pure `transform` a table: what the table means
 columns            the words the transforms share
 contracts          what every table promises, loaded from conf/contracts

@@ -192,7 +192,7 @@ def demo(name: Annotated[str, typer.Option("--sample", help="foodmart or online_
     """Fill a source with a sample shop and bring it to gold, from nothing, on default settings."""
     for variable in [v for v in os.environ if v.startswith(("LAKEHOUSE_", "AWS_"))]:
         del os.environ[variable]
-    settings, shop = load_settings(), _shop(name)
+    settings, shop = Settings(), _shop(name)  # not load_settings: a folder of secrets is the environment too
     _start_afresh(settings.home)
     with _watched(as_json=False):
         clock = time.monotonic()

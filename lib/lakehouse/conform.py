@@ -30,7 +30,7 @@ def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
             selected.append(narrow.alias(column.name))
             if have_type.precision - have_type.scale > column.numeric[0] - column.numeric[1]:
                 warnings.append(warning(f"{column.name}_out_of_range", value.isNotNull() & narrow.isNull()))
-        elif have == want or ((have, want) in {("int", "bigint"), ("int", f"{want}")} and want.startswith("decimal")):
+        elif have == want or (have == "int" and (want == "bigint" or want.startswith("decimal"))):
             selected.append(value.cast(want).alias(column.name))
         else:
             faults.append(f"{column.name} is {have}, not {want}")

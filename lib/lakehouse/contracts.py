@@ -227,7 +227,7 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
                 for fault in e.errors(include_input=False, include_url=False):
                     where = ".".join(str(p) for p in fault["loc"]) or "contract"
                     faults.append(f"{layer}/{file.name}:{_line(parsed, fault['loc'])}: {where}: {fault['msg']}")
-    known = {c.id for c in found}
+    known = {f"{layer}.{f.name.removesuffix('.yml')}" for layer in LAYERS for f in (folder / layer).iterdir()}
     for contract in found:
         for parent in contract.parents:
             if f"{contract.layer}.{parent}" not in known:
@@ -255,7 +255,7 @@ def _lined(loader: _Loader, node: yaml.MappingNode) -> _Lined:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in mapping:
-            raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: {key} is written twice")
+            raise yaml.MarkedYAMLError(problem=f"{key} is written twice", problem_mark=key_node.start_mark)
         mapping[key] = loader.construct_object(value_node, deep=True)
         mapping.lines[key] = key_node.start_mark.line + 1
     return mapping

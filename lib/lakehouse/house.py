@@ -52,10 +52,10 @@ class Lakehouse:
         self.ledger.prepare(settings.timezone)
         self.gold = Gold(self.gold_database, self.contracts["gold"])
         self.gate = Gate(self.docs)
-        if settings.source_dsn is not None and (settings.gold_dsn is None or not settings.lake):
+        if settings.source_dsn is not None:
             settings.home.mkdir(parents=True, exist_ok=True)
             (settings.home / "KEEP").write_text(
-                "This folder holds the lake or gold of a shop of your own: make demo leaves it alone.\n"
+                "This folder holds the lake, gold or Data Docs of a shop of your own: make demo leaves it alone.\n"
             )
 
     def dsn(self, role: str) -> str:
@@ -136,6 +136,12 @@ class Lakehouse:
         if published is None:
             return
         changed = {n for n, kind in published.shape.items() if contract.shape.get(n) != kind}
+        if contract.layer == "bronze":
+            # An archive may stop bringing a column; what it has stays. Another type or key it cannot take.
+            changed &= contract.shape.keys()
+            if changed:
+                raise LedgerError(f"the contract {contract.id} changed in {', '.join(sorted(changed))} since it was published; "
+                                  f"an archive is not rebuilt: set it back, or begin a new lake and gold database")  # fmt: skip
         if changed:
             raise LedgerError(f"the contract {contract.id} changed in {', '.join(sorted(changed))} since it was published, "
                               f"which only a rebuild can bring: lakehouse rebuild {contract.layer}")  # fmt: skip

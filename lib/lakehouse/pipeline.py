@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
@@ -29,12 +30,13 @@ STEPS: dict[str, Callable[[Lakehouse, BusinessDate], Outcome]] = {
 
 def run(house: Lakehouse, layer: str, day: BusinessDate) -> list[Outcome]:
     """Runs one layer, or with layer `day` all three in one session. Stops at the first error, which it raises."""
-    return [_timed(house, name, day) for name in (STEPS if layer == "day" else [layer])]
+    names = list(STEPS) if layer == "day" else [layer]
+    return [_timed(house, name, day, partial(STEPS[name], house, day)) for name in names]
 
 
 def replace_day(house: Lakehouse, day: BusinessDate) -> Outcome:
     """Reads the recorded window of a published bronze day again; images that the source has overwritten since stay."""
-    return bronze.ingest(house, day, replaces=True)
+    return _timed(house, "bronze", day, lambda: bronze.ingest(house, day, replaces=True))
 
 
 def rebuild(house: Lakehouse, layer: str) -> Outcome:
@@ -46,15 +48,14 @@ def rebuild(house: Lakehouse, layer: str) -> Outcome:
     if last is None:
         raise LedgerError(f"{layer} was never published, so there is nothing to rebuild; run it")
     day = BusinessDate(last["as_of"], house.settings.zone)
-    return (
-        silver.transform(house, day, rebuilds=True) if layer == "silver" else gold.aggregate(house, day, rebuilds=True)
-    )
+    remade: Callable[..., Outcome] = {"silver": silver.transform, "gold": gold.aggregate}[layer]
+    return _timed(house, layer, day, lambda: remade(house, day, rebuilds=True))
 
 
-def _timed(house: Lakehouse, layer: str, day: BusinessDate) -> Outcome:
+def _timed(house: Lakehouse, layer: str, day: BusinessDate, call: Callable[[], Outcome]) -> Outcome:
     started = time.monotonic()
     log.event("layer.started", layer=layer, business_date=str(day))
-    outcome = replace(STEPS[layer](house, day), seconds=round(time.monotonic() - started, 1))
+    outcome = replace(call(), seconds=round(time.monotonic() - started, 1))
     log.event("layer.done", layer=layer, business_date=str(day), run_id=outcome.run_id, state=outcome.state,
               seconds=outcome.seconds)  # fmt: skip
     return outcome

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from lakehouse.settings import Settings
+
+# Made by `make setup` (tools/classes.py): the classes of a day, ready to map. A JVM it does not fit ignores it.
+CLASS_ARCHIVE = Path(sys.prefix) / "share" / "lakehouse" / "classes.jsa"
 
 
 def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSession:
@@ -19,7 +23,10 @@ def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSessi
     options = Path(__file__).parents[2] / "spark-defaults.conf"
     if not {"SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"} & os.environ.keys() and options.is_file():
         # Not by SPARK_CONF_DIR: a folder on the class path would rule the shared class archive out.
-        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(str(options))} pyspark-shell"
+        arguments = ["--properties-file", str(options)]
+        if CLASS_ARCHIVE.is_file():
+            arguments += ["--conf", f"spark.driver.defaultJavaOptions=-XX:SharedArchiveFile={CLASS_ARCHIVE}"]
+        os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*arguments, "pyspark-shell"])
     builder = SparkSession.builder.appName(app_name).config("spark.sql.session.timeZone", settings.timezone)
     # Spark reads AWS_* from the environment by itself; from a folder of secrets they come this way. Redacted in logs.
     for option, secret in (("access.key", settings.access_key), ("secret.key", settings.secret_key)):

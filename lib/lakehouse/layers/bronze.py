@@ -51,8 +51,8 @@ def ingest(house: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> Ou
     windows = _recorded(house, day, extracts) if replaces else _due(house, day, extracts)
     if not windows:
         return _covered(day, extracts)
-    house.source.database.check()
     with house.ledger.run("bronze", day.day) as run, house.recorded(run) as findings:
+        house.source.database.check()
         with house.source.snapshot() as snapshot:
             plans = _plans(house, snapshot, windows, findings)
             published = house.put_back("bronze")
@@ -90,7 +90,7 @@ def _recorded(house: Lakehouse, day: BusinessDate, extracts: list[Extracted]) ->
             windows[e.table] = Window(e.window_start, e.window_end)
     if not windows:
         raise LedgerError(f"no run has published {day} by itself, so there is nothing to replace; "
-                          f"{_covered(day, extracts).message if extracts else 'run bronze for it first'}")  # fmt: skip
+                          f"{_covered(day, extracts).message if any(e.window_end >= day.end for e in extracts) else 'run bronze for it first'}")  # fmt: skip
     return windows
 
 
@@ -112,7 +112,7 @@ def _plans(house: Lakehouse, snapshot: Snapshot, windows: dict[str, Window], fin
         findings += [Finding("bronze", table, f"schema_{d.kind}_{d.column}", "critical" if d in serious else "warning",
                              False, None, None) for d in drift]  # fmt: skip
         evolves = contract.drift_policy == "evolve"
-        extra = {d.column: EVOLVABLE[d.type] for d in new if evolves and d.type in EVOLVABLE}
+        extra = {d.column: kind for d in new if evolves and (kind := _evolvable(d.type))}
         plans.append(Plan(contract, window, extra))
     if forbidden:
         raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; mend the "
@@ -138,6 +138,11 @@ def drifts(contract: Contract, found: dict[str, str]) -> list[Drift]:
     ]
     new = [Drift("new", n, kind, f"is new ({kind})") for n, kind in found.items() if n not in contract.names]
     return missing + retyped + new
+
+
+def _evolvable(source_type: str) -> str | None:
+    """The type in which a new column of the source is carried; None where there is none."""
+    return source_type if NUMERIC.fullmatch(source_type) else EVOLVABLE.get(source_type.partition("(")[0])
 
 
 def _holds(contract_type: str, source_type: str) -> bool:

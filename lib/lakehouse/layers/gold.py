@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from zlib import crc32
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -38,7 +40,9 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
     if silver_run is None or silver_run["as_of"] < day.day:
         raise LedgerError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
     as_of = max(day.day, last["as_of"]) if last else day.day
-    inputs = {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal()}
+    shapes = {t: c.shape for t, c in house.contracts["gold"].items()}
+    inputs = {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal(),
+              "contracts": crc32(json.dumps(shapes, sort_keys=True).encode())}  # fmt: skip
     if last and last["inputs"] == inputs and not rebuilds:
         house.gold.refresh_marts(str(last["run_id"]))
         return Outcome("gold", day.day, str(last["run_id"]), "covered",
@@ -46,7 +50,7 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
     with house.ledger.run("gold", day.day) as run, house.recorded(run) as findings:
         published = house.ledger.published("gold")
         for table, contract in house.contracts["gold"].items():
-            house.check_shape(contract, published.get(table))
+            house.check_shape(contract, None if rebuilds else published.get(table))
         house.gold.prepare()
         frames = _frames(house, as_of)
         totals = {t: _totals(house.contracts["gold"][t], f) for t, f in frames.items()}
@@ -61,14 +65,15 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
         findings += _roll_ups(frames, totals)
         raise_if_critical(findings)
         with house.gold_database.connection() as connection, connection.cursor() as cursor:
+            if rebuilds:
+                house.gold.remake(cursor, [t for t, p in published.items() if p.shape != shapes.get(t)])
             changes = house.gold.publish(cursor, run.run_id)
             done = [
                 TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"],
                          rows_displaced=changes[t].updated + changes[t].deleted)
                 for t in frames
             ]  # fmt: skip
-            shapes = {"gold": {t: c.shape for t, c in house.contracts["gold"].items()}}
-            house.ledger.publish(cursor, run, {"gold": done}, shapes, inputs=inputs)
+            house.ledger.publish(cursor, run, {"gold": done}, {"gold": shapes}, inputs=inputs)
         house.spark.catalog.clearCache()
         house.gold.settle(changes)
         house.gold.refresh_marts(run.run_id)

@@ -141,7 +141,11 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
         rows = rows.where(F.concat_ws("-", "year", "month", "day").isin([d.isoformat() for d in days]))
         for part, width in (("year", "%Y"), ("month", "%m"), ("day", "%d")):
             rows = rows.where(F.col(part).isin(sorted({d.strftime(width).zfill(2) for d in days})))
-    batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
+    # A column that the contract gained since is null in what was extracted before.
+    gained = {c.name: F.lit(None).cast(c.spark_type) for c in bronze.columns if c.name not in rows.columns}
+    batch = rows.withColumns(gained).select(
+        *columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at")
+    )
     if not open_before:
         return batch
     waiting = house.lake.read("quarantine", table, silver.quarantine[table].version)

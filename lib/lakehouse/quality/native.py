@@ -3,7 +3,8 @@
 Four of its habits are broken here. It sends usage statistics: off. It compares decimals as doubles: its condition of
 `between` on Spark is replaced by an exact one. It fetches values that break a rule even where none is to be shown (a Spark
 query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches nothing. It logs errors
-with what Spark said of the data: its logger is silenced, and an error becomes one of ours.
+with what Spark said of the data: its logger is silenced, as are those by which PySpark does the same, and an error becomes
+one of ours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -81,6 +83,8 @@ class GreatExpectations:
     def __init__(self) -> None:
         os.environ["GX_ANALYTICS_ENABLED"] = "false"
         logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
+        for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+            PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._gx: Any = import_module("great_expectations")
         import_module("great_expectations.expectations")  # registers every expectation
         logging.captureWarnings(False)  # importing it turns this on for the whole process

@@ -1,1 +1,1 @@
-"""The only room with effects: the lake (delta), the source, gold, the ledger, and the embedded server."""
+"""The only room with effects: the lake (delta, reader), the source, gold (ddl), the ledger, Postgres and its embedded server."""

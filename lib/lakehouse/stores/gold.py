@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract, resource_folder
-from lakehouse.errors import GateError, StoreError
+from lakehouse.errors import GateError, LedgerError, StoreError
 from lakehouse.stores import ddl
 from lakehouse.stores.postgres import Database
 
@@ -92,6 +92,28 @@ class Gold:
         except psycopg2.IntegrityError as e:
             raise GateError(f"gold was not published: {e.diag.table_name} breaks {e.diag.constraint_name}") from None
         return {table: Changes(*counts) for table, counts in changes.items()}
+
+    def remake(self, cursor: Cursor, tables: Sequence[str]) -> None:
+        """Drops tables whose contract changed and makes them anew, empty, in the caller's transaction.
+
+        Raises LedgerError where something of other people's stands on them: it is theirs to take down.
+        """
+        if not tables:
+            return
+        for mart in MARTS:
+            cursor.execute(f"drop materialized view if exists marts.{mart}")
+        try:
+            for contract in self._contracts:
+                for name, _ in ddl.foreign_keys(contract):
+                    cursor.execute(f"alter table {ddl.GOLD}.{contract.table} drop constraint if exists {name}")
+            for table in tables:
+                cursor.execute(f"drop table if exists {ddl.GOLD}.{table}")
+        except psycopg2.errors.DependentObjectsStillExist:
+            raise LedgerError(
+                f"views of your own stand on {', '.join(tables)}; drop them, rebuild, and make them anew"
+            ) from None
+        cursor.execute("delete from ops.settings where name = 'marts_run'")
+        ddl.ensure_tables(cursor, self._contracts)
 
     def settle(self, changes: Mapping[str, Changes]) -> None:
         """After the commit: drops the staging tables and gathers statistics where much has changed."""

@@ -179,7 +179,7 @@ class Ledger:
                       r["snapshot"], r["rows_read"])
             for r in self._rows(
                 "select t.*, r.business_date from ops.run_tables t join ops.runs r using (run_id) where t.layer = 'bronze' "
-                "and r.state in ('published', 'replaced') and t.window_end is not null "
+                "and r.state = 'published' and t.window_end is not null "
                 "and (%(table)s is null or t.table_name = %(table)s) order by r.seq", {"table": table})
         ]  # fmt: skip
 
@@ -286,7 +286,9 @@ class Ledger:
         code, words = getattr(error, "exit_code", 1), safe_words(error)
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "update ops.runs set state = 'failed', finished_at = now(), error_code = %s, message = %s where run_id = %s",
+                "update ops.runs set state = 'failed', finished_at = now(), error_code = %s, message = %s "
+                # What failed after the publish (a page, a view) must not unsay it.
+                "where run_id = %s and state = 'running'",
                 (code, words, run_id),
             )
 

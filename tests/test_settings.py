@@ -1,0 +1,192 @@
+"""Settings: where they come from, what is refused, and that no secret is ever printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lakehouse.errors import ConfigError
+from lakehouse.settings import Settings, load_settings
+
+pytestmark = pytest.mark.unit
+
+SECRET = "s3cret-word"
+URL = f"postgresql://reader:{SECRET}@db.example.com:5432/shop"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is set, and there is an empty folder of secrets."""
+    for name in [n for n in os.environ if n.upper().startswith(("LAKEHOUSE_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    (tmp_path / "no-secrets").mkdir()
+    monkeypatch.setenv("LAKEHOUSE_SECRETS_DIR", str(tmp_path / "no-secrets"))
+
+
+Given = Callable[..., Settings]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Given:
+    """Settings of an environment."""
+
+    def load(**environment: str) -> Settings:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return load_settings()
+
+    return load
+
+
+def refusal(given: Given, **environment: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        given(**environment)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    return str(caught.value)
+
+
+def test_nothing_needs_to_be_set(given: Given, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = given()
+    assert settings.home == tmp_path / ".lakehouse"
+    assert settings.lake_root == f"file://{tmp_path}/.lakehouse/lake"
+    assert (settings.source_dsn, settings.gold_dsn, settings.access_key, settings.endpoint) == (None,) * 4
+    assert settings.zone == ZoneInfo("UTC")
+    assert settings.max_quarantined_share == 0.05
+    assert settings.extract_lookback == timedelta(days=1)
+
+
+def test_everything_can_be_set(given: Given) -> None:
+    settings = given(
+        LAKEHOUSE_HOME="~/shop",
+        LAKEHOUSE_SOURCE_DSN=URL,
+        LAKEHOUSE_GOLD_DSN=URL,
+        LAKEHOUSE_LAKE="s3a://",
+        LAKEHOUSE_TIMEZONE="America/Sao_Paulo",
+        LAKEHOUSE_MAX_QUARANTINED_SHARE="0.2",
+        LAKEHOUSE_EXTRACT_LOOKBACK="PT36H",
+        AWS_ACCESS_KEY_ID="key",
+        AWS_SECRET_ACCESS_KEY=SECRET,
+        AWS_ENDPOINT_URL="http://127.0.0.1:9000",
+    )
+    assert settings.home == Path.home() / "shop"
+    assert [s and s.get_secret_value() for s in (settings.source_dsn, settings.gold_dsn)] == [URL, URL]
+    assert [s and s.get_secret_value() for s in (settings.access_key, settings.secret_key)] == ["key", SECRET]
+    assert settings.endpoint == "http://127.0.0.1:9000"
+    assert settings.zone == ZoneInfo("America/Sao_Paulo")
+    assert settings.max_quarantined_share == 0.2
+    assert settings.extract_lookback == timedelta(hours=36)
+
+
+def test_a_variable_that_is_empty_is_not_set(given: Given) -> None:
+    settings = given(LAKEHOUSE_SOURCE_DSN="", LAKEHOUSE_TIMEZONE="", AWS_ACCESS_KEY_ID="", LAKEHOUSE_LAKE="")
+    assert (settings.source_dsn, settings.timezone, settings.access_key, settings.lake) == (None, "UTC", None, "")
+
+
+def test_settings_are_not_changed_once_they_are_read(given: Given) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        given().timezone = "Europe/Berlin"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("lake", "root"),
+    [
+        ("file:///data/lake", "file:///data/lake"),
+        ("file:///data/lake/", "file:///data/lake"),
+        ("s3a://", "s3a:"),
+        ("s3a://shop/lake/", "s3a://shop/lake"),
+    ],
+)
+def test_a_lake_has_one_of_three_forms(given: Given, lake: str, root: str) -> None:
+    assert given(LAKEHOUSE_LAKE=lake).lake_root == root
+
+
+@pytest.mark.parametrize(
+    "lake", ["/data/lake", "file:/data/lake", "file://data/lake", "s3://shop", "hdfs://shop", " s3a://"]
+)
+def test_a_lake_of_another_form_is_refused(given: Given, lake: str) -> None:
+    said = refusal(given, LAKEHOUSE_LAKE=lake)
+    assert "LAKEHOUSE_LAKE must begin with file:/// or s3a://" in said
+
+
+FAULTS = {
+    "LAKEHOUSE_SOURCE_DSN": (f"host=db user=reader password={SECRET}", "must be a libpq URL"),
+    "LAKEHOUSE_GOLD_DSN": (f"mysql://reader:{SECRET}@db/shop", "must be a libpq URL"),
+    "LAKEHOUSE_TIMEZONE": (f"Europe/{SECRET}", "must be a zone of the tz database, for example Europe/Berlin"),
+    "LAKEHOUSE_MAX_QUARANTINED_SHARE": (SECRET, "Input should be a valid number"),
+    "LAKEHOUSE_EXTRACT_LOOKBACK": (SECRET, "Input should be a valid timedelta"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_faulty_setting_is_named_without_its_value(given: Given, name: str) -> None:
+    value, reason = FAULTS[name]
+    said = refusal(given, **{name: value})
+    assert f"{name.removeprefix('LAKEHOUSE_')}: {reason}" in said
+    assert SECRET not in said
+
+
+def test_all_faulty_settings_are_named_at_once(given: Given) -> None:
+    said = refusal(given, **{name: value for name, (value, _) in FAULTS.items()})
+    assert [name for name in FAULTS if name.removeprefix("LAKEHOUSE_") in said] == list(FAULTS)
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("share", ["-0.01", "1.01", "nan"])
+def test_a_share_lies_between_none_and_all(given: Given, share: str) -> None:
+    assert "MAX_QUARANTINED_SHARE: Input should be" in refusal(given, LAKEHOUSE_MAX_QUARANTINED_SHARE=share)
+
+
+@pytest.mark.parametrize(
+    "url", [f"postgresql://reader:{SECRET}@db", f"postgresql://reader:{SECRET}@db/", "postgresql://", "shop"]
+)
+def test_a_url_names_a_database(given: Given, url: str) -> None:
+    said = refusal(given, LAKEHOUSE_SOURCE_DSN=url)
+    assert "SOURCE_DSN: must be a libpq URL: postgresql://user:password@host:port/database" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("zone", ["Berlin", "../etc/passwd", "/etc/passwd", "Europe", "+01:00"])
+def test_what_is_no_zone_is_refused(given: Given, zone: str) -> None:
+    assert "TIMEZONE: must be a zone of the tz database" in refusal(given, LAKEHOUSE_TIMEZONE=zone)
+
+
+@pytest.mark.parametrize("show", [str, repr, lambda s: str(s.model_dump()), lambda s: s.model_dump_json()])
+def test_settings_printed_show_no_secret(given: Given, show: Callable[[Settings], str]) -> None:
+    settings = given(LAKEHOUSE_SOURCE_DSN=URL, LAKEHOUSE_GOLD_DSN=URL, AWS_SECRET_ACCESS_KEY=SECRET)
+    assert "timezone" in show(settings)
+    assert SECRET not in show(settings)
+
+
+def test_secrets_are_read_from_a_folder_of_files(given: Given, tmp_path: Path) -> None:
+    for name, secret in (("LAKEHOUSE_SOURCE_DSN", URL), ("lakehouse_gold_dsn", URL), ("AWS_SECRET_ACCESS_KEY", SECRET)):
+        (tmp_path / name).write_text(f"{secret}\n", encoding="utf-8")
+    settings = given(LAKEHOUSE_SECRETS_DIR=str(tmp_path))
+    found = (settings.source_dsn, settings.gold_dsn, settings.secret_key)
+    assert [s and s.get_secret_value() for s in found] == [URL, URL, SECRET]
+
+
+def test_the_environment_goes_before_the_folder(given: Given, tmp_path: Path) -> None:
+    (tmp_path / "LAKEHOUSE_TIMEZONE").write_text("Europe/Berlin", encoding="utf-8")
+    assert given(LAKEHOUSE_SECRETS_DIR=str(tmp_path)).timezone == "Europe/Berlin"
+    assert given(LAKEHOUSE_SECRETS_DIR=str(tmp_path), LAKEHOUSE_TIMEZONE="Asia/Tokyo").timezone == "Asia/Tokyo"
+
+
+def test_a_faulty_secret_file_is_named_without_its_value(given: Given, tmp_path: Path) -> None:
+    (tmp_path / "LAKEHOUSE_GOLD_DSN").write_text(f"password={SECRET}", encoding="utf-8")
+    said = refusal(given, LAKEHOUSE_SECRETS_DIR=str(tmp_path))
+    assert "GOLD_DSN: must be a libpq URL" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_a_folder_of_secrets_that_is_none_is_refused(given: Given, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=f"LAKEHOUSE_SECRETS_DIR is not a folder: .*/{folder}$"):
+        given(LAKEHOUSE_SECRETS_DIR=str(tmp_path / folder))
