@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from minio import Minio
 from psycopg2 import sql
 from pyspark.sql import SparkSession
 
+from lakehouse.session import CLASS_ARCHIVE
 from lakehouse.stores.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).parent.parent
@@ -35,17 +37,26 @@ def spark() -> Iterator[SparkSession]:
 
     A test that needs another zone, or another option, sets it within itself and puts it back (see `tables.zone`).
     """
-    os.environ["SPARK_CONF_DIR"] = str(ROOT)
-    session = (
-        SparkSession.builder.master("local[2]")
-        .appName("tests")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "2")
-        # A handful of rows needs no second thoughts, and is to be computed by the code that computes millions.
-        .config("spark.sql.adaptive.enabled", "false")
-        .config("spark.sql.optimizer.excludedRules", "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation")
-        .getOrCreate()
-    )
+    arguments = ["--properties-file", str(ROOT / "spark-defaults.conf")]
+    if CLASS_ARCHIVE.is_file():
+        arguments += ["--conf", f"spark.driver.defaultJavaOptions=-XX:SharedArchiveFile={CLASS_ARCHIVE}"]
+    with pytest.MonkeyPatch.context() as environment:
+        # Only while the JVM starts: programs that tests start are to find options by themselves.
+        environment.setenv("PYSPARK_SUBMIT_ARGS", shlex.join([*arguments, "pyspark-shell"]))
+        environment.delenv("SPARK_CONF_DIR", raising=False)
+        session = (
+            SparkSession.builder.master("local[2]")
+            .appName("tests")
+            .config("spark.sql.session.timeZone", "UTC")
+            .config("spark.sql.shuffle.partitions", "2")
+            # A handful of rows needs no second thoughts, and is to be computed by the code that computes millions.
+            .config("spark.sql.adaptive.enabled", "false")
+            .config(
+                "spark.sql.optimizer.excludedRules",
+                "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
+            )
+            .getOrCreate()
+        )
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()

@@ -52,9 +52,9 @@ class NativeRule:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        # Great Expectations' pages take `attributes` as they come, so they are escaped here.
-        attributes = {"rule": self.name, "severity": self.severity, "why": html.escape(self.why)}
-        meta = {"rule": self.name, "attributes": attributes}
+        # Pages take texts as they come, so they are escaped here.
+        about = {"rule": self.name, "severity": self.severity, "why": html.escape(self.why)}
+        meta = {"rule": self.name, "about": about}
         return {"type": self.type, "kwargs": dict(self.kwargs), "severity": self.severity, "meta": meta}
 
 
@@ -135,7 +135,9 @@ class GreatExpectations:
                 "run_id": identifier(run_name=run_id),
                 "batch_kwargs": {"data_asset_name": result.suite_name},
             }
-            page = view.render(renderer.render(result), run_id=html.escape(run_id))
+            document = renderer.render(result)
+            _explain(document, result)
+            page = view.render(document, run_id=html.escape(run_id))
             # The suite has no page of its own: its file is in the repository.
             pages[table] = re.sub(r'<a href="(?:\.\./)+expectations/[^"]*"[^>]*>([^<]*)</a>', r"\1", page)
         return pages
@@ -247,6 +249,19 @@ def _counted(result: Any) -> Counted:
     elif rows == 0 and unexpected is None and "element_count" in said:
         unexpected = 0
     return Counted(config.meta["rule"], config.severity.value, bool(result.success), unexpected, rows)
+
+
+def _explain(document: Any, result: Any) -> None:
+    """Adds the name, severity and reason of each rule to the page's tables, which are of one column's rules each."""
+    by_column: dict[str, list[list[str]]] = {}
+    for r in result.results:
+        column = r.expectation_config.kwargs.get("column", "Table-Level Expectations")
+        by_column.setdefault(column, []).append(list(r.expectation_config.meta["about"].values()))
+    for section in document.sections:
+        if section.section_name in by_column:
+            table = section.content_blocks[-1]
+            table.header_row = [*table.header_row, "Rule", "Severity", "Why"]
+            table.table = [[*row, *a] for row, a in zip(table.table, by_column[section.section_name], strict=True)]
 
 
 def _raised(result: Any) -> bool:

@@ -1,0 +1,155 @@
+"""Bronze on a real source: one snapshot, windows and marks, late commits, drift, and a role that may only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from lakehouse import pipeline
+from lakehouse.business_date import BusinessDate
+from lakehouse.errors import DriftError, SourceError
+from lakehouse.house import Outcome
+from lakehouse.layers import bronze
+from lakehouse.stores.source import Window
+from tests.e2e.lakehouse import RealPipeline
+
+pytestmark = pytest.mark.e2e
+SCHEMA = (Path(__file__).parent.parent.parent / "samples" / "schema.sql").read_text()
+CUSTOMER = "insert into customers (customer_id, city, created_at, updated_at) values (%s, %s, %s, %s)"
+
+
+class Shop:
+    """A source with a few customers, and the lakehouse on it."""
+
+    def __init__(self, postgres: Any, name: str, lake: Path) -> None:
+        self.source = postgres.create_database(f"{name}_source")
+        with closing(psycopg2.connect(self.source)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(SCHEMA)
+        self.lakehouse = RealPipeline(self.source, postgres.create_database(f"{name}_gold"), lake)
+        self.lakehouse.house.spark.conf.set("spark.sql.session.timeZone", "UTC")
+
+    def session(self) -> Any:
+        return psycopg2.connect(self.source)
+
+    def write(self, key: str, stamp: str, city: str = "", connection: Any = None) -> None:
+        own = connection or self.session()
+        with own.cursor() as cursor:
+            cursor.execute(CUSTOMER, (key, city, stamp, stamp))
+        if connection is None:
+            own.commit()
+            own.close()
+
+    def bring(self, day: str, *, replaces: bool = False) -> Outcome:
+        business_date = BusinessDate(date.fromisoformat(day), self.lakehouse.house.settings.zone)
+        return bronze.ingest(self.lakehouse.house, business_date, replaces=replaces)
+
+    def held(self) -> list[tuple[str, str]]:
+        """Each image bronze holds: key and the day it lies in."""
+        rows = self.lakehouse.bronze("customers")
+        return sorted((r["customer_id"], f"{r['year']}-{r['month']}-{r['day']}") for r in rows)
+
+
+@pytest.fixture
+def shop(postgres: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    made = Shop(postgres, request.node.name.lower()[:40].replace("[", "_").replace("]", "_"), tmp_path)
+    yield made
+    made.lakehouse.house.gold_database.close()
+    made.lakehouse.house.source.database.close()
+
+
+def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: Shop) -> None:
+    shop.write("before", "2020-01-01 10:00+00")
+    shop.write("own-day", "2020-01-03 00:00+00")
+    # Three sessions that stamp before the window's end and commit after its snapshot.
+    wrote, savepoint, had_only_read = shop.session(), shop.session(), shop.session()
+    shop.write("late", "2020-01-02 23:00+00", connection=wrote)
+    with savepoint.cursor() as cursor:
+        # The row's transaction is the savepoint's own, which no snapshot lists.
+        cursor.execute("create temporary table t (x int); savepoint s")
+    shop.write("late-savepoint", "2020-01-02 23:30+00", connection=savepoint)
+    shop.write("seen", "2020-01-02 12:00+00")
+    with had_only_read.cursor() as cursor:
+        cursor.execute("select count(*) from customers")
+
+    shop.bring("2020-01-02")
+    assert shop.held() == [("before", "2020-01-02"), ("seen", "2020-01-02")]
+
+    shop.write("late-reader", "2020-01-02 23:59+00", connection=had_only_read)
+    for session in (wrote, savepoint, had_only_read):
+        session.commit()
+        session.close()
+    shop.bring("2020-01-03")
+    assert shop.held() == [
+        ("before", "2020-01-02"),
+        ("late", "2020-01-03"),
+        ("late-reader", "2020-01-03"),
+        ("late-savepoint", "2020-01-03"),
+        ("own-day", "2020-01-03"),
+        ("seen", "2020-01-02"),
+    ]
+
+    # A day below the mark changes nothing and says who covered it; an empty day is a day.
+    covered = shop.bring("2020-01-01")
+    assert (covered.state, "covered by the run of 2020-01-02" in covered.message) == ("covered", True)
+    assert shop.bring("2020-01-04").state == "published"
+    assert len(shop.held()) == 6
+
+    # Replacing keeps the image that the source has overwritten since, and adds what the window holds now.
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("update customers set city = 'X', updated_at = '2020-01-02 13:00+00' where customer_id = 'seen'")
+    shop.bring("2020-01-02", replaces=True)
+    assert [key for key, day in shop.held() if day == "2020-01-02"] == [
+        "before",
+        "late",
+        "late-reader",
+        "late-savepoint",
+        "seen",
+        "seen",
+    ]
+
+
+def test_a_row_committed_after_the_snapshot_is_not_seen_by_any_of_its_readers(shop: Shop) -> None:
+    shop.write("before", "2020-01-01 10:00+00")
+    house = shop.lakehouse.house
+    end = BusinessDate(date(2020, 1, 2), house.settings.zone).end
+    with house.source.snapshot() as snapshot:
+        frame = snapshot.frame(house.spark, house.contracts["bronze"]["customers"], {}, Window(None, end))
+        shop.write("after", "2020-01-01 11:00+00")
+        assert [r["customer_id"] for r in frame.collect()] == ["before"]
+
+
+def test_every_difference_of_the_schema_is_named_at_once_and_nothing_is_written(shop: Shop) -> None:
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("alter table customers rename column city to town")
+        cursor.execute("alter table products alter column price type text")
+    with pytest.raises(DriftError) as refused:
+        shop.bring("2020-01-02")
+    for words in ("customers.city is missing", "products.price is text, not numeric(12,4)"):
+        assert words in str(refused.value)
+    assert shop.lakehouse.house.ledger.published("bronze") == {}
+    assert [r["state"] for r in shop.lakehouse.house.ledger.recent()] == ["failed"]
+
+
+def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop: Shop) -> None:
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("drop role if exists reader")
+        cursor.execute("create role reader login password 'only-reads'")
+        cursor.execute("grant select on customers, products, orders, order_items, inventory to reader")
+    as_reader = shop.source.replace(shop.source.split("//")[1].split("@")[0], "reader:only-reads")
+    shop.write("before", "2020-01-01 10:00+00")
+    other = RealPipeline(as_reader, shop.lakehouse.house.dsn("gold"), shop.lakehouse.house.settings.home.parent)
+    day = BusinessDate(date(2020, 1, 2), other.house.settings.zone)
+    with pytest.raises(SourceError, match="may not read public.campaigns") as refused:
+        pipeline.run(other.house, "bronze", day)
+    assert "only-reads" not in str(refused.value)
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("grant select on campaigns to reader")
+    assert pipeline.run(other.house, "bronze", day)[0].state == "published"
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("drop owned by reader; drop role reader")
