@@ -11,7 +11,11 @@ from pathlib import Path
 from setuptools import find_namespace_packages, setup
 
 ROOT = Path(__file__).parent
-MAPPED = {"lakehouse.conf.contracts": "conf/contracts", "lakehouse.conf.postgres": "conf/postgres", "lakehouse.expectations": "expectations"}
+MAPPED = {
+    "lakehouse.conf.contracts": "conf/contracts",
+    "lakehouse.conf.postgres": "conf/postgres",
+    "lakehouse.expectations": "expectations",
+}
 
 
 def version() -> str:

@@ -65,15 +65,13 @@ def refusal(folder: Path) -> str:
     return str(caught.value)
 
 
-def test_the_shop_has_six_tables_in_each_layer() -> None:
+def test_the_shop_has_its_tables_in_each_layer() -> None:
     contracts = load_contracts()
-    sources = ["campaigns", "customers", "inventory", "order_items", "orders", "products"]
-    assert {layer: list(tables) for layer, tables in contracts.items()} == {
-        "bronze": sources,
-        "silver": sources,
-        "gold": ["agg_campaign_performance", "agg_inventory_status", "dim_customers", "dim_products",
-                 "fact_customer_orders", "fact_daily_sales"],
-    }  # fmt: skip
+    sources = {"campaigns", "customers", "inventory", "order_items", "orders", "products"}
+    assert list(contracts) == ["bronze", "silver", "gold"]
+    assert sources <= contracts["bronze"].keys() == contracts["silver"].keys()
+    assert {"agg_campaign_performance", "agg_inventory_status", "dim_customers", "dim_products",
+            "fact_customer_orders", "fact_daily_sales"} <= contracts["gold"].keys()  # fmt: skip
 
 
 def test_a_file_is_a_table(folder: Path) -> None:
@@ -82,21 +80,11 @@ def test_a_file_is_a_table(folder: Path) -> None:
     assert list(load_contracts(folder)["gold"]) == ["dim_mugs"]
 
 
-def test_names_and_emails_and_phones_are_personal_and_nothing_that_follows_from_them_is_not() -> None:
-    personal = {
-        (c.id, column.name)
-        for layer in load_contracts().values()
-        for c in layer.values()
-        for column in c.columns
-        if column.classification == "personal"
-    }
-    given = {(f"{layer}.customers", name) for layer in ("bronze", "silver") for name in
-             ("first_name", "last_name", "email", "phone")}  # fmt: skip
-    assert personal == given | {
-        ("silver.customers", "full_name"),
-        ("gold.dim_customers", "full_name"),
-        ("gold.dim_customers", "email"),
-    }
+def test_names_and_emails_and_phones_are_personal_wherever_they_stand() -> None:
+    columns = [c for layer in load_contracts().values() for table in layer.values() for c in table.columns]
+    personal = {"first_name", "last_name", "full_name", "email", "phone"}
+    assert {c.name for c in columns if c.name in personal and c.classification == "personal"} == personal
+    assert [c.name for c in columns if c.name in personal and c.classification != "personal"] == []
 
 
 def test_silver_is_built_parents_first() -> None:
@@ -104,7 +92,7 @@ def test_silver_is_built_parents_first() -> None:
     assert order.index("customers") < order.index("orders") < order.index("order_items")
     assert order.index("campaigns") < order.index("orders")
     assert order.index("products") < min(order.index("order_items"), order.index("inventory"))
-    assert len(order) == 6
+    assert sorted(order) == sorted(load_contracts()["silver"])
 
 
 def test_the_parts_of_a_key_have_the_contracts_order(folder: Path) -> None:

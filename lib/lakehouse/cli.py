@@ -75,6 +75,7 @@ def main() -> None:
 
 @app.callback(invoke_without_command=True)
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """The program without a command."""
     if show:
         out.print(__version__)
         raise typer.Exit

@@ -36,6 +36,7 @@ def clean_identifier(text: str | Column) -> Column:
 
 
 def lower_text(text: str | Column) -> Column:
+    """Clean text, lower-cased."""
     return F.lower(clean_text(text))
 
 

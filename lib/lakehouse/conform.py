@@ -41,4 +41,5 @@ def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
 
 
 def warning_columns(frame: DataFrame) -> list[str]:
+    """Names of the working columns that mark rows to be counted and warned of."""
     return [c for c in frame.columns if c.startswith(WARNING_PREFIX)]

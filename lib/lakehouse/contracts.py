@@ -152,6 +152,7 @@ class Contract(_Strict):
         return tuple(c.name for c in self.columns)
 
     def column(self, name: str) -> Column:
+        """The column of that name, which must be there."""
         return next(c for c in self.columns if c.name == name)
 
     @cached_property

@@ -145,7 +145,7 @@ def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop
     shop.write("before", "2020-01-01 10:00+00")
     other = RealPipeline(as_reader, shop.lakehouse.house.dsn("gold"), shop.lakehouse.house.settings.home.parent)
     day = BusinessDate(date(2020, 1, 2), other.house.settings.zone)
-    with pytest.raises(SourceError, match="may not read public.campaigns") as refused:
+    with pytest.raises(SourceError, match=r"may not read public\.campaigns") as refused:
         pipeline.run(other.house, "bronze", day)
     assert "only-reads" not in str(refused.value)
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:

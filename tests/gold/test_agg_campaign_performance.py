@@ -15,10 +15,6 @@ def built(campaigns: DataFrame, orders: DataFrame, order_items: DataFrame) -> Da
     return gold("agg_campaign_performance", inputs)
 
 
-def one_campaign(spark: SparkSession, budget: str | None) -> DataFrame:
-    return table(spark, "silver.campaigns", "campaign_id budget", ("C1", budget))
-
-
 def test_a_campaign_is_handed_on_with_its_words(spark: SparkSession) -> None:
     header = "campaign_id campaign_name channel start_date end_date budget"
     campaign = ("C1", "Spring Sale", "daily_paper", "2011-03-01", "2011-03-31", "1000.50")
@@ -57,7 +53,7 @@ def test_orders_are_counted_orders_and_money_is_of_all_sales(spark: SparkSession
     )
     # A2, A3, B1 and G1 are counted; R1 has no line sold and N1 none at all, but R1's money is given back.
     expect(
-        built(one_campaign(spark, "20.00"), orders, order_items),
+        built(table(spark, "silver.campaigns", "campaign_id", ("C1",)), orders, order_items),
         "campaign_id orders customers new_customers units_sold net_sales gross_profit",
         ("C1", 4, 2, 1, 5, "35.00", "19.00"),
     )
@@ -84,25 +80,35 @@ def test_new_customers_are_new_over_all_their_orders_not_only_the_campaigns(spar
     )
 
 
-def test_ratios_are_rounded_once_and_null_over_nothing(spark: SparkSession) -> None:
+MONEY = "campaign_id orders net_sales gross_profit average_order_value return_on_ad_spend roi"
+
+
+def test_ratios_are_rounded_once_and_null_over_nothing_or_the_unknown(spark: SparkSession) -> None:
     campaigns = table(
         spark,
         "silver.campaigns",
         "campaign_id budget",
-        ("C1", "7.00"),
+        ("thirds and sevenths", "7.00"),
         ("no budget", None),
-        ("budget 0", "0"),
+        ("a budget of 0", "0"),
         ("no orders", "7.00"),
+        ("an order without lines", "5.00"),
+        ("one cost unknown", "5.00"),
+        ("only given back", "5.00"),
     )
     orders = table(
         spark,
         "silver.orders",
         "order_id campaign_id status",
-        ("A1", "C1", "paid"),
-        ("A2", "C1", "paid"),
-        ("A3", "C1", "paid"),
+        ("A1", "thirds and sevenths", "paid"),
+        ("A2", "thirds and sevenths", "paid"),
+        ("A3", "thirds and sevenths", "paid"),
         ("B1", "no budget", "paid"),
-        ("D1", "budget 0", "paid"),
+        ("D1", "a budget of 0", "paid"),
+        ("E1", "an order without lines", "paid"),
+        ("F1", "one cost unknown", "paid"),
+        ("F2", "one cost unknown", "paid"),
+        ("G1", "only given back", "returned"),
     )
     order_items = lines(
         spark,
@@ -112,43 +118,18 @@ def test_ratios_are_rounded_once_and_null_over_nothing(spark: SparkSession) -> N
         ("A3", 1, "0.00", "0"),
         ("B1", 1, "10.00", "4.00"),
         ("D1", 1, "10.00", "4.00"),
+        ("F1", 1, "10.00", "4.00"),
+        ("F2", 1, "10.00", None),
+        ("G1", -1, "10.00", "4.00"),
     )
     expect(
         built(campaigns, orders, order_items),
-        "campaign_id net_sales gross_profit average_order_value return_on_ad_spend roi",
-        ("C1", "20.00", "12.00", "6.6667", "2.8571", "0.7143"),
-        ("no budget", "10.00", "6.00", "10.00", None, None),
-        ("budget 0", "10.00", "6.00", "10.00", None, None),
-        ("no orders", "0", None, None, "0", None),
-    )
-
-
-def test_profit_is_unknown_where_any_cost_is(spark: SparkSession) -> None:
-    orders = table(spark, "silver.orders", "order_id campaign_id status", ("A1", "C1", "paid"), ("A2", "C1", "paid"))
-    order_items = lines(
-        spark, "order_id quantity unit_price unit_cost", ("A1", 1, "10.00", "4.00"), ("A2", 1, "10.00", None)
-    )
-    expect(
-        built(one_campaign(spark, "5.00"), orders, order_items),
-        "net_sales gross_profit return_on_ad_spend roi",
-        ("20.00", None, "4.00", None),
-    )
-
-
-def test_a_campaign_that_only_gave_back_sold_less_than_nothing(spark: SparkSession) -> None:
-    orders = table(spark, "silver.orders", "order_id campaign_id status", ("A1", "C1", "returned"))
-    order_items = lines(spark, "order_id quantity unit_price unit_cost", ("A1", -1, "10.00", "4.00"))
-    expect(
-        built(one_campaign(spark, "5.00"), orders, order_items),
-        "orders units_sold net_sales gross_profit average_order_value return_on_ad_spend roi",
-        (0, 0, "-10.00", "-6.00", None, "-2.00", "-2.20"),
-    )
-
-
-def test_a_campaign_with_only_orders_without_lines_has_no_profit_to_speak_of(spark: SparkSession) -> None:
-    orders = table(spark, "silver.orders", "order_id campaign_id status", ("A1", "C1", "paid"))
-    expect(
-        built(one_campaign(spark, "5.00"), orders, lines(spark, "order_id")),
-        "orders units_sold net_sales gross_profit average_order_value return_on_ad_spend roi",
-        (0, 0, "0", None, None, "0", None),
+        MONEY,
+        ("thirds and sevenths", 3, "20.00", "12.00", "6.6667", "2.8571", "0.7143"),
+        ("no budget", 1, "10.00", "6.00", "10.00", None, None),
+        ("a budget of 0", 1, "10.00", "6.00", "10.00", None, None),
+        ("no orders", 0, "0", None, None, "0", None),
+        ("an order without lines", 0, "0", None, None, "0", None),
+        ("one cost unknown", 2, "20.00", None, "10.00", "4.00", None),
+        ("only given back", 0, "-10.00", "-6.00", None, "-2.00", "-2.20"),
     )

@@ -102,7 +102,7 @@ def test_before_its_first_row_a_shop_is_empty(postgres: Any) -> None:
 
 def test_online_retail_day_by_day_and_in_one_step_is_what_its_control_totals_say(postgres: Any) -> None:
     dsn = postgres.create_database("sample_online_retail")
-    assert online_retail.SHOP.load(dsn) == counts(ONLINE_RETAIL_2011_11_30)
+    assert online_retail.SHOP.load(dsn, date(2011, 11, 30)) == counts(ONLINE_RETAIL_2011_11_30)
     assert contents(dsn) == ONLINE_RETAIL_2011_11_30
 
     changed_on = {day: online_retail.SHOP.advance(dsn, date(2011, 12, day)) for day in range(1, 10)}

@@ -327,7 +327,7 @@ shops = st.lists(
 )
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(shops)
 def test_judging_in_two_batches_comes_to_what_judging_at_once_does(spark: SparkSession, shop: list[Image]) -> None:
     header = "product_id updated_at price _batch"
@@ -357,7 +357,7 @@ def test_judging_in_two_batches_comes_to_what_judging_at_once_does(spark: SparkS
         frame.unpersist()
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(shops)
 def test_what_is_kept_is_the_best_valid_image_and_what_is_open_nothing_valid_has_overtaken(
     spark: SparkSession, shop: list[Image]

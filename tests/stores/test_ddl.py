@@ -82,16 +82,16 @@ def test_a_reference_is_a_foreign_key() -> None:
     ]
 
 
-def test_facts_refer_to_dimensions_and_the_stock_to_nothing() -> None:
-    found = {t: [name for name, _ in foreign_keys(c)] for t, c in CONTRACTS["gold"].items()}
-    assert found == {
-        "agg_campaign_performance": [],
-        "agg_inventory_status": [],
-        "dim_customers": [],
-        "dim_products": [],
-        "fact_customer_orders": ["fact_customer_orders_customer_id_fkey"],
-        "fact_daily_sales": ["fact_daily_sales_product_id_fkey"],
-    }
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("fact_customer_orders", ["fact_customer_orders_customer_id_fkey"]),
+        ("fact_daily_sales", ["fact_daily_sales_product_id_fkey"]),
+        ("agg_inventory_status", []),
+    ],
+)
+def test_facts_refer_to_dimensions_and_the_stock_to_nothing(table: str, expected: list[str]) -> None:
+    assert [name for name, _ in foreign_keys(contract(f"gold.{table}"))] == expected
 
 
 def test_names_are_short_enough_to_be_kept_whole() -> None:

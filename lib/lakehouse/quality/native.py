@@ -217,11 +217,13 @@ class Late:
         self._lock = threading.Lock()
 
     def start(self) -> None:
+        """Begins the import, once; does not wait for it."""
         with self._lock:
             if self._thread.ident is None:
                 self._thread.start()
 
     def get(self) -> GreatExpectations:
+        """Waits until the import is done. Raises what the import raises."""
         self.start()
         self._thread.join()
         return self._loaded or self._load()  # a second try raises here what the thread could not

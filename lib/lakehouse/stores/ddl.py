@@ -17,6 +17,7 @@ TECHNICAL = "_published_at timestamptz not null, _run_id text not null"
 
 
 def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -70,6 +71,7 @@ def ensure_tables(cursor: Cursor, contracts: list[Contract]) -> None:
 
 
 def staging_ddl(contract: Contract) -> str:
+    """Statements that make the table anew into which Spark loads, its instants and dates as numbers."""
     columns = ", ".join(f"{c.name} {CARRIED.get(c.type, c.type)}" for c in contract.columns)
     name = f"{STAGING}.{contract.table}"
     return f"drop table if exists {name}; create unlogged table {name} ({columns}) with (autovacuum_enabled = false)"

@@ -40,6 +40,7 @@ class Lake:
         self._spark, self._root = spark, root.rstrip("/")
 
     def path(self, layer: str, table: str) -> str:
+        """Where a table lies."""
         separator = "//" if self._root == "s3a:" else "/"
         return f"{self._root}{separator}{layer}/{table}"
 
@@ -69,6 +70,7 @@ class Lake:
         return known
 
     def read(self, layer: str, table: str, version: int) -> DataFrame:
+        """A table as it was at a version."""
         return self._spark.read.format("delta").option("versionAsOf", version).load(self.path(layer, table))
 
     def restore(self, layer: str, table: str, version: int) -> int:
@@ -104,6 +106,7 @@ class Lake:
         return self._save(frame, layer, table, partitions, head, overwriteSchema="true")
 
     def append(self, frame: DataFrame, layer: str, table: str, partitions: Sequence[str], head: int | None) -> Commit:
+        """Adds rows, in files of their own; columns that are new join the table."""
         writer = self._writer(frame, partitions, mergeSchema="true").mode("append")
         writer.save(self.path(layer, table))
         return self._written(layer, table, head)

@@ -244,6 +244,7 @@ class Ledger:
         return dict(rows[0]) if rows else None
 
     def runs_of(self, layer: str) -> int:
+        """How many runs of a layer have ended, however they did."""
         return int(
             self._rows("select count(*) n from ops.runs where layer = %s and state <> 'running'", (layer,))[0]["n"]
         )

@@ -56,6 +56,7 @@ class Database:
             return
 
     def close(self) -> None:
+        """Closes every pooled connection; the next call opens the pool again."""
         if self._pool is not None:
             self._pool.closeall()
             self._pool = None
