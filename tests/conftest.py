@@ -51,6 +51,8 @@ def spark() -> Iterator[SparkSession]:
             .config("spark.sql.shuffle.partitions", "2")
             # A handful of rows needs no second thoughts, and is to be computed by the code that computes millions.
             .config("spark.sql.adaptive.enabled", "false")
+            # Where in Python each column was made costs a third of the time that Python takes.
+            .config("spark.python.sql.dataFrameDebugging.enabled", "false")
             .config(
                 "spark.sql.optimizer.excludedRules",
                 "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",

@@ -19,7 +19,7 @@ from lakehouse.contracts import Contract
 from lakehouse.quality import docs
 from lakehouse.quality.findings import Finding
 from lakehouse.quality.native import Late, NativeRule, Validation
-from lakehouse.quality.suites import Severity, Suite
+from lakehouse.quality.suites import Severity, Suite, WorkingColumn
 
 # Columns a table has beside its contract's when its gate sees it.
 TECHNICAL: Mapping[str, tuple[str, ...]] = {
@@ -51,10 +51,12 @@ class Gate:
         `parameters` as in suites.PARAMETERS; rules that need one which is absent or None are left out.
         """
         given = {name: value for name, value in parameters.items() if value is not None}
-        narrow = _narrowed(contract, suite, frame)
         rules = [*structural(contract), *_business(suite, given)]
+        columns = [c for c in (*contract.names, *TECHNICAL[contract.layer]) if c in frame.columns]
+        working = {name: w for name, w in suite.working_columns.items() if w.names <= set(columns)}
         # Where a column is missing the rule `columns` says so, better than each rule that needs it.
-        rules = [rule for rule in rules if rule.columns <= set(narrow.columns)]
+        rules = [rule for rule in rules if rule.columns <= {*columns, *working}]
+        narrow = _narrowed(frame, columns, working, {c for rule in rules for c in rule.columns})
         validation = self._great_expectations.get().validate(contract.id, narrow, rules, given)
         found = [Finding(contract.layer, contract.table, **vars(counted)) for counted in validation.counted]
         with self._lock:
@@ -109,8 +111,14 @@ def _business(suite: Suite, given: Mapping[str, object]) -> list[NativeRule]:
     ]
 
 
-def _narrowed(contract: Contract, suite: Suite, frame: DataFrame) -> DataFrame:
-    """The columns of contract and suite: Great Expectations asks about every column of a frame, needed or not."""
-    wanted = [c for c in (*contract.names, *TECHNICAL[contract.layer]) if c in frame.columns]
-    working = [F.expr(w.typed_sql).alias(name) for name, w in suite.working_columns.items() if w.names <= set(wanted)]
-    return frame.select(*wanted, *working)
+def _narrowed(
+    frame: DataFrame, columns: Iterable[str], working: Mapping[str, WorkingColumn], needed: set[str]
+) -> DataFrame:
+    """What rules look at; other columns only by name. The working columns are computed once, for both queries.
+
+    The checkpoint hides from Spark where the frame comes from: it describes a query's whole history in its events, several
+    times a query, which for gold costs more than the query.
+    """
+    given = [F.col(c) if c in needed else F.lit(None).cast("boolean").alias(c) for c in columns]
+    computed = [F.expr(w.typed_sql).alias(name) for name, w in working.items() if name in needed]
+    return frame.select(*given, *computed).localCheckpoint(eager=False)
