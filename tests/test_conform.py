@@ -77,13 +77,22 @@ def test_a_decimal_that_always_fits_is_not_counted(spark: SparkSession, digits: 
 
 
 def test_every_difference_is_named_at_once(spark: SparkSession) -> None:
-    columns = {"mug_id": ["1"], "colour": [1], "sold": ["7"], "price": [1.5], "at": ["2011-12-01"], "big": [2**40]}
+    columns = {
+        "mug_id": ["1"],
+        "colour": [1],
+        "sold": ["7"],
+        "price": [1.5],
+        "at": ["2011-12-01"],
+        "big": [2**40],
+        "worth": [2**40],
+    }
     promised = contract(
         ("colour", "text"),
         ("sold", "bigint"),
         ("price", "numeric(12,4)"),
         ("at", "timestamptz"),
         ("big", "integer"),
+        ("worth", "numeric(12,4)"),
         ("shelf", "text"),
         ("room", "text"),
     )
@@ -99,6 +108,7 @@ def test_every_difference_is_named_at_once(spark: SparkSession) -> None:
         "room is missing",
         "shelf is missing",
         "sold is string, not bigint",
+        "worth is bigint, not decimal(12,4)",
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigError
@@ -62,11 +62,12 @@ class Settings(BaseSettings):
             raise ValueError("must be a zone of the tz database, for example Europe/Berlin") from e
         return value
 
-    @model_validator(mode="after")
-    def _lake_known(self) -> Settings:
-        if self.lake and not self.lake.startswith(("file:///", "s3a://")):
-            raise ValueError("LAKEHOUSE_LAKE must begin with file:/// or s3a://")
-        return self
+    @field_validator("lake")
+    @classmethod
+    def _lake_known(cls, value: str) -> str:
+        if value and not value.startswith(("file:///", "s3a://")):
+            raise ValueError("must begin with file:/// or s3a://")
+        return value
 
     @property
     def lake_root(self) -> str:
@@ -89,7 +90,12 @@ def load_settings() -> Settings:
         return Settings(_secrets_dir=folder)
     except ValidationError as e:
         faults = [
-            f"{'.'.join(str(p) for p in f['loc']).upper() or 'settings'}: {f['msg'].removeprefix('Value error, ')}"
+            f"{_variable(str(f['loc'][0]))}: {f['msg'].removeprefix('Value error, ')}"
             for f in e.errors(include_input=False, include_url=False)
         ]
         raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
+
+
+def _variable(name: str) -> str:
+    """The variable of a field; pydantic names a field with an alias by that."""
+    return name if name.isupper() else f"LAKEHOUSE_{name.upper()}"

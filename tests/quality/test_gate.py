@@ -372,6 +372,16 @@ def test_rows_are_compared_with_the_last_publish(session_gate: Gate, spark: Spar
     assert told(212) == ["rows_lost critical", "rows_shrunk warning"]
 
 
+def test_a_check_costs_two_queries_whatever_the_number_of_rules(session_gate: Gate, spark: SparkSession) -> None:
+    given = rows(spark, "silver.order_items", LINES_HEADER, *LINES)
+    bus, store = spark.sparkContext._jsc.sc().listenerBus(), spark._jsparkSession.sharedState().statusStore()
+    bus.waitUntilEmpty()
+    before = store.executionsCount()
+    assert len(checked(session_gate, "silver.order_items", given)) > 10
+    bus.waitUntilEmpty()
+    assert store.executionsCount() - before == 2
+
+
 def test_a_column_that_is_missing_is_told_once(session_gate: Gate, spark: SparkSession) -> None:
     given = rows(spark, "gold.dim_products", "", ()).drop("price", "cost")
     findings = checked(session_gate, "gold.dim_products", given)

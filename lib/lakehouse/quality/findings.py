@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lakehouse.errors import GateError
-from lakehouse.quality.suites import Severity
+from lakehouse.quality.expectations import Severity
 
 MOST_NAMED = 10
 

@@ -17,9 +17,10 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
 from lakehouse.quality import docs
+from lakehouse.quality.expectations import Severity
 from lakehouse.quality.findings import Finding
 from lakehouse.quality.native import Late, NativeRule, Validation
-from lakehouse.quality.suites import Severity, Suite, WorkingColumn
+from lakehouse.quality.suites import Suite, WorkingColumn
 
 # Columns a table has beside its contract's when its gate sees it.
 TECHNICAL: Mapping[str, tuple[str, ...]] = {
@@ -48,7 +49,7 @@ class Gate:
     ) -> list[Finding]:
         """Judges a (cached) frame; one finding a rule. Raises LakehouseError where a rule could not be computed.
 
-        `parameters` as in suites.PARAMETERS; rules that need one which is absent or None are left out.
+        `parameters` as in expectations.PARAMETERS; rules that need one which is absent or None are left out.
         """
         given = {name: value for name, value in parameters.items() if value is not None}
         rules = [*structural(contract), *_business(suite, given)]
@@ -57,6 +58,10 @@ class Gate:
         # Where a column is missing the rule `columns` says so, better than each rule that needs it.
         rules = [rule for rule in rules if rule.columns <= {*columns, *working}]
         narrow = _narrowed(frame, columns, working, {c for rule in rules for c in rule.columns})
+        if contract.layer == "gold":
+            # Spark describes a query's whole history in its events, several times a query. For gold, whose frames are
+            # small and come a long way, that costs more than the query; a checkpoint hides it.
+            narrow = narrow.localCheckpoint(eager=False)
         validation = self._great_expectations.get().validate(contract.id, narrow, rules, given)
         found = [Finding(contract.layer, contract.table, **vars(counted)) for counted in validation.counted]
         with self._lock:
@@ -114,11 +119,7 @@ def _business(suite: Suite, given: Mapping[str, object]) -> list[NativeRule]:
 def _narrowed(
     frame: DataFrame, columns: Iterable[str], working: Mapping[str, WorkingColumn], needed: set[str]
 ) -> DataFrame:
-    """What rules look at; other columns only by name. The working columns are computed once, for both queries.
-
-    The checkpoint hides from Spark where the frame comes from: it describes a query's whole history in its events, several
-    times a query, which for gold costs more than the query.
-    """
+    """What rules look at, and of the other columns only the names."""
     given = [F.col(c) if c in needed else F.lit(None).cast("boolean").alias(c) for c in columns]
     computed = [F.expr(w.typed_sql).alias(name) for name, w in working.items() if name in needed]
-    return frame.select(*given, *computed).localCheckpoint(eager=False)
+    return frame.select(*given, *computed)

@@ -29,7 +29,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts import resource_folder
 from lakehouse.errors import LakehouseError
-from lakehouse.quality.suites import Severity
+from lakehouse.quality.expectations import Severity
 
 # With BASIC come the counts, with BOOLEAN_ONLY they would not.
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}

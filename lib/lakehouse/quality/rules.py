@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 from lakehouse import contracts
 from lakehouse.contracts import Contract
 from lakehouse.errors import ConfigError
-from lakehouse.quality.suites import Between, Expectation, Greater, InSet, NotInSet, Parameter, Suite
+from lakehouse.quality.expectations import Between, Expectation, Greater, InSet, NotInSet, Parameter
+from lakehouse.quality.suites import Suite
 
 # No index of Postgres holds a longer part of a key, with room for the other parts.
 LONGEST_KEY_PART = 1000

@@ -16,33 +16,19 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from importlib.resources.abc import Traversable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictInt, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError
 
 from lakehouse.contracts import NUMERIC, SPARK_TYPES, Contract, Contracts, resource_folder
 from lakehouse.errors import ConfigError
-
-Severity = Literal["critical", "warning"]
-
-# What the pipeline tells a suite: rows of the table as last published (absent the first time; rules that need it are left
-# out), and the day after the business date, whose first instant in the shop's zone ends the run's window.
-PARAMETERS = frozenset({"previous_rows", "next_date"})
+from lakehouse.quality.expectations import REASONED, TYPES, Bound, Expectation, Parameter, StrictModel
+from lakehouse.quality.expectations import Severity as Severity
 
 _WORD = re.compile(r"'[^']*'|[A-Za-z_][A-Za-z0-9_]*(?:\s*\()?")
 _SQL_WORDS = frozenset(
     re.findall(r"\w+", "and as between bigint case cast date else end false in int is not null or then true when")
 )
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _known_parameters(expression: str) -> str:
-    if unknown := set(re.findall(r"[A-Za-z_]\w*", expression)) - PARAMETERS:
-        raise ValueError(f"unknown parameter {', '.join(sorted(unknown))}; there are {', '.join(sorted(PARAMETERS))}")
-    return expression
 
 
 def _known_type(value: str) -> str:
@@ -51,17 +37,7 @@ def _known_type(value: str) -> str:
     return value
 
 
-class Parameter(_Strict):
-    """A number or date that the pipeline gives: a name of PARAMETERS, or arithmetic over one."""
-
-    expression: Annotated[str, AfterValidator(_known_parameters)] = Field(alias="$PARAMETER")
-
-
-Number = StrictInt | Annotated[Decimal, Strict()]
-Bound = Number | Parameter
-
-
-class WorkingColumn(_Strict):
+class WorkingColumn(StrictModel):
     """SQL over the table's own columns, and the type it has."""
 
     type: Annotated[str, AfterValidator(_known_type)]
@@ -78,165 +54,12 @@ class WorkingColumn(_Strict):
         return {w for w in words if w.lower() not in _SQL_WORDS}
 
 
-class _Kwargs(_Strict):
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def bounds(self) -> tuple[Bound, ...]:
-        return ()
-
-
-class _RowKwargs(_Kwargs):
-    column: str
-    mostly: Annotated[Decimal, Field(gt=0, le=1)] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-class BetweenKwargs(_RowKwargs):
-    min_value: Bound | None = None
-    max_value: Bound | None = None
-    strict_min: bool = False
-    strict_max: bool = False
-
-    @model_validator(mode="after")
-    def _bounded(self) -> BetweenKwargs:
-        if not self.bounds:
-            raise ValueError("min_value or max_value is needed")
-        return self
-
-    @property
-    def bounds(self) -> tuple[Bound, ...]:
-        return tuple(b for b in (self.min_value, self.max_value) if b is not None)
-
-
-class SetKwargs(_RowKwargs):
-    value_set: tuple[StrictInt | str, ...] = Field(min_length=1)
-
-    @property
-    def bounds(self) -> tuple[Bound, ...]:
-        return tuple(v for v in self.value_set if isinstance(v, int))
-
-
-class RegexKwargs(_RowKwargs):
-    regex: str
-
-
-class PairKwargs(_Kwargs):
-    column_A: str  # noqa: N815 - the format's own spelling
-    column_B: str  # noqa: N815
-    or_equal: bool = False
-    # A rule over a null does not fire; Great Expectations' default would let one null through and not the other.
-    ignore_row_if: Literal["either_value_is_missing"]
-    mostly: Annotated[Decimal, Field(gt=0, le=1)] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column_A, self.column_B)
-
-
-class RowCountKwargs(_Kwargs):
-    min_value: StrictInt | Parameter | None = None
-    max_value: StrictInt | Parameter | None = None
-
-    @property
-    def bounds(self) -> tuple[Bound, ...]:
-        return tuple(b for b in (self.min_value, self.max_value) if b is not None)
-
-
-class Meta(_Strict):
-    """The rule's name, or the reason by which a row that breaks it goes to quarantine."""
-
-    rule: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
-    reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
-
-    @model_validator(mode="after")
-    def _named(self) -> Meta:
-        if (self.rule is None) == (self.reason is None):
-            raise ValueError("either rule or reason is needed")
-        return self
-
-
-class _Expectation(_Strict):
-    kwargs: _Kwargs
-    meta: Meta
-    severity: Severity
-    notes: str = Field(min_length=1)  # why
-    id: str | None = None
-
-    @property
-    def rule(self) -> str:
-        return self.meta.rule or self.meta.reason or ""
-
-    @property
-    def parameters(self) -> set[str]:
-        """Names the pipeline must give before this can be checked."""
-        given = (b.expression for b in self.kwargs.bounds if isinstance(b, Parameter))
-        return {name for expression in given for name in re.findall(r"[A-Za-z_]\w*", expression)}
-
-    @property
-    def native_kwargs(self) -> dict[str, Any]:
-        """As Great Expectations takes them."""
-        kwargs = self.kwargs.model_dump(by_alias=True, exclude_unset=True)
-        return {k: _native(v) for k, v in kwargs.items()}
-
-
-class Between(_Expectation):
-    type: Literal["expect_column_values_to_be_between"]
-    kwargs: BetweenKwargs
-
-
-class InSet(_Expectation):
-    type: Literal["expect_column_values_to_be_in_set"]
-    kwargs: SetKwargs
-
-
-class NotInSet(_Expectation):
-    type: Literal["expect_column_values_to_not_be_in_set"]
-    kwargs: SetKwargs
-
-
-class NotNull(_Expectation):
-    type: Literal["expect_column_values_to_not_be_null"]
-    kwargs: _RowKwargs
-
-
-class MatchRegex(_Expectation):
-    type: Literal["expect_column_values_to_match_regex"]
-    kwargs: RegexKwargs
-
-
-class NotMatchRegex(_Expectation):
-    type: Literal["expect_column_values_to_not_match_regex"]
-    kwargs: RegexKwargs
-
-
-class Greater(_Expectation):
-    type: Literal["expect_column_pair_values_a_to_be_greater_than_b"]
-    kwargs: PairKwargs
-
-
-class RowCount(_Expectation):
-    type: Literal["expect_table_row_count_to_be_between"]
-    kwargs: RowCountKwargs
-
-
-Expectation = Between | InSet | NotInSet | NotNull | MatchRegex | NotMatchRegex | Greater | RowCount
-_TYPES = {kind: get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(Expectation)}
-# Those that rules.py can also write as a Spark column.
-REASONED = (Between, InSet, NotInSet, Greater)
-
-
-class SuiteMeta(_Strict):
-    working_columns: dict[Annotated[str, Field(pattern=r"^_[a-z][a-z0-9_]*$")], WorkingColumn] = {}
+class SuiteMeta(StrictModel):
+    working_columns: dict[Annotated[str, Field(pattern=r"^_[a-z][a-z0-9_]*$")], WorkingColumn] = Field({})
     great_expectations_version: str | None = None
 
 
-class Suite(_Strict):
+class Suite(StrictModel):
     """The business rules of one table."""
 
     name: str
@@ -301,7 +124,7 @@ def load_suites(contracts: Contracts, folder: Traversable | None = None) -> Suit
                 suite = Suite.model_validate(_parsed(file.read_text(encoding="utf-8")))
             except ValidationError as e:
                 for fault in e.errors(include_input=False, include_url=False):
-                    where = ".".join(str(p) for p in fault["loc"] if p not in _TYPES.values())
+                    where = ".".join(str(p) for p in fault["loc"] if p not in TYPES.values())
                     faults.append(f"{layer}/{name}: {where or 'suite'}: {fault['msg']}")
             except ValueError as e:
                 faults.append(f"{layer}/{name}: not JSON: {e}")
@@ -338,7 +161,7 @@ def _unfit_for_quarantine(expectation: Expectation, contract: Contract) -> Itera
     if contract.layer != "silver":
         yield "meta.reason: only silver has a quarantine; use rule"
     if not isinstance(expectation, REASONED):
-        yield f"type: {expectation.type} cannot have a reason; {', '.join(_TYPES[kind] for kind in REASONED)} can"
+        yield f"type: {expectation.type} cannot have a reason; {', '.join(TYPES[kind] for kind in REASONED)} can"
     if getattr(expectation.kwargs, "mostly", None) is not None or expectation.parameters:
         yield "kwargs: a reason judges each row by itself: no mostly, no parameter"
 
@@ -346,12 +169,6 @@ def _unfit_for_quarantine(expectation: Expectation, contract: Contract) -> Itera
 def _survives_double(bound: Bound) -> bool:
     """Great Expectations holds each number as a double, which keeps about fifteen digits."""
     return isinstance(bound, Parameter) or Decimal(repr(float(bound))) == bound
-
-
-def _native(value: object) -> object:
-    if isinstance(value, Decimal):
-        return float(value)
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _parsed(text: str) -> object:
