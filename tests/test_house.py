@@ -475,7 +475,16 @@ def test_a_gold_table_is_four_new_files_and_no_other_edit(copy: Path) -> None:
         "tests/quality/test_suites.py",
     )
     others = ("new_files", "spark", "typo", "refused", "hang_together", "is_allowed", "is_not_allowed", "what_is_not")
-    options = ("-q", "-p", "no:cacheprovider", "-k", " and ".join(f"not {name}" for name in others))
+    options = (
+        "-q",
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:hypothesispytest",
+        "-k",
+        " and ".join(f"not {name}" for name in others),
+    )
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *files], cwd=copy, env=environment, stdout=subprocess.PIPE, text=True
     )

@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from lakehouse.settings import Settings
@@ -35,5 +36,13 @@ def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSessi
     if settings.endpoint:
         builder = builder.config("spark.hadoop.fs.s3a.endpoint", settings.endpoint)
     spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    _keep_values_out_of_logs(spark)
     return spark
+
+
+def _keep_values_out_of_logs(spark: SparkSession) -> None:
+    """Spark's and PySpark's own words about a failed query quote the row that failed; what we say of it is errors.safe_words."""
+    spark.sparkContext.setLogLevel("OFF")
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        # Only by this door: a plain logger of the name would break PySpark when it asks for its own.
+        PySparkLogger.getLogger(name).disabled = True

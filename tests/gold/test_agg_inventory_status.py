@@ -40,14 +40,27 @@ def test_stock_is_handed_on_as_of_the_business_date(spark: SparkSession) -> None
     )
 
 
-def test_sales_are_those_of_30_days_up_to_the_business_date(spark: SparkSession) -> None:
-    inventory = table(spark, "silver.inventory", "product_id warehouse_id", ("mug", "W1"), ("mug", "W2"), ("cup", "W1"))
+def test_sales_are_those_of_30_days_up_to_the_business_date_less_returns_and_never_below_0(spark: SparkSession) -> None:
+    inventory = table(
+        spark,
+        "silver.inventory",
+        "product_id warehouse_id",
+        ("mug", "W1"),
+        ("mug", "W2"),
+        ("cup", "W1"),
+        ("returned before sold", "W1"),
+        ("more returned than sold", "W1"),
+    )
     sales = (
         ("2011-11-30", "mug", 1000, 0),
         ("2011-12-01", "mug", 5, 1),
         ("2011-12-30", "mug", 20, 2),
         ("2011-12-31", "mug", 1000, 0),
         ("2011-12-30", "jug", 1000, 0),
+        ("2011-12-01", "returned before sold", 0, 4),
+        ("2011-12-02", "returned before sold", 9, 0),
+        ("2011-12-01", "more returned than sold", 5, 0),
+        ("2011-12-02", "more returned than sold", 0, 9),
     )
     expect(
         built(spark, inventory, *sales),
@@ -55,28 +68,19 @@ def test_sales_are_those_of_30_days_up_to_the_business_date(spark: SparkSession)
         ("mug", "W1", 22, "0.7333"),
         ("mug", "W2", 22, "0.7333"),
         ("cup", "W1", 0, "0"),
-    )
-
-
-def test_more_returned_than_sold_is_nothing_sold(spark: SparkSession) -> None:
-    inventory = stock(spark, ("mug", 10, None), ("cup", 10, None))
-    sales = (
-        ("2011-12-01", "mug", 5, 0),
-        ("2011-12-02", "mug", 0, 9),
-        ("2011-12-01", "cup", 0, 4),
-        ("2011-12-02", "cup", 9, 0),
-    )
-    expect(
-        built(spark, inventory, *sales),
-        "product_id units_sold_30d days_of_supply",
-        ("mug", 0, None),
-        ("cup", 5, "60.00"),
+        ("returned before sold", "W1", 5, "0.1667"),
+        ("more returned than sold", "W1", 0, "0"),
     )
 
 
 def test_days_of_supply_are_rounded_once_from_whole_units(spark: SparkSession) -> None:
     inventory = stock(
-        spark, ("sevenths", 1, None), ("by the average", 100, None), ("none", -7, None), ("unknown", None, 1)
+        spark,
+        ("sevenths", 1, None),
+        ("by the average", 100, None),
+        ("none", -7, None),
+        ("unknown", None, 1),
+        ("not sold", 10, 5),
     )
     sales = (
         ("2011-12-01", "sevenths", 7, 0),
@@ -92,6 +96,7 @@ def test_days_of_supply_are_rounded_once_from_whole_units(spark: SparkSession) -
         ("by the average", "2.3333", "42.8571"),
         ("none", "1.00", "-7.00"),
         ("unknown", "1.00", None),
+        ("not sold", "0", None),
     )
 
 

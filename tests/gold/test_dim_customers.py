@@ -47,14 +47,6 @@ def test_the_registered_date_is_the_shops_date(spark: SparkSession) -> None:
         )
 
 
-def test_there_is_a_row_for_guests_in_a_shop_without_customers(spark: SparkSession) -> None:
-    expect(
-        without_orders(spark, table(spark, "silver.customers", "")),
-        LIFE,
-        ("UNKNOWN", None, None, 0, "0", None),
-    )
-
-
 def test_a_life_is_of_counted_orders_and_its_money_of_all_sales(spark: SparkSession) -> None:
     customers = table(spark, "silver.customers", "customer_id", ("12",), ("13",), ("14",), ("15",))
     orders = table(
@@ -92,7 +84,9 @@ def test_a_life_is_of_counted_orders_and_its_money_of_all_sales(spark: SparkSess
     )
 
 
-def test_the_figures_of_guests_are_filled_but_guests_are_no_repeat_customer(spark: SparkSession) -> None:
+def test_guests_have_a_row_of_figures_even_in_a_shop_without_customers_and_are_no_repeat_customer(
+    spark: SparkSession,
+) -> None:
     orders = table(
         spark,
         "silver.orders",

@@ -36,6 +36,7 @@ def test_sums_are_over_all_lines_whatever_the_status(spark: SparkSession) -> Non
         ("A1", -1, "10.00", "1.00"),
         ("A2", 1, "7.00", "0.50"),
         ("A3", -2, "4.00", "1.00"),
+        ("of no order", 1, "9.00", "0"),
     )
     expect(
         built(orders, order_items),
@@ -47,18 +48,9 @@ def test_sums_are_over_all_lines_whatever_the_status(spark: SparkSession) -> Non
     )
 
 
-def test_a_line_of_no_order_is_in_no_order(spark: SparkSession) -> None:
-    expect(built(table(spark, "silver.orders", "order_id"), one_line_each(spark, "A9")), "order_id line_count")
-
-
-def test_pending_and_cancelled_orders_are_no_sales(spark: SparkSession) -> None:
-    statuses = {"pending": False, "cancelled": False, "paid": True, "shipped": True, "delivered": True,
-                "returned": True}  # fmt: skip
-    orders = table(spark, "silver.orders", "status", *((status,) for status in statuses))
-    expect(built(orders, lines(spark, "order_id")), "status is_sale", *statuses.items())
-
-
-def test_only_sales_with_a_line_sold_are_numbered(spark: SparkSession) -> None:
+def test_pending_and_cancelled_orders_are_no_sales_and_only_sales_with_a_line_sold_are_numbered(
+    spark: SparkSession,
+) -> None:
     orders = table(
         spark,
         "silver.orders",
@@ -84,14 +76,14 @@ def test_only_sales_with_a_line_sold_are_numbered(spark: SparkSession) -> None:
     )
     expect(
         built(orders, order_items),
-        "order_id customer_order_number is_first_order",
-        ("pending", None, None),
-        ("cancelled", None, None),
-        ("no line", None, None),
-        ("only returns", None, None),
-        ("first", 1, True),
-        ("sold and returned", 2, False),
-        ("third", 3, False),
+        "order_id is_sale customer_order_number is_first_order",
+        ("pending", False, None, None),
+        ("cancelled", False, None, None),
+        ("no line", True, None, None),
+        ("only returns", True, None, None),
+        ("first", True, 1, True),
+        ("sold and returned", True, 2, False),
+        ("third", True, 3, False),
     )
 
 
