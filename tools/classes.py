@@ -1,51 +1,43 @@
 """Makes the class archive from which every later JVM of this environment starts in half the time.
 
-A short run of what a day does (Delta writes, a merge, windows, a read) loads the classes; the JVM stores them, parsed and
-laid out, as it ends. A JVM that the archive does not fit (another Java, other jars) ignores it.
+Two days of a sample shop, the first load and a merge, load the classes; the JVM stores them, parsed and laid out, as it
+ends. A JVM that the archive does not fit (another Java, other jars) ignores it.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 
 from lakehouse.session import CLASS_ARCHIVE
 
 ROOT = Path(__file__).parent.parent
+DAYS = (date(1997, 1, 5), date(1997, 1, 6))
 
 
 def record() -> None:
     """Runs in a process of its own, whose JVM writes the archive when it ends."""
-    from delta.tables import DeltaTable
-    from pyspark.sql import SparkSession, Window
-    from pyspark.sql import functions as F
+    from lakehouse import pipeline
+    from lakehouse.business_date import BusinessDate
+    from lakehouse.cli import Role, _dsn, _shop
+    from lakehouse.house import Lakehouse
+    from lakehouse.settings import Settings
+    from lakehouse.stores.embedded import EmbeddedPostgres
 
-    spark = SparkSession.builder.getOrCreate()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = spark.range(1000).select(
-            F.col("id"), (F.col("id") % 7).alias("part"), F.col("id").cast("string").alias("t")
-        )
-        rows = rows.withColumn("amount", (F.col("id") * 1.5).cast("decimal(12,4)")).withColumn(
-            "at", F.current_timestamp()
-        )
-        rows.write.format("delta").partitionBy("part").save(f"{folder}/a")
-        table = DeltaTable.forPath(spark, f"{folder}/a")
-        (
-            table.alias("t")
-            .merge(rows.where("id < 10").alias("s"), "t.id = s.id")
-            .whenMatchedUpdateAll()
-            .whenNotMatchedInsertAll()
-            .execute()
-        )
-        first = F.row_number().over(Window.partitionBy("part").orderBy(F.desc("at"), "t"))
-        read = spark.read.format("delta").option("versionAsOf", 1).load(f"{folder}/a").withColumn("n", first).persist()
-        read.join(rows.select("id", F.upper("t").alias("u")), "id", how="left").groupBy("part").agg(
-            F.count(F.when(F.col("n") == 1, 1)), F.sum("amount"), F.countDistinct("t"), F.max("u")
-        ).collect()
-        read.coalesce(1).write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(f"{folder}/b")
-        table.restoreToVersion(0)
-    spark.stop()
+    with tempfile.TemporaryDirectory(prefix="lakehouse-classes-") as home:
+        settings, shop = Settings(home=Path(home)), _shop("foodmart")
+        try:
+            source = _dsn(settings, Role.source)
+            shop.load(source, DAYS[0], lambda _: None)
+            house = Lakehouse(settings)
+            for day in DAYS:
+                shop.advance(source, day, lambda _: None)
+                pipeline.run(house, "day", BusinessDate.parse(day.isoformat(), settings.zone))
+            house.spark.stop()
+        finally:
+            EmbeddedPostgres(settings.home).stop()
 
 
 def main() -> None:

@@ -36,8 +36,16 @@ def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSessi
     if settings.endpoint:
         builder = builder.config("spark.hadoop.fs.s3a.endpoint", settings.endpoint)
     spark = builder.getOrCreate()
+    _remember_classes(spark)
     _keep_values_out_of_logs(spark)
     return spark
+
+
+def _remember_classes(spark: SparkSession) -> None:
+    """PySpark asks the JVM anew for each column which class `functions` is, and each time the JVM looks through every jar."""
+    jvm = spark._jvm
+    for name in ("functions", "org.apache.spark.sql.functions", "PythonUtils", "PythonSQLUtils"):
+        setattr(jvm, name, getattr(jvm, name))
 
 
 def _keep_values_out_of_logs(spark: SparkSession) -> None:

@@ -21,7 +21,7 @@ from lakehouse.quality.findings import Finding, raise_if_critical
 from lakehouse.quality.suites import Severity
 from lakehouse.stores.delta import Commit
 from lakehouse.stores.ledger import Extracted, Run, TableRun
-from lakehouse.stores.source import Snapshot, Window
+from lakehouse.stores.source import Counts, Snapshot, Window
 
 READERS = 3
 # Types of the source that a contract's type holds without loss.
@@ -168,19 +168,25 @@ def _extract(
             late = unseen.count()
             rows = rows.unionByName(unseen)
         jobs.append((plan, counts, rows, late))
-    with ThreadPoolExecutor(READERS) as pool:
-        written = list(pool.map(lambda job: _write(house, run, day, job[0], job[2], replaces=replaces), jobs))
-    done = []
-    for (plan, counts, _, late), (commit, kept_before) in zip(jobs, written, strict=True):
-        table, expected = plan.contract.table, counts.rows + late
+    # The biggest first, so that no core is idle while it is the last.
+    jobs.sort(key=lambda job: job[1].rows, reverse=True)
+
+    def bring(job: tuple[Plan, Counts, DataFrame, int]) -> tuple[TableRun, list[Finding]]:
+        plan, counts, rows, late = job
+        table, window = plan.contract.table, plan.window
+        commit, kept_before = _write(house, run, day, plan, rows, replaces=replaces)
         frame = _partition(house, day, table, commit.version).where(F.col("_run_id") == run.run_id)
-        findings += _checked(house, day, plan.contract, frame, expected, counts.outside, exact=not replaces)
+        found = _checked(house, day, plan.contract, frame, counts.rows + late, counts.outside, exact=not replaces)
         added = commit.rows - kept_before
         log.event("bronze.extracted", table=table, rows=added, late=late)
-        window = plan.window
-        done.append(TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
-                             window_end=window.end, snapshot=snapshot.transactions))  # fmt: skip
-    return done
+        return TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
+                        window_end=window.end, snapshot=snapshot.transactions), found  # fmt: skip
+
+    with ThreadPoolExecutor(READERS) as pool:
+        brought = list(pool.map(bring, jobs))
+    for _, found in brought:
+        findings += found
+    return sorted((table for table, _ in brought), key=lambda table: table.table)
 
 
 def _unseen(house: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
@@ -235,7 +241,6 @@ def _checked(
     exact: bool,
 ) -> list[Finding]:
     """The gate of one table: counts against the source, keys, and the suite."""
-    frame = frame.persist()
     null_key = F.greatest(*(F.col(k).isNull().cast("int") for k in contract.key), F.lit(0))
     row = frame.agg(
         F.count(F.lit(1)).alias("rows"),
@@ -250,13 +255,11 @@ def _checked(
     def finding(rule: str, severity: Severity, unexpected: int) -> Finding:
         return Finding("bronze", contract.table, rule, severity, unexpected == 0, unexpected, rows)
 
-    findings = [
+    return [
         *([finding("row_count_matches_source", "critical", abs(rows - expected))] if exact else []),
         finding("key_not_null", keys, null_keys),
         finding("key_unique", keys, rows - null_keys - row["keys"]),
         finding("values_representable", "warning", row["unfit"]),
         finding("updated_at_in_a_window", "warning", outside),
-        *house.gate.check(contract, house.suites["bronze"][contract.table], frame, {"next_date": day.next}),
+        *house.gate.check(contract, house.suites["bronze"][contract.table], frame, rows, {"next_date": day.next}),
     ]
-    frame.unpersist()
-    return findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
 from zlib import crc32
 
@@ -21,7 +21,6 @@ from lakehouse.house import Lakehouse, Outcome
 from lakehouse.quality.findings import Finding, raise_if_critical
 from lakehouse.stores.ledger import TableRun
 
-PREFIXES = ("dim_", "fact_", "agg_")
 # The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
 ROLL_UPS = {
     "fact_daily_sales": "net_sales",
@@ -52,16 +51,7 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
         for table, contract in house.contracts["gold"].items():
             house.check_shape(contract, None if rebuilds else published.get(table))
         house.gold.prepare()
-        frames = _frames(house, as_of)
-        totals = {t: _totals(house.contracts["gold"][t], f) for t, f in frames.items()}
-        with ThreadPoolExecutor(1) as loader:
-            # The loader feeds Postgres while the gate reads the same frames from memory.
-            loading = loader.submit(_load, house, frames, totals)
-            before = house.ledger.last_rows("gold")
-            for table, frame in frames.items():
-                parameters = {"previous_rows": before.get(table), "next_date": as_of + timedelta(days=1)}
-                findings += _checked(house, house.contracts["gold"][table], frame, totals[table], parameters)
-            loading.result()
+        frames, totals = _staged(house, as_of, findings)
         findings += _roll_ups(frames, totals)
         raise_if_critical(findings)
         with house.gold_database.connection() as connection, connection.cursor() as cursor:
@@ -74,7 +64,6 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
                 for t in frames
             ]  # fmt: skip
             house.ledger.publish(cursor, run, {"gold": done}, {"gold": shapes}, inputs=inputs)
-        house.spark.catalog.clearCache()
         house.gold.settle(changes)
         house.gold.refresh_marts(run.run_id)
     changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
@@ -82,30 +71,39 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
     return Outcome("gold", day.day, run.run_id, "published", message, 0.0, done)
 
 
-def _frames(house: Lakehouse, as_of: date) -> dict[str, DataFrame]:
-    """Every gold table, computed in the order that the transforms' argument names ask for.
+def _staged(house: Lakehouse, as_of: date, findings: list[Finding]) -> tuple[dict[str, DataFrame], dict[str, Row]]:
+    """Computes, stages and gates every table, several at a time, each when those its transform asks for by name are there.
 
-    A table built on another is given its persisted, still wide frame: sums are narrowed once, when they are published.
+    A table built on another is given its computed, still wide frame: sums are narrowed once, when they are published.
     """
-    silver: dict[str, DataFrame] = {}
-    wide: dict[str, DataFrame] = {}
+    contracts, before = house.contracts["gold"], house.ledger.last_rows("gold")
+    transforms = {name: importlib.import_module(f"lakehouse.gold.{name}").transform for name in contracts}
+    wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
 
     def argument(name: str) -> DataFrame | date:
         if name == "business_date":
             return as_of
-        if name.startswith(PREFIXES):
-            return table(name)
-        if name not in silver:
-            silver[name] = house.published_frame("silver", name)
-        return silver[name]
+        return wide[name].result() if name in wide else house.published_frame("silver", name)
 
-    def table(name: str) -> DataFrame:
-        if name not in wide:
-            transform = importlib.import_module(f"lakehouse.gold.{name}").transform
-            wide[name] = transform(*(argument(a) for a in inspect.signature(transform).parameters)).persist()
-        return wide[name]
+    def table(name: str) -> tuple[DataFrame, Row, list[Finding]]:
+        contract, transform = contracts[name], transforms[name]
+        try:
+            computed = transform(*(argument(a) for a in inspect.signature(transform).parameters))
+            wide[name].set_result(computed.localCheckpoint(eager=False))
+        except BaseException as e:
+            wide[name].set_exception(e)
+            raise
+        frame = conformed(wide[name].result(), contract)
+        totals = _totals(contract, frame)
+        _load(house, contract, frame, totals)
+        parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
+        return frame, totals, _checked(house, contract, frame, totals, parameters)
 
-    return {name: conformed(table(name), contract) for name, contract in house.contracts["gold"].items()}
+    with ThreadPoolExecutor(len(contracts)) as pool:
+        tables = dict(zip(contracts, pool.map(table, contracts), strict=True))
+    for _, _, found in tables.values():
+        findings += found
+    return {n: frame for n, (frame, _, _) in tables.items()}, {n: totals for n, (_, totals, _) in tables.items()}
 
 
 def _totals(contract: Contract, frame: DataFrame) -> Row:
@@ -120,12 +118,10 @@ def _totals(contract: Contract, frame: DataFrame) -> Row:
     return row
 
 
-def _load(house: Lakehouse, frames: dict[str, DataFrame], totals: dict[str, Row]) -> None:
-    for table, frame in frames.items():
-        contract = house.contracts["gold"][table]
-        house.gold.stage(frame, contract, totals[table]["rows"])
-        house.gold.verify(contract, {n: v for n, v in totals[table].asDict().items() if not n.startswith("_")})
-        log.event("gold.staged", table=table, rows=totals[table]["rows"])
+def _load(house: Lakehouse, contract: Contract, frame: DataFrame, totals: Row) -> None:
+    house.gold.stage(frame, contract, totals["rows"])
+    house.gold.verify(contract, {n: v for n, v in totals.asDict().items() if not n.startswith("_")})
+    log.event("gold.staged", table=contract.table, rows=totals["rows"])
 
 
 def _checked(
@@ -134,7 +130,7 @@ def _checked(
     """The gate of one table: the suite, and the counted warnings."""
     rows = totals["rows"]
     return [
-        *house.gate.check(contract, house.suites["gold"][contract.table], frame, parameters),
+        *house.gate.check(contract, house.suites["gold"][contract.table], frame, rows, parameters),
         *(
             Finding("gold", contract.table, w.removeprefix("_warn_"), "warning", totals[w] == 0, totals[w], rows)
             for w in warning_columns(frame)

@@ -7,10 +7,12 @@ so a line, its order and its customer come in together whenever the last of them
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
@@ -26,6 +28,7 @@ from lakehouse.stores.ledger import Extracted, Published, Run, TableRun
 
 # A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
 FEW_ROWS = 100
+GATES = 2
 
 
 @dataclass
@@ -62,11 +65,7 @@ def transform(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
         silver = Silver(house, day, run, rebuilds, house.ledger.published("bronze"), house.put_back("silver"),
                         house.put_back("quarantine"), {})  # fmt: skip
         silver.heads.update({t: p.version for t, p in silver.published.items()})
-        kept, quarantined = [], []
-        for contract in house.contracts.parents_first("silver"):
-            table, waiting = _table(silver, contract, pending[contract.table], findings)
-            kept.append(table)
-            quarantined.append(waiting)
+        kept, quarantined = _tables(silver, pending, findings)
         raise_if_critical(findings)
         shapes = {
             "silver": {t: c.shape for t, c in house.contracts["silver"].items()},
@@ -80,34 +79,58 @@ def transform(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
     return Outcome("silver", day.day, run.run_id, "published", message, 0.0, kept)
 
 
+def _tables(
+    silver: Silver, pending: Mapping[str, list[Extracted]], findings: list[Finding]
+) -> tuple[list[TableRun], list[TableRun]]:
+    """Every table, several at a time: each begins when the tables it refers to are written, gates run meanwhile."""
+    contracts = silver.house.contracts.parents_first("silver")
+    with ThreadPoolExecutor(len(contracts)) as tables, ThreadPoolExecutor(GATES) as gates:
+        done: dict[str, Future[tuple[TableRun, TableRun, Future[list[Finding]] | None]]] = {}
+
+        def table(contract: Contract) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
+            for parent in set(contract.parents) - {contract.table}:
+                done[parent].result()
+            return _table(silver, contract, pending[contract.table], gates)
+
+        for contract in contracts:
+            done[contract.table] = tables.submit(table, contract)
+        results = [done[c.table].result() for c in contracts]
+        for _, _, gate in results:
+            findings += gate.result() if gate else []
+    return [kept for kept, _, _ in results], [waiting for _, waiting, _ in results]
+
+
 def _table(
-    silver: Silver, contract: Contract, pending: list[Extracted], findings: list[Finding]
-) -> tuple[TableRun, TableRun]:
-    """Judges, writes and gates one table; returns what became of it and of its quarantine."""
+    silver: Silver, contract: Contract, pending: list[Extracted], gates: Executor
+) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
+    """Judges and writes one table; returns what became of it and of its quarantine, and its gate, still at work."""
     house, name, is_new = silver.house, contract.table, silver.rebuilds or contract.table not in silver.published
     house.check_shape(contract, None if silver.rebuilds else silver.published.get(name))
     batch_rows = sum(e.rows for e in pending)
     open_before = 0 if is_new else house.ledger.open_rows(name)
     done, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     if not is_new and batch_rows + open_before == 0:
-        return done, waiting
+        return done, waiting, None
     rules = quarantine_rules(contract, house.suites["silver"][name])
-    frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).persist()
-    counts = _counts(frame, rules)
+    frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
+    counts = _counts(frame)
     done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
     done.rows_quarantined = waiting.rows_kept = counts[OPEN]
     done.rows_displaced = counts["displaced"]
     done.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
     if counts[KEPT] or is_new:
         _write_kept(silver, contract, frame, done, is_new=is_new)
-    if counts[OPEN] + open_before or is_new:
-        _write_open(silver, contract, frame, waiting)
-    findings += _balances(silver, done, batch_rows, open_before, counts)
-    findings += _quality(silver, contract, frame, rules, batch_rows, counts)
-    frame.unpersist()
     log.event("silver.transformed", table=name, rows=batch_rows, kept=done.rows_kept,
               deduplicated=done.rows_deduplicated, quarantined=done.rows_quarantined)  # fmt: skip
-    return done, waiting
+
+    def gate() -> list[Finding]:
+        # No child reads a quarantine, so none waits for it.
+        if counts[OPEN] + open_before or is_new:
+            _write_open(silver, contract, frame, waiting)
+        balances = _balances(silver, done, batch_rows, open_before, counts)
+        return balances + _quality(silver, contract, frame, rules, batch_rows, counts)
+
+    return done, waiting, gates.submit(gate)
 
 
 def _judged(
@@ -167,25 +190,27 @@ def _current(silver: Silver, contract: Contract) -> DataFrame:
     )
 
 
-def _counts(frame: DataFrame, rules: list[Rule]) -> Row:
-    """Verdicts, reasons and warnings, counted in one pass: the frame's first read."""
-    verdict, in_batch = F.col("_verdict"), F.col("_batch")
+def _counts(frame: DataFrame) -> Counter[str]:
+    """Verdicts, reasons and warnings, counted in one pass: the frame's first read.
 
-    def count(holds: Column, name: str) -> Column:
-        return F.count(F.when(holds, 1)).alias(name)
-
-    row = frame.agg(
-        *(count(verdict == v, v) for v in (KEPT, DEDUPLICATED, OPEN)),
-        count((verdict == OPEN) & in_batch, "open_in_batch"),
-        count((verdict == KEPT) & F.col("_current_updated_at").isNotNull(), "displaced"),
-        *(count(F.array_contains("_reasons", r.name), f"fired_{r.name}") for r in rules),
-        *(count((verdict == OPEN) & F.array_contains("_reasons", r.name), f"open_{r.name}") for r in rules),
-        *(count(F.col(w), w) for w in warning_columns(frame)),
-        *(count(F.col(c).isNotNull() & F.col(f"_held_{c}").isNull(), f"unheld_{c}")
-          for c in (n.removeprefix("_held_") for n in frame.columns if n.startswith("_held_"))),
-    ).first()  # fmt: skip
-    assert row is not None  # noqa: S101 - an aggregate has one row
-    return row
+    Rows alike in all of these are one group, so that what comes back grows with the rules and not with the rows.
+    """
+    held = [n.removeprefix("_held_") for n in frame.columns if n.startswith("_held_")]
+    flags = {
+        **{w: F.col(w) for w in warning_columns(frame)},
+        **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},
+        "displaced": (F.col("_verdict") == KEPT) & F.col("_current_updated_at").isNotNull(),
+    }
+    told = F.concat_ws(",", *(F.when(holds, F.lit(name)) for name, holds in flags.items()))
+    counts: Counter[str] = Counter()
+    groups = frame.groupBy("_verdict", "_batch", "_reasons", told.alias("_told")).count()
+    for verdict, in_batch, reasons, flagged, rows in groups.collect():
+        names = [verdict, *flagged.split(","), *(f"fired_{r}" for r in reasons)]
+        if verdict == OPEN:
+            names += [f"open_{r}" for r in reasons]
+            names += ["open_in_batch"] if in_batch else []
+        counts.update(dict.fromkeys(names, rows))
+    return counts
 
 
 def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: TableRun, *, is_new: bool) -> None:
@@ -201,7 +226,8 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: Tabl
         formats = {"year": "yyyy", "month": "MM", "day": "dd"}
         rows = rows.withColumns({p: F.date_format(contract.partitioning.column, formats[p]) for p in levels})
     if is_new:
-        rows = rows.repartition(*levels) if levels else rows.coalesce(2)
+        # A file a core and partition: a shuffle for fewer files would cost more than half of the write.
+        rows = rows.coalesce(silver.house.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
     elif not done.rows_displaced:
@@ -228,11 +254,15 @@ def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: T
         F.coalesce("_first_seen_at", now).alias("_first_seen_at"),
         now.alias("_last_seen_at"),
     )
-    commit = lake.overwrite(rows.coalesce(1), "quarantine", contract.table, (), lake.head("quarantine", contract.table))
+    head = lake.head("quarantine", contract.table)
+    if head is None and not waiting.rows_kept:
+        commit = lake.create(rows.schema, "quarantine", contract.table)
+    else:
+        commit = lake.overwrite(rows.coalesce(1), "quarantine", contract.table, (), head)
     waiting.version, waiting.bytes_written = commit.version, commit.bytes
 
 
-def _balances(silver: Silver, done: TableRun, batch_rows: int, open_before: int, counts: Row) -> list[Finding]:
+def _balances(silver: Silver, done: TableRun, batch_rows: int, open_before: int, counts: Counter[str]) -> list[Finding]:
     """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
     of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
     held = silver.house.lake.read("silver", done.table, silver.heads[done.table]).count()
@@ -247,12 +277,12 @@ def _balances(silver: Silver, done: TableRun, batch_rows: int, open_before: int,
 
 
 def _quality(
-    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Row
+    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Counter[str]
 ) -> list[Finding]:
     """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
     name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
     findings = silver.house.gate.check(
-        contract, silver.house.suites["silver"][name], frame, {"next_date": silver.day.next}
+        contract, silver.house.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
     )
     told = {f.rule for f in findings}
 

@@ -1,6 +1,6 @@
 """The gate: a table's suite and what follows from its contract, run on a frame that the day already holds.
 
-A check costs two Spark queries, however many rules: rules over several columns are rules over one working column, and no
+A check costs one Spark query, however many rules: rules over several columns are rules over one working column, and no
 rule fetches a value, so that none can reach a result, a page or a log. Nothing here shuffles: uniqueness is the pipeline's.
 """
 
@@ -45,9 +45,14 @@ class Gate:
         self._great_expectations.start()
 
     def check(
-        self, contract: Contract, suite: Suite, frame: DataFrame, parameters: Mapping[str, int | date | None]
+        self,
+        contract: Contract,
+        suite: Suite,
+        frame: DataFrame,
+        rows: int,
+        parameters: Mapping[str, int | date | None],
     ) -> list[Finding]:
-        """Judges a (cached) frame; one finding a rule. Raises LakehouseError where a rule could not be computed.
+        """Judges a (cached) frame, of which the caller has counted the rows; one finding a rule. Raises LakehouseError where a rule could not be computed.
 
         `parameters` as in expectations.PARAMETERS; rules that need one which is absent or None are left out.
         """
@@ -58,11 +63,7 @@ class Gate:
         # Where a column is missing the rule `columns` says so, better than each rule that needs it.
         rules = [rule for rule in rules if rule.columns <= {*columns, *working}]
         narrow = _narrowed(frame, columns, working, {c for rule in rules for c in rule.columns})
-        if contract.layer == "gold":
-            # Spark describes a query's whole history in its events, several times a query. For gold, whose frames are
-            # small and come a long way, that costs more than the query; a checkpoint hides it.
-            narrow = narrow.localCheckpoint(eager=False)
-        validation = self._great_expectations.get().validate(contract.id, narrow, rules, given)
+        validation = self._great_expectations.get().validate(contract.id, narrow, rows, rules, given)
         found = [Finding(contract.layer, contract.table, **vars(counted)) for counted in validation.counted]
         with self._lock:
             self._validations.setdefault(contract.layer, {})[contract.table] = validation

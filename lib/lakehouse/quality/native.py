@@ -1,8 +1,9 @@
 """The only file that knows Great Expectations: imported late, asked for counts, never for values.
 
-Four of its habits are broken here. It sends usage statistics: off. It compares decimals as doubles: its condition of
+Five of its habits are broken here. It sends usage statistics: off. It compares decimals as doubles: its condition of
 `between` on Spark is replaced by an exact one. It fetches values that break a rule even where none is to be shown (a Spark
-query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches nothing. It logs errors
+query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches nothing. It counts rows
+in a query of its own: whoever asks for a check has counted them already. It logs errors
 with what Spark said of the data: its logger is silenced, as are those by which PySpark does the same, and an error becomes
 one of ours.
 """
@@ -31,6 +32,7 @@ from lakehouse.contracts import resource_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.quality.expectations import Severity
 
+KNOWN_ROWS = "_lakehouse_rows"
 # With BASIC come the counts, with BOOLEAN_ONLY they would not.
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
@@ -90,18 +92,20 @@ class GreatExpectations:
         logging.captureWarnings(False)  # importing it turns this on for the whole process
         self._compare_exactly()
         self._fetch_no_values()
+        self._count_no_rows_again()
         self._context = self._gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = {"globally": False}
         self._lock = threading.Lock()
         self._numbers = count(1)
 
     def validate(
-        self, name: str, frame: DataFrame, rules: Sequence[NativeRule], parameters: Mapping[str, int | date]
+        self, name: str, frame: DataFrame, rows: int, rules: Sequence[NativeRule], parameters: Mapping[str, int | date]
     ) -> Validation:
-        """Runs the rules as one suite. Raises LakehouseError for a rule that could not be computed."""
+        """Runs the rules as one suite on a frame of so many rows. Raises LakehouseError for a rule that could not be computed."""
         suite = self._gx.ExpectationSuite(name=name, expectations=[rule.configuration for rule in rules])
         # A data source of its own: its engine then holds this frame only, and lets go of it at the end.
         source = f"{name}-{next(self._numbers)}"
+        setattr(frame, KNOWN_ROWS, rows)
         with self._lock:
             asset = self._context.data_sources.add_spark(source, persist=False).add_dataframe_asset("frame")
             batches = asset.add_batch_definition_whole_dataframe("whole")
@@ -184,6 +188,21 @@ class GreatExpectations:
                 "_spark": provider.column_condition_partial(engine=engine)(between),
             },
         )
+
+    @staticmethod
+    def _count_no_rows_again() -> None:
+        provider: Any = import_module("great_expectations.expectations.metrics.table_metric_provider")
+        value: Any = import_module("great_expectations.expectations.metrics.metric_provider").metric_value
+        engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
+
+        def known(cls: type, execution_engine: Any, metric_domain_kwargs: dict[str, Any], **_: object) -> int:
+            frame = execution_engine.get_domain_records(metric_domain_kwargs)
+            return int(getattr(frame, KNOWN_ROWS))
+
+        # Defining the class registers it; without dependencies the metric is no query.
+        of_class = {"metric_name": "table.row_count", "_spark": value(engine=engine)(known)}
+        of_class["_get_evaluation_dependencies"] = classmethod(lambda *_, **__: {})
+        type("KnownRowCount", (provider.TableMetricProvider,), of_class)
 
     @staticmethod
     def _fetch_no_values() -> None:

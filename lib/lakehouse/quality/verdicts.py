@@ -7,16 +7,18 @@ valid one of its key has a strictly higher `updated_at`.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakehouse.contracts import Contract
+from lakehouse.contracts import NUMERIC, Contract
 from lakehouse.quality.rules import Rule
 
 KEPT, DEDUPLICATED, OPEN = "kept", "deduplicated", "open"
-MICROS_A_DAY = 86_400_000_000
+MICROS_A_DAY, HOUR, MINUTE = 86_400_000_000, 3_600_000_000, 60_000_000
 # Beside the silver columns: what decides ties, kept so that a later image can be compared without reading bronze again.
 TIE_BREAKERS = ("_source_key", "_row_md5")
 
@@ -34,8 +36,10 @@ def judged(candidates: DataFrame, rules: Sequence[Rule], contract: Contract, cur
 
     `current`: silver's row of each key, as `_current_updated_at` and `_current_` + tie-breakers; None where silver is new.
     """
-    fired = F.array(*(F.when(rule.fires, F.lit(rule.name)) for rule in rules))
-    frame = candidates.withColumn("_reasons", F.array_compact(fired))
+    names = F.array_compact(F.array(*(F.when(rule.fires, F.lit(rule.name)) for rule in rules)))
+    # The few rows that break a rule are looked at twice: Spark interprets array_compact, and would do so for every row.
+    breaks_one = reduce(operator.or_, (rule.fires for rule in rules))
+    frame = candidates.withColumn("_reasons", F.when(breaks_one, names).otherwise(F.array().cast("array<string>")))
     if current is None:
         nothing = {
             "_current_updated_at": "timestamp",
@@ -72,8 +76,10 @@ def _beats_current() -> Column:
 def _text(name: str, kind: str) -> Column:
     """A cell as the row text spells it: money with four decimals, instants in UTC to the microsecond."""
     value = F.col(name)
-    if kind.startswith("numeric"):
-        return value.cast("decimal(22,4)").cast("string")
+    if numeric := NUMERIC.fullmatch(kind):
+        digits, scale = int(numeric[1]), int(numeric[2])
+        # No wider than needed (one digit for rounding up): Spark is several times faster up to 18 digits.
+        value = value if scale == 4 else value.cast(f"decimal({min(digits - scale + 5, 38)},4)")
     if kind == "timestamptz":
         return _utc_text(name)
     return value.cast("string")
@@ -85,11 +91,15 @@ def _utc_text(name: str) -> Column:
     day = F.expr(
         f"cast(date_from_unix_date(cast((unix_micros({name}) - {in_day}) div {MICROS_A_DAY} as int)) as string)"
     )
+    # 1HHMMSSffffff as one number, whose first digit keeps the zeros behind it.
+    clock = F.expr(
+        f"cast({10**12} + {in_day} div {HOUR} * {10**10} + {in_day} div {MINUTE} % 60 * {10**8} + {in_day} % {MINUTE} as string)"
+    )
 
-    def part(micros: int, count: int, width: int) -> Column:
-        return F.lpad(F.expr(f"cast({in_day} div {micros} % {count} as string)"), width, "0")
+    def part(position: int, length: int) -> Column:
+        return F.substring(clock, position, length)
 
-    hour, minute, second = part(3_600_000_000, 24, 2), part(60_000_000, 60, 2), part(1_000_000, 60, 2)
+    colon = F.lit(":")
     return F.concat(
-        day, F.lit("T"), hour, F.lit(":"), minute, F.lit(":"), second, F.lit("."), part(1, 1_000_000, 6), F.lit("Z")
+        day, F.lit("T"), part(2, 2), colon, part(4, 2), colon, part(6, 2), F.lit("."), part(8, 6), F.lit("Z")
     )

@@ -16,6 +16,7 @@ from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from lakehouse.errors import StoreError
 from lakehouse.settings import BUCKETS
@@ -82,6 +83,13 @@ class Lake:
         """Empties a table that was never published; its files stay for who wants to look."""
         DeltaTable.forPath(self._spark, self.path(layer, table)).delete()
 
+    def create(self, schema: StructType, layer: str, table: str) -> Commit:
+        """Makes a table without rows."""
+        # Delta compares the place with its normal form, and `file:///` is not that.
+        place = self._hadoop_path(self.path(layer, table)).toString()
+        DeltaTable.create(self._spark).location(place).addColumns(schema).execute()
+        return self._written(layer, table, None)
+
     def add_partition(
         self, frame: DataFrame, layer: str, table: str, partition: Mapping[str, str], head: int | None
     ) -> Commit:
@@ -140,9 +148,11 @@ class Lake:
         return frame.write.format("delta").options(**options).partitionBy(*partitions)
 
     def _written(self, layer: str, table: str, before: int | None) -> Commit:
-        """The commit just made, with its own figures."""
+        """The commit just made, with its own figures; of a write without rows Delta may make none."""
         version = self.head(layer, table, before)
         assert version is not None  # noqa: S101 - the write returned, so its version is there
+        if version == before:
+            return Commit(version, 0, 0)
         path = f"{self.path(layer, table)}/_delta_log/{version:020d}.json"
         stream = self._files(path).open(self._hadoop_path(path))
         try:
