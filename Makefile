@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test minio lint zip lock clean
+.PHONY: help setup demo test e2e minio lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -13,7 +13,7 @@ STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PY
 DEFAULTS := env $(foreach name,$(STRAY),-u $(name))
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
@@ -24,6 +24,9 @@ demo: setup ## one shop's history through bronze, silver and gold, from nothing 
 
 test: setup minio ## all tests, on a real Postgres and a real MinIO
 	@$(BIN)/pytest
+
+e2e: setup minio ## the long tests: real sales day by day, and days killed at any moment (half an hour)
+	@$(BIN)/pytest -m slow
 
 minio: setup ## build the MinIO of the tests, once, into the user's cache
 	@$(BIN)/python tools/minio.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from psycopg2.extensions import cursor as Cursor
 
@@ -21,8 +21,12 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def table_ddl(contract: Contract) -> Iterator[str]:
-    """Statements that make a gold table, its keys, indexes and comments where they are missing, and add new columns."""
+def table_ddl(contract: Contract, there: Collection[str] = ()) -> Iterator[str]:
+    """Statements that make a gold table, its keys, indexes and comments where they are missing, and add new columns.
+
+    `there`: the columns it has already. Even an `add column if not exists` that finds the column waits for every reader,
+    and lets none begin meanwhile.
+    """
     name = f"{GOLD}.{contract.table}"
     columns = ", ".join(
         f"{c.name} {c.type}{' not null' if c.required or c.primary_key else ''}" for c in contract.columns
@@ -32,7 +36,8 @@ def table_ddl(contract: Contract) -> Iterator[str]:
         f"create table if not exists {name} ({columns}, {TECHNICAL}, constraint {contract.table}_key primary key ({key}))"
     )
     for column in contract.columns:
-        yield f"alter table {name} add column if not exists {column.name} {column.type}"
+        if there and column.name not in there:
+            yield f"alter table {name} add column if not exists {column.name} {column.type}"
     for index in contract.indexes:
         what = ", ".join(_indexed(contract.column(c)) for c in index)
         yield f"create index if not exists {contract.table}_{'_'.join(index)} on {name} ({what})"
@@ -59,7 +64,11 @@ def ensure_tables(cursor: Cursor, contracts: list[Contract]) -> None:
     """Makes what is missing in the caller's transaction; an existing table only gains columns and indexes."""
     cursor.execute(f"create schema if not exists {GOLD}; create schema if not exists {STAGING}")
     for contract in contracts:
-        for statement in table_ddl(contract):
+        cursor.execute(
+            "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+            (f"{GOLD}.{contract.table}",),
+        )
+        for statement in table_ddl(contract, [name for (name,) in cursor.fetchall()]):
             cursor.execute(statement)
     for contract in contracts:
         for name, statement in foreign_keys(contract):
