@@ -48,11 +48,7 @@ def spark() -> Iterator[SparkSession]:
             SparkSession.builder.master("local[2]")
             .appName("tests")
             .config("spark.sql.session.timeZone", "UTC")
-            .config("spark.sql.shuffle.partitions", "2")
-            # A handful of rows needs no second thoughts, and is to be computed by the code that computes millions.
-            .config("spark.sql.adaptive.enabled", "false")
-            # Where in Python each column was made costs a third of the time that Python takes.
-            .config("spark.python.sql.dataFrameDebugging.enabled", "false")
+            # A handful of rows is to be computed by the code that computes millions.
             .config(
                 "spark.sql.optimizer.excludedRules",
                 "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
