@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test e2e minio lint zip lock clean
+.PHONY: help setup airflow demo test e2e minio lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -18,6 +18,9 @@ help: ## print this help
 setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
 	@$(PYTHON) tools/environment.py
+
+airflow: setup ## install Airflow into .venv-airflow (instant when nothing changed)
+	@$(BIN)/python tools/airflow.py
 
 demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
 	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
@@ -46,4 +49,4 @@ lock: setup ## pin conf/requirements/*.in anew, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -69,7 +69,7 @@ def _clear() -> None:
 def _make(interpreter: str) -> None:
     started = time.monotonic()
     print(f"Making .venv with {interpreter} (a few minutes and 600 MB of downloads the first time)", flush=True)
-    environment = _environment()
+    environment = variables()
     uv = [_uv(interpreter, environment), "pip"]
     here = ["--python", VENV / "bin" / "python", "--no-build-isolation"]
     run("Installing the packages", [*uv, "sync", *here, "--require-hashes", LOCK], env=environment)
@@ -119,7 +119,8 @@ def _lock_entry(name: str) -> str:
     return entry.group()
 
 
-def _environment() -> dict[str, str]:
+def variables() -> dict[str, str]:
+    """The environment variables for uv and what it starts."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", GX_ANALYTICS_ENABLED="false")
     environment.setdefault("UV_HTTP_TIMEOUT", "180")
     # pip's name for a mirror is the one that people have set; uv does not read it.
