@@ -85,3 +85,13 @@ def test_three_jobs_on_s3a_with_a_bucket_a_layer(zipped: Path, postgres: Any, mi
         assert done.returncode == 0, done.stderr[-3000:]
         assert minio.secret_key not in done.stderr + done.stdout
     assert_gold(settings)
+
+
+def test_a_day_on_executors_that_share_nothing_with_the_driver(
+    zipped: Path, postgres: Any, minio: Any, tmp_path: Path
+) -> None:
+    settings = {**environment(postgres, minio, tmp_path, "cluster"), "LAKEHOUSE_LAKE": "s3a://lake-cluster/a/shop"}
+    done = submit(zipped, settings, "day", "2020-01-01", "--master", "local-cluster[2,1,1024]")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert minio.secret_key not in done.stderr + done.stdout
+    assert_gold(settings)
