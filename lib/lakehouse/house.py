@@ -13,17 +13,20 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import log
 from lakehouse.contracts import Contract, Contracts, load_contracts
-from lakehouse.errors import LedgerError, SourceError, StoreError
+from lakehouse.errors import LedgerError, SourceError, StoreError, safe_words
+from lakehouse.quality import docs
 from lakehouse.quality.findings import Finding
 from lakehouse.quality.gate import Gate
 from lakehouse.quality.suites import Suites, load_suites
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
 from lakehouse.stores.delta import Lake
+from lakehouse.stores.docs_bucket import DocsBucket, place
 from lakehouse.stores.embedded import EmbeddedPostgres
 from lakehouse.stores.gold import Gold
 from lakehouse.stores.ledger import Ledger, Published, Run, TableRun
 from lakehouse.stores.postgres import Database
+from lakehouse.stores.run_list import listed_run, listed_runs
 from lakehouse.stores.source import Source
 
 
@@ -72,6 +75,12 @@ class Lakehouse:
         return self.settings.home / "data-docs"
 
     @cached_property
+    def docs_bucket(self) -> DocsBucket | None:
+        """Where the Data Docs lie beside an s3a:// lake."""
+        where = place(self.settings)
+        return DocsBucket(self.settings, where) if where else None
+
+    @cached_property
     def source(self) -> Source:
         return Source(Database(self.dsn("source"), "source", SourceError))
 
@@ -90,17 +99,32 @@ class Lakehouse:
     def recorded(self, run: Run) -> Iterator[list[Finding]]:
         """Findings of a run, written to the ledger and the Data Docs however the run ends."""
         findings: list[Finding] = []
-        verdict = "failed"
         try:
             yield findings
-            verdict = "published"
+        except BaseException as e:
+            # Before the pages, which show how the run ended.
+            self.ledger.fail(run.run_id, e)
+            raise
         finally:
             if findings:
                 self.ledger.record_findings(
                     run, ((f.layer, f.table, f.rule, f.severity, f.success, f.unexpected, f.rows) for f in findings)
                 )
                 self.gate.add(findings)
-                self.gate.publish_docs(run.run_id, run.layer, run.business_date, verdict)
+                self.gate.publish_docs(docs.Run(**listed_run(self.gold_database, run.run_id)))
+            self._publish_docs()
+
+    def _publish_docs(self) -> None:
+        """Lists all runs on the front page and copies what is new to the bucket of an s3a:// lake, if it answers."""
+        with listed_runs(self.gold_database, docs.LISTED) as (rows, total):
+            runs = [docs.Run(**row) for row in rows]
+            docs.publish_front_page(self.docs, runs, total)
+            if self.docs_bucket is not None:
+                try:
+                    paged = self.docs_bucket.sync(self.docs)
+                    self.docs_bucket.write("index.html", docs.front_page(runs, total, paged).encode())
+                except (StoreError, OSError) as e:
+                    log.warning("docs.not_synced", reason=safe_words(e))
 
     def put_back(self, layer: str) -> dict[str, Published]:
         """The published versions of a lake layer, each made the head again where a dead or refused run left another.

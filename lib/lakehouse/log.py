@@ -34,6 +34,15 @@ def event(name: str, **facts: object) -> None:
         structlog.get_logger().info(name, **facts)
 
 
+def warning(name: str, **facts: object) -> None:
+    """Says that something went wrong that does not stop the run."""
+    if _listeners:
+        for listener in _listeners:
+            listener(name, facts)
+    else:
+        structlog.get_logger().warning(name, **facts)
+
+
 def to_json_lines() -> None:
     """Sets JSON lines on standard error up; libraries speak only from warnings on."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.quality.docs import LISTED, Run, publish
+from lakehouse.quality.docs import Run, front_page, publish, publish_front_page
 from lakehouse.quality.findings import Finding
 from lakehouse.quality.gate import Gate
 from lakehouse.quality.suites import load_suites
@@ -27,15 +28,23 @@ WARNED = Finding("silver", "orders", "ordered_in_future", "warning", False, 1234
 REFUSED = Finding("silver", "orders", "rows_since_beginning_add_up", "critical", False, 3, None)
 
 
+def run_of(
+    run_id: str = "run-1", layer: str = "silver", state: str = "published", day: date = DAY, **facts: Any
+) -> Run:
+    """A run that took a minute and a half."""
+    started = datetime(2011, 12, 10, 1, 0, tzinfo=UTC)
+    return Run(run_id, layer, day, state, started, started + timedelta(seconds=90), **facts)
+
+
 class Page(HTMLParser):
     """What a browser would load or follow, and what a person would read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, page: Path | str) -> None:
         super().__init__()
         self.links: list[str] = []
         self.tags: list[str] = []
         self.words: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
+        self.feed(page if isinstance(page, str) else page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -71,7 +80,9 @@ def judged_pages(gate: Gate, spark: SparkSession, run_id: str = "run-1") -> Path
     gate.add(gate.check(contract("silver.customers"), SUITES["silver"]["customers"], customers, customers.count(), {}))
     gate.add(gate.check(contract("silver.campaigns"), SUITES["silver"]["campaigns"], campaigns, campaigns.count(), {}))
     gate.add([WARNED, REFUSED])
-    return gate.publish_docs(run_id, "silver", DAY, "failed")
+    run = run_of(run_id, state="failed", rules=12, critical=5, warnings=3, message="the gate refused")
+    gate.publish_docs(run)
+    return publish_front_page(gate._docs_folder, [run], 1)
 
 
 def test_a_run_has_a_page_of_findings_and_great_expectations_pages(
@@ -80,8 +91,10 @@ def test_a_run_has_a_page_of_findings_and_great_expectations_pages(
     front = judged_pages(gate, spark)
     assert front == tmp_path / "index.html"
     assert [p.name for p in pages(tmp_path / "runs" / "run-1")] == ["campaigns.html", "customers.html", "index.html"]
-    assert "2011-12-09 silver failed 12 5 3" in Page(front).text
+    assert "2011-12-09 silver failed 5 3 12 90 2011-12-10 01:01:30 UTC run-1 the gate refused" in Page(front).text
+    assert "runs/run-1/index.html" in Page(front).links
     run = Page(tmp_path / "runs" / "run-1" / "index.html")
+    assert "failed · 12 rules, 5 critical failed, 3 warnings" in run.text
     assert "orders ordered_in_future warning warned 1,234 56,789" in run.text
     assert "orders rows_since_beginning_add_up critical failed 3" in run.text
     assert "campaigns end_before_start warning warned 1 1" in run.text
@@ -138,66 +151,86 @@ def test_texts_of_suites_are_shown_as_they_are_written(gate: Gate, spark: SparkS
     gate.check(
         contract("silver.inventory"), suite.model_copy(update={"expectations": (first,)}), frame, frame.count(), {}
     )
-    gate.publish_docs("run-1", "silver", DAY, "published")
+    gate.publish_docs(run_of())
     assert "<b>less</b> & more" in Page(tmp_path / "runs" / "run-1" / "inventory.html").text
 
 
-def test_runs_are_listed_newest_first_with_verdict_and_counts(tmp_path: Path) -> None:
-    publish(tmp_path, Run("run-1", "silver", DAY, "published"), [MET, WARNED], {})
-    first = (tmp_path / "runs" / "run-1" / "index.html").stat().st_mtime_ns
-    front = publish(tmp_path, Run("run-2", "gold", date(2011, 12, 10), "failed"), [REFUSED], {})
-    text = Page(front).text
-    assert text.index("2011-12-10 gold failed 1 1 0") < text.index("2011-12-09 silver published 2 0 1")
-    assert (tmp_path / "runs" / "run-1" / "index.html").stat().st_mtime_ns == first, "old pages are left alone"
+def test_runs_are_listed_in_the_ledgers_order_with_state_and_counts() -> None:
+    runs = [
+        run_of("run-3", "gold", "failed", date(2011, 12, 10), rules=2000, critical=1, message="3 <rows> are missing"),
+        run_of("run-2", "silver", "published", rules=2, warnings=1),
+        Run("run-1", "bronze", DAY, "running", datetime(2011, 12, 10, tzinfo=UTC)),
+    ]
+    page = front_page(runs, 3, paged={"run-2"})
+    assert Page(page).text.endswith(
+        "2011-12-10 gold failed 1 0 2,000 90 2011-12-10 01:01:30 UTC run-3 3 <rows> are missing "
+        "2011-12-09 silver published 0 1 2 90 2011-12-10 01:01:30 UTC run-2 "
+        "2011-12-09 bronze running 0 0 0 run-1"
+    )
+    assert [link for link in Page(page).links if link.startswith("runs/")] == ["runs/run-2/index.html"] * 2
+    # What the box above the list hides.
+    assert re.findall(r"<tr class='?(\w+)", page) == ["look", "look", "look", "fine"]
 
 
-def test_a_layers_findings_go_to_its_own_run_once(gate: Gate, tmp_path: Path) -> None:
+def test_the_front_page_says_as_of_which_day_each_layer_is_published() -> None:
+    runs = [
+        run_of("run-4", "silver", "failed", date(2011, 12, 11)),
+        run_of("run-3", "silver", day=date(2011, 12, 10)),
+        run_of("run-2", "silver"),
+        run_of("run-1", "bronze", day=date(2011, 12, 11)),
+    ]
+    text = Page(front_page(runs, 4, ())).text
+    assert "bronze published 2011-12-11 2011-12-10 01:01:30 UTC silver published 2011-12-10 2011" in text
+    assert "gold published" not in text
+
+
+def test_a_front_page_without_runs_says_so(tmp_path: Path) -> None:
+    assert "No run yet." in Page(publish_front_page(tmp_path / "docs", [], 0)).text
+
+
+def test_older_runs_are_counted() -> None:
+    assert "1,204 older runs are in the ledger" in Page(front_page([run_of()], 1205, ())).text
+
+
+def test_old_pages_are_left_alone(tmp_path: Path) -> None:
+    first = publish(tmp_path, run_of("run-1"), [MET, WARNED], {}).stat().st_mtime_ns
+    publish(tmp_path, run_of("run-2", "gold", "failed"), [REFUSED], {})
+    publish_front_page(tmp_path, [run_of("run-2"), run_of("run-1")], 2)
+    assert (tmp_path / "runs" / "run-1" / "index.html").stat().st_mtime_ns == first
+
+
+def test_a_layers_findings_go_to_its_own_run_once(gate: Gate) -> None:
     gate.add([MET, Finding("gold", "dim_products", "rows_lost", "critical", True, None, 7)])
-    gate.publish_docs("run-1", "silver", DAY, "published")
-    gate.publish_docs("run-2", "gold", DAY, "published")
-    front = gate.publish_docs("run-3", "silver", DAY, "published")
-    text = Page(front).text
-    assert "silver published 1 0 0" in text
-    assert "gold published 1 0 0" in text
-    assert "silver published 0 0 0" in text
+    pages = [
+        Page(gate.publish_docs(run_of(f"run-{n}", layer))).text for n, layer in enumerate(("silver", "gold", "silver"))
+    ]
+    assert [("rows_of_run_add_up" in p, "rows_lost" in p) for p in pages] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
 
 
 def test_a_run_published_again_is_replaced(tmp_path: Path) -> None:
-    publish(tmp_path, Run("run-1", "silver", DAY, "failed"), [REFUSED], {"orders": "<p>old</p>"})
-    front = publish(tmp_path, Run("run-1", "silver", DAY, "published"), [MET], {})
+    publish(tmp_path, run_of(state="failed"), [REFUSED], {"orders": "<p>old</p>"})
+    page = publish(tmp_path, run_of(), [MET], {})
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["run-1"]
-    assert sorted(p.name for p in (tmp_path / "runs" / "run-1").iterdir()) == ["index.html", "run.json"]
-    assert "silver failed" not in Page(front).text
+    assert [p.name for p in (tmp_path / "runs" / "run-1").iterdir()] == ["index.html"]
+    assert "failed ·" not in Page(page).text
 
 
-def test_what_an_interrupted_run_left_is_neither_listed_nor_in_the_way(tmp_path: Path) -> None:
+def test_what_an_interrupted_run_left_is_not_in_the_way(tmp_path: Path) -> None:
     left = tmp_path / "runs" / ".run-1.draft"
     left.mkdir(parents=True)
     (left / "orders.html").write_text("half")
-    publish(tmp_path, Run("run-2", "silver", DAY, "published"), [MET], {})
-    front = publish(tmp_path, Run("run-1", "silver", DAY, "published"), [MET], {})
-    assert Page(front).text.count("silver published") == 2
-    assert not (tmp_path / "runs" / "run-1" / "orders.html").exists()
-
-
-def test_the_front_page_does_not_grow_without_end(tmp_path: Path) -> None:
-    for n in range(LISTED + 2):
-        run = tmp_path / "runs" / f"old-{n:04}"
-        run.mkdir(parents=True)
-        facts = {"layer": "silver", "business_date": "2010-01-01", "verdict": "published", "at": f"2010-{n:04}"}
-        (run / "run.json").write_text(
-            json.dumps({"run_id": run.name, "rules": 1, "critical": 0, "warnings": 0, **facts})
-        )
-    page = Page(publish(tmp_path, Run("run-1", "silver", DAY, "published"), [MET], {}))
-    assert page.tags.count("tr") == LISTED + 1
-    assert "3 older runs are in the folder runs" in page.text
-    assert page.text.index("run-1") < page.text.index("old-0366")
+    publish(tmp_path, run_of(), [MET], {})
+    assert [p.name for p in tmp_path.rglob("*.html")] == ["index.html"]
 
 
 @pytest.mark.parametrize("run_id", ["../run", "", ".run", "a/b", "a b"])
 def test_a_runs_id_is_a_plain_name(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(ValueError, match="a run's id"):
-        publish(tmp_path, Run(run_id, "silver", DAY, "published"), [], {})
+        publish(tmp_path, run_of(run_id), [], {})
 
 
 def test_a_rules_count_is_not_mistaken_for_a_sample(gate: Gate, spark: SparkSession) -> None:

@@ -1,47 +1,56 @@
 """Data Docs: a folder of plain pages, one set a run, that need no network and no script.
 
-    index.html                      runs, newest first
+    index.html                      runs, newest first, as the ledger has them
     runs/<run>/index.html           every finding of the run, the pipeline's own too
     runs/<run>/<table>.html         Great Expectations' page of a table
-    runs/<run>/run.json             what the front page says of the run
     assets/                         style sheets
 
 Counts and names only, never a value. A run's pages appear at once (a rename) and are not written again; the front page is
-made anew from the latest runs' small files, so a run costs the same on the thousandth day.
+made anew after each run.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from html import escape
 from pathlib import Path
 
-from lakehouse.contracts import resource_folder
+from lakehouse.contracts import LAYERS, resource_folder
 from lakehouse.quality.findings import Finding
 
+# How many runs the front page lists: a quarter of a year of three layers a night, and some to spare.
 LISTED = 365
 STYLES = ("lakehouse.css", "bootstrap.css", "bootstrap-dark.css", "bootstrap.LICENSE", "bootstrap-dark.LICENSE")
-GOOD_VERDICTS = ("published", "passed")
+STATE_STYLES = {"published": "good", "failed": "bad", "abandoned": "bad"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """Whose findings these are. `verdict`: a word for people, such as published or refused."""
+    """A run as the ledger has it: how it stands, in whose words it failed, and its rules by outcome."""
 
     run_id: str
     layer: str
     business_date: date
-    verdict: str
+    state: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    message: str | None = None
+    rules: int = 0
+    critical: int = 0
+    warnings: int = 0
+
+    @property
+    def needs_a_look(self) -> bool:
+        return self.state in ("failed", "abandoned") or self.critical + self.warnings > 0
 
 
 def publish(folder: Path, run: Run, findings: Sequence[Finding], pages: Mapping[str, str]) -> Path:
-    """Writes a run's pages (`pages`: HTML by table) and the front page; returns the front page's path.
+    """Writes a run's pages (`pages`: HTML by table); returns the path of the first.
 
     Can be interrupted at any time: what readers see is the state before or after. A run published twice is replaced.
     """
@@ -55,9 +64,7 @@ def publish(folder: Path, run: Run, findings: Sequence[Finding], pages: Mapping[
     draft.mkdir()
     for table, page in pages.items():
         (draft / f"{table}.html").write_text(page, encoding="utf-8")
-    summary = _summary(run, findings)
-    (draft / "index.html").write_text(_run_page(summary, findings, set(pages)), encoding="utf-8")
-    (draft / "run.json").write_text(json.dumps(summary), encoding="utf-8")
+    (draft / "index.html").write_text(_run_page(run, findings, set(pages)), encoding="utf-8")
     if (published := runs / run.run_id).exists():
         earlier = runs / f".{run.run_id}.earlier"
         shutil.rmtree(earlier, ignore_errors=True)
@@ -66,47 +73,60 @@ def publish(folder: Path, run: Run, findings: Sequence[Finding], pages: Mapping[
         shutil.rmtree(earlier)
     else:
         draft.rename(published)
+    return published / "index.html"
+
+
+def publish_front_page(folder: Path, runs: Sequence[Run], total: int) -> Path:
+    """Writes the front page of the folder, with links to the runs whose pages are in it; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy_assets(folder / "assets")
+    paged = {p.name for p in (folder / "runs").iterdir()} if (folder / "runs").is_dir() else set()
     front = folder / "index.html"
-    _replace(front, _front_page(*_latest(runs)).encode())
+    _replace(front, front_page(runs, total, paged).encode())
     return front
 
 
-def _summary(run: Run, findings: Sequence[Finding]) -> dict[str, str | int]:
-    failed = [f.severity for f in findings if not f.success]
-    return {
-        "run_id": run.run_id,
-        "layer": run.layer,
-        "business_date": run.business_date.isoformat(),
-        "verdict": run.verdict,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rules": len(findings),
-        "critical": failed.count("critical"),
-        "warnings": failed.count("warning"),
-    }
+def front_page(runs: Sequence[Run], total: int, paged: Collection[str]) -> str:
+    """The front page as HTML: `runs` newest first, of `total` there are, with links to those that have pages."""
+    rows = [_row(run, run.run_id in paged) for run in runs]
+    older = total - len(runs)
+    more = f"<p>{older:,} older runs are in the ledger, table <code>ops.runs</code>.</p>" if older else ""
+    head = ("Business date", "Layer", "State", "#Critical", "#Warnings", "#Rules", "#Seconds", "Finished", "Run")
+    only = '<p><label><input type="checkbox" id="only-looks"> Only runs that need a look</label></p>'
+    body = f"{_standing(runs)}{only}{_table(head, rows)}{more}" if rows else "<p>No run yet.</p>"
+    return _page(
+        "Data Docs", "Every run, newest first, and what its gate found: rules that failed, as counts.", body, "assets"
+    )
 
 
-def _latest(runs: Path) -> tuple[list[dict[str, str | int]], int]:
-    """Summaries of the runs written last, newest first, and how many there are besides."""
-    with os.scandir(runs) as entries:
-        known = sorted((e.stat().st_mtime_ns, e.path) for e in entries if not e.name.startswith("."))
-    summaries = [json.loads((Path(path) / "run.json").read_text(encoding="utf-8")) for _, path in known[-LISTED:]]
-    return sorted(summaries, key=lambda s: (s["at"], s["run_id"]), reverse=True), len(known) - len(summaries)
-
-
-def _front_page(summaries: list[dict[str, str | int]], older: int) -> str:
-    rows = [
-        f'<tr><td><a href="runs/{_text(s, "run_id")}/index.html">{_text(s, "business_date")}</a></td>'
-        f"<td>{_text(s, 'layer')}</td><td>{_verdict(s)}</td><td class=number>{s['rules']:,}</td>"
-        f"<td class=number>{_failed(s['critical'], 'bad')}</td><td class=number>{_failed(s['warnings'], 'warn')}</td>"
-        f"<td class=faint>{_time(s)}</td><td class=faint>{_text(s, 'run_id')}</td></tr>"
-        for s in summaries
+def _standing(runs: Sequence[Run]) -> str:
+    """The last published day of each layer."""
+    newest = {run.layer: run for run in reversed(runs) if run.state == "published"}
+    cards = [
+        f"<div><b>{layer}</b> published<strong>{newest[layer].business_date}</strong>"
+        f"<span class=faint>{_time(newest[layer].finished_at)}</span></div>"
+        for layer in LAYERS
+        if layer in newest
     ]
-    more = f"<p>{older:,} older runs are in the folder <code>runs</code>.</p>" if older else ""
-    head = ("Business date", "Layer", "Verdict", "#Rules", "#Critical", "#Warnings", "Finished", "Run")
-    return _page("Data Docs", "What the gates found, newest run first.", _table(head, rows) + more, assets="assets")
+    return f'<div class="standing">{"".join(cards)}</div>' if cards else ""
 
 
-def _run_page(summary: dict[str, str | int], findings: Sequence[Finding], paged: set[str]) -> str:
+def _row(run: Run, paged: bool) -> str:
+    kind = "look" if run.needs_a_look else "fine"
+    seconds = f"{(run.finished_at - run.started_at).total_seconds():,.0f}" if run.finished_at else ""
+    facts = (
+        f"<tr class={kind}><td>{_linked(run, run.business_date.isoformat(), paged)}</td><td>{escape(run.layer)}</td>"
+        f"<td>{_state(run)}</td><td class=number>{_failed(run.critical, 'bad')}</td>"
+        f"<td class=number>{_failed(run.warnings, 'warn')}</td><td class=number>{run.rules:,}</td>"
+        f"<td class=number>{seconds}</td><td class=faint>{_time(run.finished_at)}</td>"
+        f"<td class=faint>{_linked(run, run.run_id, paged)}</td></tr>"
+    )
+    if run.state == "failed" and run.message:
+        facts += f"<tr class='{kind} words'><td></td><td colspan=8>{escape(run.message)}</td></tr>"
+    return facts
+
+
+def _run_page(run: Run, findings: Sequence[Finding], paged: set[str]) -> str:
     ordered = sorted(findings, key=lambda f: (f.success, f.severity != "critical", f.table, f.rule))
     rows = [
         f"<tr><td>{_link(f.table) if f.table in paged else escape(f.table)}</td><td>{escape(f.rule)}</td>"
@@ -115,13 +135,13 @@ def _run_page(summary: dict[str, str | int], findings: Sequence[Finding], paged:
         for f in ordered
     ]
     about = (
-        f"{_verdict(summary)} · {summary['rules']:,} rules, {summary['critical']:,} critical failed, "
-        f"{summary['warnings']:,} warnings · {_time(summary)} · run {_text(summary, 'run_id')} · "
-        '<a href="../../index.html">all runs</a>'
+        f'<a href="../../index.html">Data Docs</a> / {escape(run.run_id)}<br>'
+        f"{_state(run)} · {run.rules:,} rules, {run.critical:,} critical failed, {run.warnings:,} warnings · "
+        f"{_time(run.finished_at)}"
     )
+    words = f"<p class=words>{escape(run.message)}</p>" if run.state == "failed" and run.message else ""
     head = ("Table", "Rule", "Severity", "Outcome", "#Against it", "#Rows")
-    title = f"{_text(summary, 'layer')}, {_text(summary, 'business_date')}"
-    return _page(title, about, _table(head, rows), assets="../../assets")
+    return _page(f"{escape(run.layer)}, {run.business_date}", about, words + _table(head, rows), assets="../../assets")
 
 
 def _page(title: str, about: str, body: str, assets: str) -> str:
@@ -146,11 +166,11 @@ def _outcome(finding: Finding) -> str:
     return "<span class=bad>failed</span>" if finding.severity == "critical" else "<span class=warn>warned</span>"
 
 
-def _verdict(summary: dict[str, str | int]) -> str:
-    return f"<span class={'good' if summary['verdict'] in GOOD_VERDICTS else 'bad'}>{_text(summary, 'verdict')}</span>"
+def _state(run: Run) -> str:
+    return f"<span class={STATE_STYLES.get(run.state, 'faint')}>{escape(run.state)}</span>"
 
 
-def _failed(number: str | int, style: str) -> str:
+def _failed(number: int, style: str) -> str:
     return f"<span class={style}>{number:,}</span>" if number else "0"
 
 
@@ -158,12 +178,12 @@ def _number(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
-def _text(summary: dict[str, str | int], key: str) -> str:
-    return escape(str(summary[key]))
+def _time(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else ""
 
 
-def _time(summary: dict[str, str | int]) -> str:
-    return _text(summary, "at").replace("T", " ").replace("+00:00", " UTC")
+def _linked(run: Run, words: str, paged: bool) -> str:
+    return f'<a href="runs/{escape(run.run_id)}/index.html">{escape(words)}</a>' if paged else escape(words)
 
 
 def _link(table: str) -> str:

@@ -74,14 +74,14 @@ class Gate:
         with self._lock:
             self._findings += found
 
-    def publish_docs(self, run_id: str, layer: str, business_date: date, verdict: str) -> Path:
-        """Writes the pages of the layer's findings so far and lists the run on the front page, whose path it returns."""
+    def publish_docs(self, run: docs.Run) -> Path:
+        """Writes the pages of the findings of the run's layer so far; returns the path of the first."""
         with self._lock:
-            found = [f for f in self._findings if f.layer == layer]
-            self._findings = [f for f in self._findings if f.layer != layer]
-            validations = self._validations.pop(layer, {})
-        pages = self._great_expectations.get().pages(run_id, validations) if validations else {}
-        return docs.publish(self._docs_folder, docs.Run(run_id, layer, business_date, verdict), found, pages)
+            found = [f for f in self._findings if f.layer == run.layer]
+            self._findings = [f for f in self._findings if f.layer != run.layer]
+            validations = self._validations.pop(run.layer, {})
+        pages = self._great_expectations.get().pages(run.run_id, validations) if validations else {}
+        return docs.publish(self._docs_folder, run, found, pages)
 
 
 def structural(contract: Contract) -> list[NativeRule]:

@@ -119,7 +119,7 @@ class Ledger:
             try:
                 yield Run(run_id, layer, business_date, started_at)
             except BaseException as e:
-                self._fail(run_id, e)
+                self.fail(run_id, e)
                 raise
 
     def published(self, layer: str) -> dict[str, Published]:
@@ -283,7 +283,8 @@ class Ledger:
                 if not connection.closed:
                     cursor.execute("select pg_advisory_unlock(%s, %s)", (LOCK_SPACE, LOCK_OF[layer]))
 
-    def _fail(self, run_id: str, error: BaseException) -> None:
+    def fail(self, run_id: str, error: BaseException) -> None:
+        """Records that a run failed, with code and words; of a run that has ended already nothing changes."""
         code, words = getattr(error, "exit_code", 1), safe_words(error)
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(
