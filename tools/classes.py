@@ -21,15 +21,16 @@ def record() -> None:
     """Runs in a process of its own, whose JVM writes the archive when it ends."""
     from lakehouse import pipeline
     from lakehouse.business_date import BusinessDate
-    from lakehouse.cli import Role, _dsn, _shop
+    from lakehouse.cli.databases import Role, dsn_of
+    from lakehouse.cli.samples import shop_named
     from lakehouse.house import Lakehouse
     from lakehouse.settings import Settings
     from lakehouse.stores.embedded import EmbeddedPostgres
 
     with tempfile.TemporaryDirectory(prefix="lakehouse-classes-") as home:
-        settings, shop = Settings(home=Path(home)), _shop("foodmart")
+        settings, shop = Settings(home=Path(home)), shop_named("foodmart")
         try:
-            source = _dsn(settings, Role.source)
+            source = dsn_of(settings, Role.source)
             shop.load(source, DAYS[0], lambda _: None)
             house = Lakehouse(settings)
             for day in DAYS:

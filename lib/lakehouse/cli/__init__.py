@@ -1,0 +1,48 @@
+"""`lakehouse …`: the jobs' calls for people, with progress on a terminal, tables to read and JSON to pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from lakehouse import __version__
+from lakehouse.cli import databases, runs, samples
+from lakehouse.cli.console import err, out
+from lakehouse.cli.quarantine import quarantine
+from lakehouse.errors import LakehouseError, safe_words
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A shop's day, from Postgres through bronze and silver to gold.",
+                  pretty_exceptions_enable=False)  # fmt: skip
+for command in (runs.run, runs.rebuild, runs.status, runs.tables, databases.dsn, databases.stop, samples.demo):
+    app.command()(command)
+app.add_typer(samples.sample, name="sample")
+app.add_typer(quarantine, name="quarantine")
+
+
+def main() -> None:
+    """The console script: errors of our family are one sentence and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except LakehouseError as e:
+        err.print(f"[bold red]error:[/] {e}", soft_wrap=True, highlight=False)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as e:
+        if os.environ.get("LAKEHOUSE_DEBUG"):
+            raise
+        err.print(
+            f"[bold red]error:[/] {safe_words(e)}; LAKEHOUSE_DEBUG=1 shows where", soft_wrap=True, highlight=False
+        )
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """The program without a command."""
+    if show:
+        out.print(__version__)
+        raise typer.Exit

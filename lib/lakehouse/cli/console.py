@@ -1,0 +1,83 @@
+"""How the command line speaks: progress on a terminal, tables to read, JSON to pipe."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lakehouse import log
+
+out, err = Console(), Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class Watched:
+    """Progress on a terminal, JSON log lines elsewhere."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._live = err.is_terminal and not as_json
+        self._status = err.status("starting")
+
+    def __enter__(self) -> None:
+        log.to_json_lines()
+        if self._live:
+            self._status.start()
+            log.listen(self._show)
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+        log.unlisten()
+
+    def _show(self, name: str, facts: dict[str, object]) -> None:
+        words = " ".join(f"{k}={v:,}" if isinstance(v, int) else f"{k}={v}" for k, v in facts.items() if k != "run_id")
+        self._status.update(f"{name} {words}")
+        if name != "sample":
+            err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {name} [dim]{words}[/]", highlight=False)
+
+
+def print_outcomes(outcomes: list[Any], as_json: bool) -> None:
+    """What became of each layer, a line each."""
+    if as_json:
+        print_json([asdict(o) for o in outcomes])
+        return
+    for o in outcomes:
+        out.print(
+            f"[bold]{o.layer}[/] {o.business_date} {o.state} in {o.seconds:.1f} s: {o.message}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def print_rows(rows: dict[str, int], as_json: bool) -> None:
+    """Rows by table."""
+    print_table([{"table": t, "rows": n} for t, n in rows.items()], ("table", "rows"), as_json)
+
+
+def print_table(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    """Rows as a table of the columns, or whole as JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(*columns, box=None)
+    for r in rows:
+        table.add_row(
+            *(number(r[c]) if isinstance(r[c], int) else str(r[c] if r[c] is not None else "") for c in columns)
+        )
+    out.print(table)
+
+
+def print_json(what: object) -> None:
+    """For programs: dates as text, nothing wrapped."""
+    print(json.dumps(what, default=str, indent=1))
+
+
+def number(n: object) -> str:
+    """With separators; nothing for None."""
+    return "" if n is None else f"{n:,}"

@@ -1,0 +1,51 @@
+"""Which databases a command talks to: those named in the settings, or the embedded server, started where it is down."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from lakehouse.cli.console import out
+from lakehouse.errors import StoreError
+from lakehouse.settings import Settings, load_settings
+from lakehouse.stores.embedded import EmbeddedPostgres
+from lakehouse.stores.ledger import Ledger
+from lakehouse.stores.postgres import Database
+
+
+class Role(StrEnum):
+    """The two databases."""
+
+    source = "source"
+    gold = "gold"
+
+
+def dsn(role: Role) -> None:
+    """Print the libpq URL of a database, password included, starting the embedded server if it is down."""
+    print(dsn_of(load_settings(), role))
+
+
+def stop() -> None:
+    """Stop the embedded database server."""
+    server = EmbeddedPostgres(load_settings().home)
+    if server.running():
+        server.stop()
+        out.print("the embedded server is stopped")
+    else:
+        out.print("the embedded server was not running")
+
+
+def dsn_of(settings: Settings, role: Role) -> str:
+    """The libpq URL of a database."""
+    named = {Role.source: settings.source_dsn, Role.gold: settings.gold_dsn}[role]
+    if named is not None:
+        return named.get_secret_value()
+    server = EmbeddedPostgres(settings.home)
+    server.start()
+    return server.dsn(f"ecommerce_{role.value}")
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    """The ledger, made on first use."""
+    ledger = Ledger(Database(dsn_of(settings, Role.gold), "gold", StoreError))
+    ledger.prepare(settings.timezone)
+    return ledger

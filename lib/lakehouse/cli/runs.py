@@ -1,0 +1,122 @@
+"""Runs: bring a day, rebuild a layer, see what became of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lakehouse.business_date import BusinessDate
+from lakehouse.cli.console import Json, Watched, number, out, print_json, print_outcomes, print_table
+from lakehouse.cli.databases import ledger_of
+from lakehouse.contracts import LAYERS, load_contracts
+from lakehouse.errors import UsageError
+from lakehouse.settings import Settings, load_settings
+
+
+class Step(StrEnum):
+    """What can be run."""
+
+    bronze = "bronze"
+    silver = "silver"
+    gold = "gold"
+    day = "day"
+
+
+def run(
+    step: Annotated[Step, typer.Argument(help="A layer, or `day` for all three in one session.")],
+    day: Annotated[
+        str, typer.Option("--date", metavar="YYYY-MM-DD", help="Business date: the day whose data to bring.")
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="bronze only: read the published day again, keep the union.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a business date through a layer, or through all three."""
+    settings = load_settings()
+    business_date = BusinessDate.parse(day, settings.zone)
+    if replace and step is not Step.bronze:
+        raise UsageError("--replace is for bronze: silver and gold follow from it")
+    if dry_run:
+        _plan(settings, step, business_date, as_json)
+        return
+    with Watched(as_json):
+        from lakehouse import pipeline
+        from lakehouse.house import Lakehouse
+
+        house = Lakehouse(settings)
+        outcomes = (
+            [pipeline.replace_day(house, business_date)] if replace else pipeline.run(house, step.value, business_date)
+        )
+    print_outcomes(outcomes, as_json)
+
+
+def rebuild(
+    layer: Annotated[Step, typer.Argument(help="silver or gold.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a layer anew from the one before it: after a contract changed by more than new columns."""
+    if layer not in (Step.silver, Step.gold):
+        raise UsageError("bronze is an archive and cannot be rebuilt: give the changed table a new contract (a new name) "
+                         "beside the old, or start a new lake")  # fmt: skip
+    if not yes:
+        typer.confirm(f"Rebuild every table of {layer.value} from the layer before it?", abort=True)
+    with Watched(as_json):
+        from lakehouse import pipeline
+        from lakehouse.house import Lakehouse
+
+        outcomes = [pipeline.rebuild(Lakehouse(load_settings()), layer.value)]
+    print_outcomes(outcomes, as_json)
+
+
+def status(limit: Annotated[int, typer.Option(help="How many runs to show.")] = 15, as_json: Json = False) -> None:
+    """The newest runs: state, rows, seconds, and the words of a failure."""
+    runs = ledger_of(load_settings()).recent(limit)
+    if as_json:
+        print_json(runs)
+        return
+    table = Table("run", "layer", "date", "state", "read", "kept", "quarantine", "seconds", "message", box=None)
+    for r in runs:
+        seconds = f"{(r['finished_at'] - r['started_at']).total_seconds():.1f}" if r["finished_at"] else ""
+        table.add_row(r["run_id"], r["layer"], str(r["business_date"]), r["state"], number(r["rows_read"]),
+                      number(r["rows_kept"]), number(r["rows_quarantined"]), seconds, r["message"] or "")  # fmt: skip
+    out.print(table)
+
+
+def tables(as_json: Json = False) -> None:
+    """Every table by layer: grain, published version, rows, business date."""
+    ledger = ledger_of(load_settings())
+    found: list[dict[str, Any]] = []
+    contracts = load_contracts()
+    for layer in LAYERS:
+        published, rows = ledger.published(layer), ledger.table_rows(layer)
+        for name, contract in contracts[layer].items():
+            p = published.get(name)
+            found.append({"layer": layer, "table": name, "rows": rows.get(name) if p else None,
+                          "version": p.version if p else None, "business_date": p.business_date if p else None,
+                          "grain": contract.grain})  # fmt: skip
+    if as_json:
+        print_json(found)
+        return
+    table = Table("layer", "table", "rows", "version", "business date", "grain", box=None)
+    for t in found:
+        table.add_row(
+            t["layer"], t["table"], number(t["rows"]), number(t["version"]), str(t["business_date"] or ""), t["grain"]
+        )
+    out.print(table)
+
+
+def _plan(settings: Settings, step: Step, day: BusinessDate, as_json: bool) -> None:
+    ledger = ledger_of(settings)
+    plan = []
+    for layer in LAYERS if step is Step.day else [step.value]:
+        last = ledger.last(layer)
+        done = last is not None and last["as_of"] >= day.day
+        plan.append({"layer": layer, "business_date": str(day), "would": "check for late input" if done else "run",
+                     "last_published": last["as_of"] if last else None})  # fmt: skip
+    print_table(plan, ("layer", "business_date", "would", "last_published"), as_json)
