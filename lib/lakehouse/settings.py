@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
     extract_lookback: timedelta = timedelta(days=1)
+    airflow_url: str = "http://127.0.0.1:8080"
+    airflow_user: str = "admin"
+    airflow_password: SecretStr | None = None
     access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
     endpoint: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")

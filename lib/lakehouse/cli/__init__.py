@@ -16,7 +16,16 @@ from lakehouse.errors import LakehouseError, safe_words
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A shop's day, from Postgres through bronze and silver to gold.",
                   pretty_exceptions_enable=False)  # fmt: skip
-for command in (runs.run, runs.rebuild, runs.status, runs.tables, databases.dsn, databases.stop, samples.demo):
+for command in (
+    runs.run,
+    runs.backfill,
+    runs.rebuild,
+    runs.status,
+    runs.tables,
+    databases.dsn,
+    databases.stop,
+    samples.demo,
+):
     app.command()(command)
 app.add_typer(samples.sample, name="sample")
 app.add_typer(quarantine, name="quarantine")

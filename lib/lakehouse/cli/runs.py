@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.cli.console import Json, Watched, number, out, print_json, print_outcomes, print_table
 from lakehouse.cli.databases import ledger_of
 from lakehouse.contracts import LAYERS, load_contracts
-from lakehouse.errors import UsageError
+from lakehouse.errors import ConfigError, LakehouseError, UsageError
 from lakehouse.settings import Settings, load_settings
 
 
@@ -72,6 +74,62 @@ def rebuild(
 
         outcomes = [pipeline.rebuild(Lakehouse(load_settings()), layer.value)]
     print_outcomes(outcomes, as_json)
+
+
+def backfill(
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")],
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Read published days again and keep the union.")] = False,
+    by_airflow: Annotated[
+        bool, typer.Option("--airflow", help="Let Airflow run its DAGs over the range, and wait for them.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="With --airflow: also runs that succeeded.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a range of days: the plan first (days x layers, what exists, what will be rebuilt), then the work."""
+    from lakehouse import backfill as work
+
+    settings = load_settings()
+    begin, end = (BusinessDate.parse(text, settings.zone) for text in (first, last))
+    range_ = work.days(begin, end)
+    if replace and by_airflow:
+        raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
+    if again and not by_airflow:
+        raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
+    steps = work.plan(ledger_of(settings), range_, replaces=replace)
+    planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
+    if dry_run or not as_json:
+        print_table(planned, ("business_date", "layer", "state", "would"), as_json)
+    if dry_run:
+        return
+    if by_airflow:
+        _by_airflow(settings, *work.logical_dates(begin, end), again=again, as_json=as_json)
+        return
+    with Watched(as_json):
+        from lakehouse.house import Lakehouse
+
+        house, outcomes = Lakehouse(settings), []
+        for outcome in work.run(house, steps):
+            outcomes.append(outcome)
+            if not as_json:
+                print_outcomes([outcome], as_json)
+    if as_json:
+        print_outcomes(outcomes, as_json)
+
+
+def _by_airflow(settings: Settings, begin: datetime, end: datetime, *, again: bool, as_json: bool) -> None:
+    from lakehouse.stores.airflow import DAGS, Airflow
+
+    if settings.airflow_password is None:
+        raise ConfigError("LAKEHOUSE_AIRFLOW_PASSWORD is not set: Airflow asks who wants the backfill")
+    airflow = Airflow(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
+    with Watched(as_json):
+        numbers = [airflow.backfill(dag, begin, end, again=again) for dag in DAGS.values()]
+        states = airflow.wait(numbers, lambda counts: log.event("backfill", **counts))
+    print_table([{"state": s, "runs": n} for s, n in sorted(states.items())], ("state", "runs"), as_json)
+    if failed := states.get("failed", 0):
+        raise LakehouseError(f"{failed} of Airflow's runs failed; its grid and `lakehouse status` say which and why")
 
 
 def status(limit: Annotated[int, typer.Option(help="How many runs to show.")] = 15, as_json: Json = False) -> None:
