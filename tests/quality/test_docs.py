@@ -94,7 +94,7 @@ def test_a_run_has_a_page_of_findings_and_great_expectations_pages(
     assert "2011-12-09 silver failed 5 3 12 90 2011-12-10 01:01:30 UTC run-1 the gate refused" in Page(front).text
     assert "runs/run-1/index.html" in Page(front).links
     run = Page(tmp_path / "runs" / "run-1" / "index.html")
-    assert "failed · 12 rules, 5 critical failed, 3 warnings" in run.text
+    assert "failed · 12 rules · critical failed: 5 · warnings: 3" in run.text
     assert "orders ordered_in_future warning warned 1,234 56,789" in run.text
     assert "orders rows_since_beginning_add_up critical failed 3" in run.text
     assert "campaigns end_before_start warning warned 1 1" in run.text

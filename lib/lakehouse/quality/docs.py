@@ -91,7 +91,7 @@ def front_page(runs: Sequence[Run], total: int, paged: Collection[str]) -> str:
     rows = [_row(run, run.run_id in paged) for run in runs]
     older = total - len(runs)
     more = f"<p>{older:,} older runs are in the ledger, table <code>ops.runs</code>.</p>" if older else ""
-    head = ("Business date", "Layer", "State", "#Critical", "#Warnings", "#Rules", "#Seconds", "Finished", "Run")
+    head = ("Business date", "Layer", "State", "#Critical failed", "#Warnings", "#Rules", "#Seconds", "Finished", "Run")
     only = '<p><label><input type="checkbox" id="only-looks"> Only runs that need a look</label></p>'
     body = f"{_standing(runs)}{only}{_table(head, rows)}{more}" if rows else "<p>No run yet.</p>"
     return _page(
@@ -136,7 +136,7 @@ def _run_page(run: Run, findings: Sequence[Finding], paged: set[str]) -> str:
     ]
     about = (
         f'<a href="../../index.html">Data Docs</a> / {escape(run.run_id)}<br>'
-        f"{_state(run)} · {run.rules:,} rules, {run.critical:,} critical failed, {run.warnings:,} warnings · "
+        f"{_state(run)} · {run.rules:,} rules · critical failed: {run.critical:,} · warnings: {run.warnings:,} · "
         f"{_time(run.finished_at)}"
     )
     words = f"<p class=words>{escape(run.message)}</p>" if run.state == "failed" and run.message else ""

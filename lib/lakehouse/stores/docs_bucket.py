@@ -90,7 +90,11 @@ class DocsBucket:
                 if _code(e) == "NoSuchKey":
                     return None
                 raise
-        return Page(found["ContentLength"], found["ETag"], found["Body"].iter_chunks(CHUNK))
+        return Page(found["ContentLength"], found["ETag"], self._pieces(found["Body"]))
+
+    def _pieces(self, body: Any) -> Iterator[bytes]:
+        with self._answering():
+            yield from body.iter_chunks(CHUNK)
 
     def _held(self) -> dict[str, tuple[int, datetime]]:
         """Size and time of every page there is."""
