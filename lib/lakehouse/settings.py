@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigError
@@ -27,7 +27,23 @@ def _postgres_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _smtp_url(value: SecretStr) -> SecretStr:
+    url = urlsplit(value.get_secret_value())
+    if url.scheme not in ("smtp", "smtps") or not url.hostname:
+        raise ValueError("must be smtp://user:password@host:port, or smtps:// where the server speaks TLS at once")
+    return value
+
+
+def _web_url(value: SecretStr) -> SecretStr:
+    url = urlsplit(value.get_secret_value())
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("must begin with http:// or https://")
+    return value
+
+
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+WebUrl = Annotated[SecretStr, AfterValidator(_web_url)]
 
 
 class Settings(BaseSettings):
@@ -50,6 +66,16 @@ class Settings(BaseSettings):
     access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
     endpoint: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
+    # What Airflow's DAGs read besides; a job has no use for these.
+    schedule: Literal["cron", "assets"] = "cron"
+    root: Path | None = None
+    jobs_environment: Path | None = None
+    gold_deadline: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
+    docs_url: str = ""
+    alert_webhook: WebUrl | None = None
+    alert_email_to: str = ""
+    alert_email_from: str = ""
+    smtp_url: SmtpUrl | None = None
 
     @field_validator("home", mode="after")
     @classmethod
@@ -72,6 +98,14 @@ class Settings(BaseSettings):
             raise ValueError("must begin with file:/// or s3a://")
         return value
 
+    @model_validator(mode="after")
+    def _mail_complete(self) -> Settings:
+        given = {n: bool(getattr(self, n)) for n in ("alert_email_to", "alert_email_from", "smtp_url")}
+        if any(given.values()) and not all(given.values()):
+            missing = ", ".join(_variable(n) for n, there in given.items() if not there)
+            raise ValueError(f"alerts by e-mail need {missing} too")
+        return self
+
     @property
     def lake_root(self) -> str:
         return (self.lake or (self.home / "lake").as_uri()).rstrip("/")
@@ -93,7 +127,7 @@ def load_settings() -> Settings:
         return Settings(_secrets_dir=folder)
     except ValidationError as e:
         faults = [
-            f"{_variable(str(f['loc'][0]))}: {f['msg'].removeprefix('Value error, ')}"
+            ": ".join([*map(_variable, map(str, f["loc"][:1])), f["msg"].removeprefix("Value error, ")])
             for f in e.errors(include_input=False, include_url=False)
         ]
         raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
