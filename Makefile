@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo test e2e minio lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e minio lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -24,6 +24,15 @@ airflow: setup ## install Airflow into .venv-airflow (instant when nothing chang
 
 demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
 	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
+
+up: airflow minio zip ## the whole stack as plain processes, until all of it is healthy: docs/stack.md
+	@$(BIN)/python tools/stack.py up
+
+down: setup ## end the stack; its data stay
+	@$(BIN)/python tools/stack.py down
+
+status: setup ## how each part of the stack is, and where
+	@$(BIN)/python tools/stack.py status
 
 test: setup minio ## all tests, on a real Postgres and a real MinIO
 	@$(BIN)/pytest

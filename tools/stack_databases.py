@@ -1,0 +1,67 @@
+"""Makes the databases of the stack and the roles that use them: source, gold, and Airflow's metadata.
+
+Each role may do what its work needs: the pipeline reads the source and owns gold, the notebooks read gold, Airflow owns
+its metadata and sees nothing else. Doing it again changes nothing, but gives the roles the passwords of the secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+from stack_settings import Stack
+
+# The libpq URL of a database, for a role that may make databases and roles.
+Admin = Callable[[str], str]
+
+# Database, its owner, and who else may connect to it.
+DATABASES = {
+    "ecommerce_source": ("postgres", ("pipeline",)),
+    "ecommerce_gold": ("pipeline", ("notebooks",)),
+    "airflow": ("airflow", ()),
+}
+ROLES = ("pipeline", "notebooks", "airflow")
+READERS = ("pipeline", "notebooks")  # of every table, also of those made later, where they may connect
+
+
+def make_databases(stack: Stack, admin: Admin) -> None:
+    """Makes the databases and roles that are missing, and sets what each may do."""
+    with _connected(admin("postgres")) as cursor:
+        for role in ROLES:
+            cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,))
+            statement = "ALTER ROLE {} LOGIN PASSWORD {}" if cursor.rowcount else "CREATE ROLE {} LOGIN PASSWORD {}"
+            _run(cursor, statement, role, secret=stack.secret(f"postgres_{role}_password"))
+        for role in READERS:
+            _run(cursor, "GRANT pg_read_all_data TO {}", role)
+        for database, (owner, others) in DATABASES.items():
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
+            if not cursor.rowcount:
+                _run(cursor, "CREATE DATABASE {} TEMPLATE template0", database)
+            _run(cursor, "ALTER DATABASE {} OWNER TO {}", database, owner)
+            _run(cursor, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
+            for role in others:
+                _run(cursor, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
+
+
+def has_shop(admin: Admin) -> bool:
+    """Whether somebody has put a shop's tables into the source."""
+    with _connected(admin("ecommerce_source")) as cursor:
+        cursor.execute("SELECT to_regclass('public.orders')")
+        found = cursor.fetchone()
+        return bool(found and found[0])
+
+
+@contextmanager
+def _connected(dsn: str) -> Iterator[Cursor]:
+    with closing(psycopg2.connect(dsn)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+
+
+def _run(cursor: Cursor, statement: str, *names: str, secret: str | None = None) -> None:
+    words = [*(sql.Identifier(name) for name in names), *([] if secret is None else [sql.Literal(secret)])]
+    cursor.execute(sql.SQL(statement).format(*words))

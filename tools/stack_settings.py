@@ -1,0 +1,168 @@
+"""Where the stack is and what it is told: its folder, ports, and the environment of each of its programs.
+
+Read by `make up` and by what makes the secrets for docker compose, so it needs nothing but Python. A setting comes from
+the environment, else from .env, else from .env.example, which is the one place that holds defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from machine import ROOT, VENV, SetupError
+
+# As shells and docker compose read it: a value in quotes, or one up to a comment.
+SETTING = re.compile(r"""^([A-Z][A-Z0-9_]*)=(?:'(.*)'|"(.*)"|(.*?))(?:\s+\#.*)?\s*$""")
+AIRFLOW_BIN = ROOT / ".venv-airflow" / "bin"
+
+# The ports of the stack: the setting, what it is for, and which part listens there.
+PORTS = {
+    "LAKEHOUSE_AIRFLOW_PORT": ("Airflow", "api-server"),
+    "LAKEHOUSE_DOCS_PORT": ("the Data Docs", "docs"),
+    "LAKEHOUSE_JUPYTER_PORT": ("Jupyter", "jupyter"),
+    "LAKEHOUSE_MINIO_PORT": ("MinIO", "minio"),
+    "LAKEHOUSE_MINIO_CONSOLE_PORT": ("MinIO's console", "minio"),
+}
+# What a shop sets by these names reaches the pipeline; what is the stack's own does not.
+OF_A_SHOP = ("LAKEHOUSE_", "AWS_")
+OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
+                "LAKEHOUSE_POSTGRES", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_STACK", "LAKEHOUSE_UID")  # fmt: skip
+# Of the caller's environment these reach the programs. Everything else is a setting of the stack or not its business.
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE",
+             "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
+
+
+def read_settings(file: Path) -> dict[str, str]:
+    """The settings of a file in the form of .env.example; lines that set nothing are left out."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        if setting := SETTING.match(line):
+            found[setting[1]] = setting[2] or setting[3] or setting[4] or ""
+    return found
+
+
+def read_secrets(given: dict[str, str]) -> dict[str, str]:
+    """The settings that a person keeps as files, in the folder that LAKEHOUSE_SECRETS_DIR names."""
+    folder = Path(given["LAKEHOUSE_SECRETS_DIR"]) if given.get("LAKEHOUSE_SECRETS_DIR") else None
+    if folder and not folder.is_dir():
+        raise SetupError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}.")
+    files = [file for file in folder.iterdir() if file.name.startswith(OF_A_SHOP)] if folder else []
+    return {file.name: file.read_text(encoding="utf-8").strip() for file in files}
+
+
+class Stack:
+    """One stack on this machine: everything of it is below one folder and on its ports."""
+
+    def __init__(self, env_file: Path = ROOT / ".env") -> None:
+        given = {**read_settings(env_file), **{name: value for name, value in os.environ.items() if value}}
+        self.settings = {**read_settings(ROOT / ".env.example"), **read_secrets(given), **given}
+        # Below LAKEHOUSE_HOME, not in it: the demo has its own lake and ledger there, and may be run beside the stack.
+        self.home = Path(self.settings["LAKEHOUSE_HOME"]).expanduser().absolute() / "stack"
+        self.logs = self.home / "logs"
+        self.secrets = self.home / "secrets"
+        self.airflow = self.home / "airflow"
+
+    def port(self, setting: str) -> int:
+        """The port of a setting; raises SetupError where it is none."""
+        text = self.settings[setting]
+        if not text.isdigit() or not 0 < int(text) < 65536:
+            raise SetupError(f"{setting} must be a port, a number up to 65535, and is {text}.")
+        return int(text)
+
+    def url(self, setting: str) -> str:
+        """Where what listens on the port of a setting is found."""
+        return f"http://127.0.0.1:{self.port(setting)}"
+
+    def secret(self, name: str) -> str:
+        """The secret of that name, made by stack_secrets."""
+        return (self.secrets / name).read_text(encoding="utf-8")
+
+    def named(self, setting: str) -> str:
+        """A setting that people may leave out, such as LAKEHOUSE_SOURCE_DSN; empty where they did."""
+        return self.settings.get(setting, "")
+
+    def of_the_shop(self) -> dict[str, str]:
+        """What a shop may set for its pipeline, such as its zone and its databases: settings that are not the stack's."""
+        return {
+            name: value
+            for name, value in self.settings.items()
+            if name.startswith(OF_A_SHOP) and name not in OF_THE_STACK and value
+        }
+
+    @property
+    def brings_minio(self) -> bool:
+        """Whether the lake is on the stack's own MinIO: a shop that names its lake has its own store for it."""
+        return not self.named("LAKEHOUSE_LAKE")
+
+    def lake(self, who: str) -> dict[str, str]:
+        """The lake and, on the stack's MinIO, the credentials of `who`, one of its users."""
+        if not self.brings_minio:
+            return {}
+        return {
+            "LAKEHOUSE_LAKE": "s3a://",
+            "AWS_ENDPOINT_URL": self.url("LAKEHOUSE_MINIO_PORT"),
+            "AWS_ACCESS_KEY_ID": self.secret(f"minio_{who}_user"),
+            "AWS_SECRET_ACCESS_KEY": self.secret(f"minio_{who}_password"),
+        }
+
+    # What the programs are told. No secret is among it, only where secrets are.
+
+    def inherited(self) -> dict[str, str]:
+        """What each program gets of the caller's environment, and the mark by which it is known as this stack's."""
+        kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return {**kept, "LAKEHOUSE_STACK": str(self.home), "PYTHONUNBUFFERED": "1", "GX_ANALYTICS_ENABLED": "false"}
+
+    def lakehouse(self, who: str) -> dict[str, str]:
+        """The settings of a process that works on the lakehouse as `who`, a folder of the secrets."""
+        return {
+            "LAKEHOUSE_HOME": str(self.home),
+            "LAKEHOUSE_SECRETS_DIR": str(self.secrets / who),
+            "LAKEHOUSE_SPARK_MASTER": self.settings["LAKEHOUSE_SPARK_MASTER"],
+            # Spark's own listeners too stay on this machine, unless its workers are elsewhere.
+            **({"SPARK_LOCAL_IP": "127.0.0.1"} if self._spark_is_here() else {}),
+        }
+
+    def airflow_environment(self) -> dict[str, str]:
+        """The environment of every Airflow process: conf/airflow/airflow.env and what that file asks for."""
+        return {
+            **read_settings(ROOT / "conf" / "airflow" / "airflow.env"),
+            **self.lakehouse("pipeline"),
+            "PATH": os.pathsep.join([str(AIRFLOW_BIN), os.environ.get("PATH", os.defpath)]),
+            "AIRFLOW_HOME": str(self.airflow),
+            "AIRFLOW_FILES": str(self.airflow),
+            "AIRFLOW_SECRETS": str(self.secrets),
+            "AIRFLOW_HOST": "127.0.0.1",
+            "AIRFLOW_PORT": str(self.port("LAKEHOUSE_AIRFLOW_PORT")),
+            "AIRFLOW_API": self.url("LAKEHOUSE_AIRFLOW_PORT"),
+            "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(
+                {"conn_type": "spark", "host": self.settings["LAKEHOUSE_SPARK_MASTER"]}
+            ),
+            "LAKEHOUSE_ROOT": str(ROOT),
+            "LAKEHOUSE_AIRFLOW_USER": self.settings["LAKEHOUSE_AIRFLOW_USER"],
+        }
+
+    def minio_environment(self) -> dict[str, str]:
+        """The environment of MinIO, whose name and password of root are read from their files."""
+        return {
+            "MINIO_ROOT_USER_FILE": str(self.secrets / "minio_root_user"),
+            "MINIO_ROOT_PASSWORD_FILE": str(self.secrets / "minio_root_password"),
+            "MINIO_UPDATE": "off",
+        }
+
+    def jupyter_environment(self) -> dict[str, str]:
+        """The environment of Jupyter: its token by its file, nothing of the user's own Jupyter, and a reader's rights."""
+        folder = self.home / "jupyter"
+        return {
+            **self.lakehouse("notebooks"),
+            "PATH": os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)]),
+            "JUPYTER_TOKEN_FILE": str(self.secrets / "jupyter_token"),
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "IPYTHONDIR": str(folder / "ipython"),
+        }
+
+    def _spark_is_here(self) -> bool:
+        return bool(re.match(r"local\b|spark://(127\.|localhost\b)", self.settings["LAKEHOUSE_SPARK_MASTER"]))
