@@ -103,7 +103,7 @@ class MinioForTests:
     def __init__(self, binary: Path, folder: Path) -> None:
         self.binary = binary
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.access_key = "test" + secrets.token_hex(8)
         self.secret_key = secrets.token_hex(20)
@@ -173,7 +173,8 @@ def minio() -> Iterator[MinioForTests]:
             server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
