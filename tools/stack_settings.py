@@ -141,6 +141,8 @@ class Stack:
             ),
             "LAKEHOUSE_ROOT": str(ROOT),
             "LAKEHOUSE_AIRFLOW_USER": self.settings["LAKEHOUSE_AIRFLOW_USER"],
+            # What somebody sets of Airflow by its own names is meant.
+            **{name: value for name, value in self.settings.items() if name.startswith("AIRFLOW__")},
         }
 
     def minio_environment(self) -> dict[str, str]:
