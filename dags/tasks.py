@@ -22,9 +22,9 @@ from airflow.sdk.exceptions import (
     AirflowSensorTimeout,
 )
 
-from lakehouse import errors
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import load_contracts
+from lakehouse.errors import ConfigError, DriftError, GateError, LakehouseError, SetupError, UsageError
 from lakehouse.settings import Settings, load_settings
 from run_date import EXTRA, business_date, day_before
 
@@ -40,9 +40,7 @@ DEFAULTS = {
 }
 # The same request gets the same answer: a wrong request or setting, drift, a failed gate, an incomplete environment.
 # A ledger that forbids (8) is asked again, as the other run that it speaks of may have ended.
-NOT_RETRIED = {
-    e.exit_code for e in (errors.UsageError, errors.ConfigError, errors.DriftError, errors.GateError, errors.SetupError)
-}
+NOT_RETRIED = {e.exit_code for e in (UsageError, ConfigError, DriftError, GateError, SetupError)}
 
 
 class JobFailed(AirflowException):
@@ -116,7 +114,7 @@ class LayerJob(SparkSubmitOperator):
             super().execute(context)
         except AirflowException:
             # The operator's own words repeat the whole log.
-            raise self._ended(day) from None
+            raise ended(self.layer, day, self._hook._submit_sp.returncode) from None
         for asset in assets(self.layer):
             context["outlet_events"][asset].extra = {EXTRA: str(day)}
 
@@ -155,16 +153,17 @@ class LayerJob(SparkSubmitOperator):
             return {}
         return {"spark.driver.defaultJavaOptions": f"-XX:SharedArchiveFile={archive}"}
 
-    def _ended(self, day: BusinessDate) -> AirflowException:
-        code = self._hook._submit_sp.returncode
-        kind = next((e for e in errors.LakehouseError.__subclasses__() if e.exit_code == code), errors.LakehouseError)
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        meaning = f": {(inspect.getdoc(kind) or '').splitlines()[0]}" if code == kind.exit_code else ""
-        error = (JobRefused if code in NOT_RETRIED else JobFailed)(
-            f"{self.layer} of {day} {how}{meaning} The log above says more"
-        )
-        error.exit_code = code
-        return error
+
+def ended(layer: str, day: object, code: int) -> AirflowException:
+    """What the exit code of a job means, as the error that does or does not lead to a retry."""
+    meanings = {e.exit_code: inspect.getdoc(e) or "" for e in LakehouseError.__subclasses__()}
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    meaning = f": {meanings[code].splitlines()[0]}" if code in meanings else "."
+    error = (JobRefused if code in NOT_RETRIED else JobFailed)(
+        f"{layer} of {day} {how}{meaning} The log above says more"
+    )
+    error.exit_code = code
+    return error
 
 
 def missing_settings(settings: Settings) -> list[str]:
