@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.contracts import Contract, Contracts, load_contracts
@@ -20,9 +22,9 @@ from lakehouse.quality.gate import Gate
 from lakehouse.quality.suites import Suites, load_suites
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
+from lakehouse.stores.databases import database_url
 from lakehouse.stores.delta import Lake
 from lakehouse.stores.docs_bucket import DocsBucket, place
-from lakehouse.stores.embedded import EmbeddedPostgres
 from lakehouse.stores.gold import Gold
 from lakehouse.stores.ledger import Ledger, Published, Run, TableRun
 from lakehouse.stores.postgres import Database
@@ -61,14 +63,9 @@ class Lakehouse:
                 "This folder holds the lake, gold or Data Docs of a shop of your own: make demo leaves it alone.\n"
             )
 
-    def dsn(self, role: str) -> str:
+    def dsn(self, role: Literal["source", "gold"]) -> str:
         """The libpq URL of source or gold; starts the embedded server where none is set."""
-        named = {"source": self.settings.source_dsn, "gold": self.settings.gold_dsn}[role]
-        if named is not None:
-            return named.get_secret_value()
-        server = EmbeddedPostgres(self.settings.home)
-        server.start()
-        return server.dsn(f"ecommerce_{role}")
+        return database_url(self.settings, role)
 
     @property
     def docs(self) -> Path:
@@ -150,10 +147,16 @@ class Lakehouse:
 
     def published_frame(self, layer: str, table: str) -> DataFrame:
         """A lake table at the version that passed its gate. Raises LedgerError where nothing is published yet."""
-        published = self.ledger.published(layer).get(table)
+        return self.frame(layer, table, self.ledger.published(layer).get(table))
+
+    def frame(self, layer: str, table: str, published: Published | None) -> DataFrame:
+        """A lake table at a published version; columns that its contract gained since are null in it."""
         if published is None:
             raise LedgerError(f"{layer}.{table} has no published version yet; run the layer first")
-        return self.lake.read(layer, table, published.version)
+        frame = self.lake.read(layer, table, published.version)
+        contract = self.contracts[layer].get(table) if layer in self.contracts else None
+        gained = [c for c in contract.columns if c.name not in frame.columns] if contract else []
+        return frame.withColumns({c.name: F.lit(None).cast(c.spark_type) for c in gained}) if gained else frame
 
     def check_shape(self, contract: Contract, published: Published | None) -> None:
         """Raises LedgerError when a contract changed by more than new columns since the table was published."""

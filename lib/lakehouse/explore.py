@@ -1,0 +1,144 @@
+"""The lake for notebooks: published tables as of any business date, with Spark, with DuckDB, or as Arrow.
+
+    from lakehouse.explore import published
+
+    tables = published()
+    tables.versions("silver.orders")                             what was published for each business date
+    tables.frame("silver.orders")                                a Spark frame of the published version
+    tables.arrow("silver.orders", as_of=date(2026, 1, 30))       an Arrow data set, as published for that day
+    tables.duckdb().sql("select count(*) from orders")           silver's tables in DuckDB
+
+None of them shows a column that a contract marks as personal. Gold is not in the lake: `lakehouse dsn gold` says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.contracts import load_contracts
+from lakehouse.errors import LedgerError, StoreError, UsageError
+from lakehouse.settings import Settings, load_settings
+from lakehouse.stores import reader
+from lakehouse.stores.databases import database_url
+from lakehouse.stores.ledger import Ledger
+from lakehouse.stores.postgres import Database
+from lakehouse.stores.reader import Version
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from pyarrow.dataset import Dataset
+    from pyspark.sql import DataFrame, SparkSession
+
+PARTITIONS = ("year", "month", "day")
+
+
+def published(settings: Settings | None = None) -> PublishedTables:
+    """The published tables of a shop: that of the environment or secrets folder, else the nearest `.lakehouse` above here."""
+    if settings is None:
+        settings = load_settings()
+        if "home" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"home": _nearest(settings.home)})
+    return PublishedTables(settings)
+
+
+class PublishedTables:
+    """Tables of bronze, silver and quarantine, each named as `silver.orders`, at versions that passed their gate."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._contracts = load_contracts()
+        self._database = Database(database_url(settings, "gold"), "gold", StoreError)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The session of this process, started by the first call of `frame`."""
+        from lakehouse.session import spark_session
+
+        return spark_session(self.settings, "notebook")
+
+    def versions(self, table: str) -> list[Version]:
+        """What was published of a table for each business date, oldest first.
+
+        Raises LedgerError where there is none yet, UsageError for a table that there is not.
+        """
+        found = reader.versions(self._database, *self._known(table))
+        if not found:
+            raise LedgerError(f"{table} has no published version yet: run a day, or `make demo`")
+        return found
+
+    def frame(self, table: str, as_of: date | None = None) -> DataFrame:
+        """A table as a Spark frame: what readers see now, or saw after the run of a business date or the last before it.
+
+        Raises LedgerError where nothing was published by then.
+        """
+        from lakehouse.stores.delta import Lake
+
+        layer, name = self._known(table)
+        frame = Lake(self.spark, self.settings.lake_root).read(layer, name, self._version(table, as_of))
+        return frame.select(*self._shown(table, frame.columns))
+
+    def arrow(self, table: str, as_of: date | None = None) -> Dataset:
+        """A table as an Arrow data set, which DuckDB reads by columns and filters; `as_of` and errors as in `frame`."""
+        layer, name = self._known(table)
+        return reader.dataset(
+            self.settings, layer, name, self._version(table, as_of), lambda columns: self._shown(table, columns)
+        )
+
+    def duckdb(self, as_of: date | None = None) -> DuckDBPyConnection:
+        """A DuckDB in which silver's tables have their names, as Arrow data sets; `as_of` and errors as in `frame`.
+
+        Its zone is the shop's, and it loads nothing from a network.
+        """
+        from duckdb import connect
+
+        shop = connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+        shop.execute(f"set timezone = '{self.settings.timezone}'")
+        for name in self._contracts["silver"]:
+            shop.register(name, self.arrow(f"silver.{name}", as_of))
+        return shop
+
+    def _version(self, table: str, as_of: date | None) -> int:
+        known = self.versions(table)
+        if as_of is None:
+            layer, name = self._known(table)
+            return Ledger(self._database).published(layer)[name].version
+        by_then = [v for v in known if v.business_date <= as_of]
+        if not by_then:
+            raise LedgerError(f"{table} was first published for {known[0].business_date}, so there is none of {as_of}")
+        return by_then[-1].version
+
+    def _shown(self, table: str, columns: Sequence[str]) -> list[str]:
+        """What the contract names and does not mark as personal, and the technical columns.
+
+        A digest of a row with personal columns is left out too: who guesses the row can check the guess by it.
+        """
+        layer, name = self._known(table)
+        contract = self._contracts["bronze" if layer == "quarantine" else layer][name]
+        personal = {c.name for c in contract.columns if c.classification == "personal"}
+        known = set(contract.names) - personal
+        hidden = {"_row_md5"} if personal else set()
+        return [c for c in columns if c in known or c in PARTITIONS or (c.startswith("_") and c not in hidden)]
+
+    def _known(self, table: str) -> tuple[str, str]:
+        """Layer and name of a table of the lake."""
+        layer, _, name = table.partition(".")
+        lake = {
+            "bronze": self._contracts["bronze"],
+            "silver": self._contracts["silver"],
+            "quarantine": self._contracts["silver"],
+        }
+        if layer == "gold":
+            raise UsageError('gold is not in the lake but in Postgres: psql "$(lakehouse dsn gold)"')
+        if name not in lake.get(layer, ()):
+            tables = ", ".join(self._contracts["silver"])
+            raise UsageError(f"there is no table {table}; there are bronze., silver. and quarantine. of {tables}")
+        return layer, name
+
+
+def _nearest(home: Path) -> Path:
+    """The default home in this folder or the nearest above it that has one: a notebook runs in its own folder."""
+    return next((f / home.name for f in home.parents if (f / home.name).is_dir()), home)
