@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import time
@@ -22,217 +23,250 @@ import stack_databases
 import stack_ports
 import stack_secrets
 from machine import EXIT_CODE, ROOT, SetupError
-from stack_parts import AIRFLOW_BIN, TOOLS, Part, parts
-from stack_settings import Stack
-from stack_supervisor import Supervisor, leftovers
+from stack_parts import TOOLS, Part, parts
+from stack_settings import AIRFLOW_BIN, Stack
+from stack_supervisor import Supervisor, end_leftovers, leftovers
 
 from lakehouse.errors import LakehouseError
 from lakehouse.stores.embedded import EmbeddedPostgres
 
-HEALTHY_SECONDS = 240  # a busy machine; a quiet one takes a quarter of that
+HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
 NOT_RUNNING = 3  # what `status` of a service ends with by convention
 SAMPLE = ("foodmart", "1998-12-29")  # its last day is left to be run
+GOES_ON = "What has started goes on; `make down` ends it."
+LAKEHOUSE = Path(sys.executable).with_name("lakehouse")
 
 
 def main() -> None:
+    try:
+        given = _arguments()
+        sys.exit(given.run(Stack(given.env_file), given))
+    except (SetupError, LakehouseError) as e:
+        print(e, file=sys.stderr)
+        sys.exit(getattr(e, "exit_code", EXIT_CODE))
+    except KeyboardInterrupt:
+        print(f"Interrupted. {GOES_ON}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins (default: .env)"
-    )
-    commands = parser.add_subparsers(required=True, metavar="up | down | status")
+    parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
+    commands = parser.add_subparsers(required=True, metavar="up | down | status | lakehouse")
     commands.add_parser("up", help="start what does not run and wait until all is healthy").set_defaults(run=up)
     commands.add_parser("down", help="end everything; data stay").set_defaults(run=down)
     asked = commands.add_parser(
-        "status", help="say how each part is; ends with 0 if all are healthy, 3 if none runs, else 1"
+        "status", help="how each part is; ends with 0 if all are healthy, 3 if none runs, else 1"
     )
     asked.add_argument("--json", action="store_true", help="as JSON")
     asked.set_defaults(run=status)
-    given = parser.parse_args()
-    try:
-        sys.exit(given.run(Stack(given.env_file), given))
-    except SetupError as e:
-        print(e, file=sys.stderr)
-        sys.exit(EXIT_CODE)
-    except LakehouseError as e:
-        print(e, file=sys.stderr)
-        sys.exit(e.exit_code)
-    except KeyboardInterrupt:
-        print("Interrupted: what has started goes on; `make down` ends it.", file=sys.stderr)
-        sys.exit(130)
+    program = commands.add_parser("lakehouse", help="the program `lakehouse`, on the stack's databases and lake")
+    program.add_argument("words", nargs=argparse.REMAINDER, help="what to give it, for example: status")
+    program.set_defaults(run=lakehouse)
+    return parser.parse_args()
 
 
 def up(stack: Stack, _: argparse.Namespace) -> int:
     """Starts what does not run, in an order in which each part finds what it needs."""
-    began = time.monotonic()
+    clock, supervisor, wanted, server = Clock(), Supervisor(stack), parts(stack), EmbeddedPostgres(stack.home)
+    _check_installed(wanted)
     with _alone(stack):
-        supervisor, wanted = Supervisor(stack), parts(stack)
-        stack_ports.check(stack, running=set(_running(supervisor)))
+        if not supervisor.runs():
+            end_leftovers(stack)
+        stack_ports.check(stack)
         stack_secrets.make_secrets(stack)
-        server = EmbeddedPostgres(stack.home)
         stack_databases.make_databases(stack, server.dsn)
         stack_secrets.write_settings(stack, urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2], stack.secrets)
         supervisor.open(wanted)
-        if set(_running(supervisor)) != {part.name for part in wanted}:
-            _start(stack, supervisor, wanted)
-        _wait_until_healthy(supervisor, wanted, began)
-    print(f"The stack is up and healthy ({time.monotonic() - began:.0f} s).\n")
+        if not all(state["pid"] for state in supervisor.states().values()):
+            _start(stack, supervisor, wanted, clock)
+        _wait_until_healthy(supervisor, wanted, clock)
+    print(f"The stack is up and healthy ({clock.seconds:.0f} s).\n")
     _print_places(stack, wanted)
     return 0
 
 
 def down(stack: Stack, _: argparse.Namespace) -> int:
     """Ends everything that belongs to the stack."""
-    with _alone(stack):
-        Supervisor(stack).close()
-        EmbeddedPostgres(stack.home).stop()
-        left = leftovers(stack)
-    if left:
+    if stack.home.exists():
+        with _alone(stack):
+            Supervisor(stack).close()
+            EmbeddedPostgres(stack.home).stop()
+    if left := leftovers(stack):
         raise SetupError(f"These would not end: {', '.join(f'{p.name()} ({p.pid})' for p in left)}.")
-    print("The stack is down. Its data stay in " + str(stack.home) + ".")
+    print(f"The stack is down. Its data stay in {stack.home}.")
     return 0
 
 
 def status(stack: Stack, given: argparse.Namespace) -> int:
     """Says of each part whether it runs, since when, whether it is healthy, and where its log is."""
     supervisor = Supervisor(stack)
-    told = [_told(supervisor, part) for part in parts(stack)]
+    states = supervisor.states()
+    told = [_told(part, states.get(part.name), supervisor.log_of(part.name)) for part in parts(stack)]
+    healthy = all(t["healthy"] for t in told)
     if given.json:
-        print(
-            json.dumps({"home": str(stack.home), "healthy": all(t["healthy"] for t in told), "parts": told}, indent=2)
-        )
+        print(json.dumps({"home": str(stack.home), "healthy": healthy, "parts": told}, indent=2))
     else:
         for t in told:
-            since = f"{t['seconds']:>7} s" if t["pid"] else ""
-            health = "healthy" if t["healthy"] else t["state"].lower()
-            print(f"{t['name']:<14} {health:<10} {since:<10} {t['url'] or '':<28} {t['log']}")
-    if all(t["healthy"] for t in told):
-        return 0
-    return 1 if any(t["pid"] for t in told) else NOT_RUNNING
+            since = f"{t['seconds']} s" if t["pid"] else ""
+            print(f"{t['name']:<14} {t['state']:<10} {since:>10}  {t['url'] or '':<28} {t['log']}")
+    return 0 if healthy else 1 if any(t["pid"] for t in told) else NOT_RUNNING
 
 
-def _start(stack: Stack, supervisor: Supervisor, wanted: list[Part]) -> None:
-    of_airflow = [part for part in wanted if part.command[0] == str(AIRFLOW_BIN / "airflow")]
+def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
+    """Becomes the program `lakehouse`, as the pipeline; of the stack's own source it is the owner."""
+    if not Supervisor(stack).runs():
+        raise SetupError("The stack is down: `make up` starts it.")
+    environment = {**stack.inherited(), **stack.lakehouse("pipeline"), **stack.asks_airflow()}
+    if not stack.named("LAKEHOUSE_SOURCE_DSN"):
+        environment["LAKEHOUSE_SOURCE_DSN"] = EmbeddedPostgres(stack.home).dsn("ecommerce_source")
+    os.execve(LAKEHOUSE, ["lakehouse", *given.words], environment)  # noqa: S606 - our own program
+
+
+def _start(stack: Stack, supervisor: Supervisor, wanted: list[Part], clock: Clock) -> None:
+    """Starts every part; those of Airflow as soon as its metadata are ready, while the rest is made beside."""
     for part in wanted:
-        if part not in of_airflow:
+        if not part.is_airflow:
             supervisor.start(part)
     with ThreadPoolExecutor() as at_once:
-        airflow = at_once.submit(_once, stack, "airflow-init", [AIRFLOW_BIN / "python", "-P", TOOLS / "stack_airflow.py"],
-                                 stack.airflow_environment())  # fmt: skip
-        buckets = at_once.submit(_make_buckets, stack)
-        sample = at_once.submit(_load_sample, stack)
-        airflow.result()
-        for part in of_airflow:
-            supervisor.start(part)
-        buckets.result()
-        sample.result()
+        metadata = at_once.submit(_make_metadata, stack, clock)
+        others = [at_once.submit(_make_buckets, supervisor, wanted, clock), at_once.submit(_load_sample, stack, clock)]
+        metadata.result()
+        for part in wanted:
+            if part.is_airflow:
+                supervisor.start(part)
+        for other in others:
+            other.result()
 
 
-def _make_buckets(stack: Stack) -> None:
+def _make_metadata(stack: Stack, clock: Clock) -> None:
+    command = [AIRFLOW_BIN / "python", "-P", TOOLS / "stack_airflow.py"]
+    _once(stack, "airflow-init", command, stack.airflow_environment(), clock)
+
+
+def _make_buckets(supervisor: Supervisor, wanted: list[Part], clock: Clock) -> None:
+    stack = supervisor.stack
     if stack.brings_minio:
+        _wait_until_healthy(supervisor, [part for part in wanted if part.name == "minio"], clock)
         endpoint = urlsplit(stack.url("LAKEHOUSE_MINIO_PORT")).netloc
-        _once(
-            stack,
-            "buckets",
-            [sys.executable, "-P", TOOLS / "buckets.py", "--endpoint", endpoint, "--secrets", stack.secrets],
-        )
+        words = ["--endpoint", endpoint, "--secrets", stack.secrets]
+        _once(stack, "buckets", [sys.executable, "-P", TOOLS / "buckets.py", *words], {}, clock)
 
 
-def _load_sample(stack: Stack) -> None:
+def _load_sample(stack: Stack, clock: Clock) -> None:
     """A shop to look at, unless somebody has one."""
     if not stack.named("LAKEHOUSE_SOURCE_DSN") and not stack_databases.has_shop(EmbeddedPostgres(stack.home).dsn):
         shop, until = SAMPLE
-        command = [Path(sys.executable).with_name("lakehouse"), "sample", "load", shop, "--until", until]
-        _once(stack, "sample", command, {"LAKEHOUSE_HOME": str(stack.home)})
+        command = [LAKEHOUSE, "sample", "load", shop, "--until", until]
+        _once(stack, "sample", command, {"LAKEHOUSE_HOME": str(stack.home)}, clock)
 
 
-def _once(stack: Stack, name: str, command: list, environment: dict[str, str] | None = None) -> None:
+def _once(stack: Stack, name: str, command: list[str | Path], environment: dict[str, str], clock: Clock) -> None:
     """Runs a program to its end; where it fails, says so with its last words."""
     log = stack.logs / f"{name}.log"
     with log.open("wb") as file:
         done = subprocess.run(
-            [str(word) for word in command],
-            env=stack.inherited() | (environment or {}),
+            command,
+            env=stack.inherited() | environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        raise SetupError(f"{name} failed: {_last_words(stack, log)}; its log is {log}.")
+        raise SetupError(f"{name} failed: {_last_words(stack, log)}; its log is {log}. {GOES_ON}")
+    clock.say(name)
 
 
-def _wait_until_healthy(supervisor: Supervisor, wanted: list[Part], began: float) -> None:
+def _wait_until_healthy(supervisor: Supervisor, wanted: list[Part], clock: Clock) -> None:
     waiting = list(wanted)
     while waiting:
         states = supervisor.states()
-        for part in waiting:
-            state = states.get(part.name, {"statename": "STOPPED", "spawnerr": ""})
-            if state["statename"] == "FATAL" or time.monotonic() - began > HEALTHY_SECONDS:
+        for part in list(waiting):
+            state = states[part.name]
+            if state["pid"] and part.healthy():
+                waiting.remove(part)
+                clock.say(part.name)
+            elif state["statename"] == "FATAL" or clock.seconds > HEALTHY_SECONDS:
                 log = supervisor.log_of(part.name)
-                why = state["spawnerr"] or f"it runs, but is not healthy after {HEALTHY_SECONDS} s"
-                raise SetupError(f"{part.name} did not come up ({why}): {_last_words(supervisor.stack, log)}; its log is {log}. "
-                                 "What has started goes on; `make down` ends it.")  # fmt: skip
-        waiting = [p for p in waiting if states.get(p.name, {}).get("statename") != "RUNNING" or not p.healthy()]
-        if waiting:
-            time.sleep(0.5)
+                why = (
+                    state["spawnerr"].partition(" (")[0].lower()
+                    or f"it runs, but is not healthy after {HEALTHY_SECONDS} s"
+                )
+                raise SetupError(
+                    f"{part.name} did not come up ({why}): {_last_words(supervisor.stack, log)}; its log is {log}. {GOES_ON}"
+                )
+        time.sleep(0.3 if waiting else 0)
 
 
-def _running(supervisor: Supervisor) -> Iterator[str]:
-    return (name for name, state in supervisor.states().items() if state["statename"] in ("RUNNING", "STARTING"))
-
-
-def _told(supervisor: Supervisor, part: Part) -> dict:
-    state = supervisor.states().get(part.name, {"statename": "STOPPED", "pid": 0, "now": 0, "start": 0})
-    runs = state["statename"] == "RUNNING"
+def _told(part: Part, state: dict | None, log: Path) -> dict:
+    pid = state["pid"] if state else 0
+    healthy = bool(pid) and part.healthy()
     return {
         "name": part.name,
-        "state": state["statename"],
-        "healthy": runs and part.healthy(),
-        "pid": state["pid"] or None,
-        "seconds": state["now"] - state["start"] if runs else None,
-        "url": part.url or None,
-        "log": str(supervisor.log_of(part.name)),
+        "state": "healthy" if healthy else state["statename"].lower() if state else "stopped",
+        "healthy": healthy,
+        "pid": pid or None,
+        "seconds": state["now"] - state["start"] if pid else None,
+        "url": part.url,
+        "log": str(log),
     }
 
 
 def _last_words(stack: Stack, log: Path) -> str:
     """The last line of a log, without any secret it may repeat."""
-    lines = (
-        [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
-    )
-    words = lines[-1][:300] if lines else "it said nothing"
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    words = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
     for file in stack.secrets.rglob("*"):
         if file.is_file():
             words = words.replace(file.read_text(encoding="utf-8"), "…")
-    return words.rstrip(".")
+    return words[:300].rstrip(".")
+
+
+def _check_installed(wanted: list[Part]) -> None:
+    for part in wanted:
+        if not Path(part.command[0]).exists():
+            raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
+
+
+def _print_places(stack: Stack, wanted: list[Part]) -> None:
+    urls = {part.name: part.url for part in wanted}
+    print(f"  Airflow    {urls['api-server']}")
+    print(
+        f"             user {stack.settings['LAKEHOUSE_AIRFLOW_USER']}, password in {stack.secrets / 'airflow_password'}"
+    )
+    print(f"  Data Docs  {urls['docs']}")
+    if "minio" in urls:
+        print(f"  MinIO      {urls['minio']}")
+        print(f"             user and password in {stack.secrets / 'minio_root_user'} and …_password")
+    print(f"  Jupyter    {urls['jupyter']}")
+    print(f"             token in {stack.secrets / 'jupyter_token'}")
+
+
+class Clock:
+    """Tells what is done, and how long after the beginning."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._said: set[str] = set()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def say(self, what: str) -> None:
+        if what not in self._said:
+            print(f"  {what:<14}{self.seconds:6.1f} s", flush=True)
+        self._said.add(what)
 
 
 @contextmanager
 def _alone(stack: Stack) -> Iterator[None]:
     """One `up` or `down` at a time."""
-    try:
-        stack.logs.mkdir(parents=True, exist_ok=True)
-        with open(stack.home / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except PermissionError as e:
-        raise SetupError(
-            f"{e.filename} belongs to another account: set LAKEHOUSE_HOME to a folder of your own."
-        ) from None
-
-
-def _print_places(stack: Stack, wanted: list[Part]) -> None:
-    urls = {part.name: part.url for part in wanted}
-    root = stack.secrets / "minio_root_user"
-    rows = [("Airflow", urls["api-server"], f"user {stack.settings['LAKEHOUSE_AIRFLOW_USER']}", stack.secrets / "airflow_password"),
-            ("Data Docs", urls.get("docs"), "", ""),
-            ("MinIO", urls.get("minio"), f"user in {root}", stack.secrets / "minio_root_password"),
-            ("Jupyter", urls["jupyter"], "token", stack.secrets / "jupyter_token")]  # fmt: skip
-    for what, url, who, secret in rows:
-        if url:
-            print(
-                f"  {what:<10} {url:<28} {who}{', password in ' if who.startswith('user') else ' in ' if who else ''}{secret}"
-            )
+    stack.make_folder()
+    with open(stack.home / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 if __name__ == "__main__":

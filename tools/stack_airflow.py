@@ -38,8 +38,6 @@ def _make_user(name: str, password: Path) -> None:
 
 def _make_pools(file: Path) -> None:
     """The form of `airflow pools import`."""
-    if not file.exists():
-        return
     for name, pool in json.loads(file.read_text(encoding="utf-8")).items():
         Pool.create_or_update_pool(name, pool["slots"], pool["description"], pool.get("include_deferred", False))
 

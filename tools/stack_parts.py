@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import stack_health
 from machine import ROOT, VENV
 from minio import binary
-from stack_settings import AIRFLOW_BIN, PORTS, Stack
+from stack_settings import AIRFLOW_BIN, Stack
 
 from lakehouse.stores.embedded import EmbeddedPostgres
 
@@ -25,54 +24,63 @@ class Part:
     command: list[str]
     environment: dict[str, str]
     healthy: Callable[[], bool]
-    url: str = ""
+    url: str | None = None
+    is_airflow: bool = False
+    """Whether it rests on Airflow's metadata."""
 
 
 def parts(stack: Stack) -> list[Part]:
     """Every part, in the order in which they are started."""
-    airflow, url = stack.airflow_environment(), stack.url("LAKEHOUSE_AIRFLOW_PORT")
-
-    def of_airflow(name: str, process: str, *options: str) -> Part:
-        command = [str(AIRFLOW_BIN / "airflow"), name, *options]
-        return Part(name, command, airflow, lambda: stack_health.is_alive(url, process))
-
-    found = [
-        Part("postgres", [sys.executable, str(TOOLS / "stack_postgres.py"), str(stack.home)], {},
-             EmbeddedPostgres(stack.home).running),
+    return [
+        _postgres(stack),
         *([_minio(stack)] if stack.brings_minio else []),
-        Part("docs", [sys.executable, str(TOOLS / "docs_server.py"), "--port", str(stack.port("LAKEHOUSE_DOCS_PORT"))],
-             stack.lakehouse("docs"), lambda: stack_health.answers(f"{stack.url('LAKEHOUSE_DOCS_PORT')}/health"),
-             url=stack.url("LAKEHOUSE_DOCS_PORT")),
+        _docs(stack),
         _jupyter(stack),
-        Part("api-server", [str(AIRFLOW_BIN / "airflow"), "api-server"], airflow,
-             lambda: stack_health.answers(f"{url}/api/v2/monitor/health"), url=url),
-        # Their logs are files that the web server reads itself; a server of logs would listen on every interface.
-        of_airflow("scheduler", "scheduler", "--skip-serve-logs"),
-        of_airflow("dag-processor", "dag_processor"),
-        of_airflow("triggerer", "triggerer", "--skip-serve-logs"),
-    ]  # fmt: skip
-    return [part for part in found if part.name != "docs" or Path(part.command[1]).is_file()]
+        *_airflow(stack),
+    ]
 
 
-def ports_of(part: str) -> list[str]:
-    """The settings of the ports that a part listens on."""
-    return [setting for setting, (_, listener) in PORTS.items() if listener == part]
+def _postgres(stack: Stack) -> Part:
+    command = [sys.executable, str(TOOLS / "stack_postgres.py"), str(stack.home)]
+    return Part("postgres", command, {}, EmbeddedPostgres(stack.home).running)
 
 
 def _minio(stack: Stack) -> Part:
     api, console = (f"127.0.0.1:{stack.port(f'LAKEHOUSE_MINIO_{what}PORT')}" for what in ("", "CONSOLE_"))
     command = [str(binary()), "server", "--address", api, "--console-address", console, str(stack.home / "minio")]
     healthy = f"http://{api}/minio/health/live"
-    return Part(
-        "minio", command, stack.minio_environment(), lambda: stack_health.answers(healthy), url=f"http://{console}"
-    )
+    return Part("minio", command, stack.minio_environment(), lambda: stack_health.answers(healthy), f"http://{console}")
+
+
+def _docs(stack: Stack) -> Part:
+    url, port = stack.url("LAKEHOUSE_DOCS_PORT"), stack.port("LAKEHOUSE_DOCS_PORT")
+    command = [sys.executable, str(TOOLS / "docs_server.py"), "--port", str(port)]
+    return Part("docs", command, stack.lakehouse("docs"), lambda: stack_health.answers(f"{url}/health"), url)
 
 
 def _jupyter(stack: Stack) -> Part:
-    url = stack.url("LAKEHOUSE_JUPYTER_PORT")
-    command = [str(VENV / "bin" / "jupyter"), "lab", f"--config={ROOT / 'conf' / 'jupyter' / 'jupyter_lab_config.py'}",
-               "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={stack.port('LAKEHOUSE_JUPYTER_PORT')}",
-               "--ServerApp.port_retries=0", f"--ServerApp.root_dir={ROOT / 'notebooks'}"]  # fmt: skip
+    url, port = stack.url("LAKEHOUSE_JUPYTER_PORT"), stack.port("LAKEHOUSE_JUPYTER_PORT")
+    command = [
+        *(str(VENV / "bin" / "jupyter"), "lab"),
+        f"--config={ROOT / 'conf' / 'jupyter' / 'jupyter_lab_config.py'}",
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+        f"--ServerApp.root_dir={ROOT / 'notebooks'}",
+    ]
     return Part(
-        "jupyter", command, stack.jupyter_environment(), lambda: stack_health.answers(f"{url}/api"), url=f"{url}/lab"
+        "jupyter", command, stack.jupyter_environment(), lambda: stack_health.answers(f"{url}/api"), f"{url}/lab"
     )
+
+
+def _airflow(stack: Stack) -> list[Part]:
+    url, environment = stack.url("LAKEHOUSE_AIRFLOW_PORT"), stack.airflow_environment()
+
+    def part(name: str, healthy: Callable[[], bool], *options: str, url: str | None = None) -> Part:
+        return Part(name, [str(AIRFLOW_BIN / "airflow"), name, *options], environment, healthy, url, is_airflow=True)
+
+    return [
+        part("api-server", lambda: stack_health.answers(f"{url}/api/v2/monitor/health"), url=url),
+        # Logs of tasks are files that the web server reads; a server of logs would listen on every interface.
+        part("scheduler", lambda: stack_health.is_alive(url, "scheduler"), "--skip-serve-logs"),
+        part("dag-processor", lambda: stack_health.is_alive(url, "dag_processor")),
+        part("triggerer", lambda: stack_health.is_alive(url, "triggerer"), "--skip-serve-logs"),
+    ]

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
 
 import psutil
 from machine import SetupError
-from stack_settings import PORTS, Stack
+from stack_settings import MARK, PORTS, Stack
 
 HOST = "127.0.0.1"
 
 
-def check(stack: Stack, running: Collection[str]) -> None:
-    """Raises SetupError that names every port somebody else has; `running` are parts that hold theirs themselves."""
-    wanted: dict[int, str] = {}
+def check(stack: Stack) -> None:
+    """Raises SetupError that names every port somebody else has; the stack's own processes may have theirs already."""
+    purposes: dict[int, str] = {}
     faults = []
-    for setting, (purpose, part) in PORTS.items():
+    for setting, purpose in PORTS.items():
         port = stack.port(setting)
-        if port in wanted:
-            faults.append(f"Port {port} is given to both {wanted[port]} and {purpose}: change {setting}.")
-        elif part not in running and not _is_free(port):
-            faults.append(f"Port {port}, which {purpose} needs, is taken by {_holder(port)}: end that, or set {setting} "
-                          "to a free port.")  # fmt: skip
-        wanted[port] = purpose
+        if port in purposes:
+            faults.append(f"Port {port} is given to both {purposes[port]} and {purpose}: set {setting} to another.")
+        elif not _is_free(port) and (holder := _holder(stack, port)):
+            faults.append(
+                f"Port {port}, which {purpose} needs, is taken by {holder}: end that, or set {setting} to a free port."
+            )
+        purposes[port] = purpose
     if faults:
         raise SetupError("\n".join(faults))
 
@@ -39,11 +39,16 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _holder(port: int) -> str:
+def _holder(stack: Stack, port: int) -> str:
+    """Who listens there, in words; nothing where it is the stack itself."""
+    unknown = "a process of another account"
     try:
-        pids = {c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port}
-        for pid in pids - {None}:
-            return f"process {pid} ({psutil.Process(pid).name()})"
+        listeners = [
+            c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+        ]
+        for pid in filter(None, listeners):
+            process = psutil.Process(pid)
+            return "" if process.environ().get(MARK) == str(stack.home) else f"process {pid} ({process.name()})"
     except psutil.Error:
-        pass
-    return "a process of another account"
+        return unknown
+    return unknown

@@ -17,18 +17,22 @@ from machine import ROOT, VENV, SetupError
 SETTING = re.compile(r"""^([A-Z][A-Z0-9_]*)=(?:'(.*)'|"(.*)"|(.*?))(?:\s+\#.*)?\s*$""")
 AIRFLOW_BIN = ROOT / ".venv-airflow" / "bin"
 
-# The ports of the stack: the setting, what it is for, and which part listens there.
+# The ports of the stack, and what each is for.
 PORTS = {
-    "LAKEHOUSE_AIRFLOW_PORT": ("Airflow", "api-server"),
-    "LAKEHOUSE_DOCS_PORT": ("the Data Docs", "docs"),
-    "LAKEHOUSE_JUPYTER_PORT": ("Jupyter", "jupyter"),
-    "LAKEHOUSE_MINIO_PORT": ("MinIO", "minio"),
-    "LAKEHOUSE_MINIO_CONSOLE_PORT": ("MinIO's console", "minio"),
+    "LAKEHOUSE_AIRFLOW_PORT": "Airflow",
+    "LAKEHOUSE_DOCS_PORT": "the Data Docs",
+    "LAKEHOUSE_JUPYTER_PORT": "Jupyter",
+    "LAKEHOUSE_MINIO_PORT": "MinIO",
+    "LAKEHOUSE_MINIO_CONSOLE_PORT": "MinIO's console",
 }
+# By this in its environment a process is known as one of a stack's.
+MARK = "LAKEHOUSE_STACK"
 # What a shop sets by these names reaches the pipeline; what is the stack's own does not.
 OF_A_SHOP = ("LAKEHOUSE_", "AWS_")
 OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
-                "LAKEHOUSE_POSTGRES", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_STACK", "LAKEHOUSE_UID")  # fmt: skip
+                "LAKEHOUSE_POSTGRES", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
+# What somebody sets of Airflow by Airflow's own names is meant for it.
+OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 # Of the caller's environment these reach the programs. Everything else is a setting of the stack or not its business.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE",
              "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
@@ -107,12 +111,28 @@ class Stack:
             "AWS_SECRET_ACCESS_KEY": self.secret(f"minio_{who}_password"),
         }
 
+    def make_folder(self) -> None:
+        """Makes the folder of the stack, closed to everybody else."""
+        try:
+            self.home.parent.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
+        except OSError as e:
+            raise SetupError(
+                f"{e.filename} cannot be made ({e.strerror}): set LAKEHOUSE_HOME to a folder of your own."
+            ) from None
+
     # What the programs are told. No secret is among it, only where secrets are.
 
     def inherited(self) -> dict[str, str]:
         """What each program gets of the caller's environment, and the mark by which it is known as this stack's."""
-        kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return {**kept, "LAKEHOUSE_STACK": str(self.home), "PYTHONUNBUFFERED": "1", "GX_ANALYTICS_ENABLED": "false"}
+        return {
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            MARK: str(self.home),
+            "SPT_NOENV": "1",  # else a process of Airflow that gives itself a title overwrites the mark
+            "PYTHONUNBUFFERED": "1",
+            "GX_ANALYTICS_ENABLED": "false",
+        }
 
     def lakehouse(self, who: str) -> dict[str, str]:
         """The settings of a process that works on the lakehouse as `who`, a folder of the secrets."""
@@ -141,8 +161,15 @@ class Stack:
             ),
             "LAKEHOUSE_ROOT": str(ROOT),
             "LAKEHOUSE_AIRFLOW_USER": self.settings["LAKEHOUSE_AIRFLOW_USER"],
-            # What somebody sets of Airflow by its own names is meant.
-            **{name: value for name, value in self.settings.items() if name.startswith("AIRFLOW__")},
+            **{name: value for name, value in self.settings.items() if name.startswith(OF_AIRFLOW)},
+        }
+
+    def asks_airflow(self) -> dict[str, str]:
+        """What the command line needs to ask the stack's Airflow for a backfill."""
+        return {
+            "LAKEHOUSE_AIRFLOW_URL": self.url("LAKEHOUSE_AIRFLOW_PORT"),
+            "LAKEHOUSE_AIRFLOW_USER": self.settings["LAKEHOUSE_AIRFLOW_USER"],
+            "LAKEHOUSE_AIRFLOW_PASSWORD": self.secret("airflow_password"),
         }
 
     def minio_environment(self) -> dict[str, str]:

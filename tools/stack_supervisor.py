@@ -14,18 +14,20 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 from machine import ROOT, VENV, SetupError
 from stack_parts import Part
-from stack_settings import Stack
+from stack_settings import MARK, Stack
 from supervisor.xmlrpc import SupervisorTransport
 
 UNWANTED = re.compile("[\"'\\\\;#]")  # in the name of a folder: supervisord's configuration cannot hold them
 LONGEST_SOCKET = 100  # bytes: what the system allows, less the ending that supervisord adds while it makes it
 START_SECONDS = 30
 END_SECONDS = 90
+STORES = {"minio", "postgres"}
 
 
 class Supervisor:
@@ -59,26 +61,26 @@ class Supervisor:
             return {}
 
     def open(self, parts: list[Part]) -> None:
-        """Starts it with these parts, none of them started yet, or tells it of what changed in them."""
+        """Starts it with these parts, none of them started yet, or tells it of what changed in them.
+
+        Raises SetupError where it cannot be started.
+        """
         if len(bytes(self.socket)) > LONGEST_SOCKET:
             raise SetupError(f"The path {self.socket} is too long for a socket: set LAKEHOUSE_HOME to a shorter one.")
         for folder in (self.stack.home, ROOT):
             if UNWANTED.search(str(folder)):
-                raise SetupError(f"The stack cannot run in {folder}: its name has a quote, a backslash, ; or #.")
+                raise SetupError(f"The stack cannot run in {folder}: the name has a quote, a backslash, a ; or a #.")
         self._write(parts)
         if self.runs():
             subprocess.run(self._program("supervisorctl", "update"), stdout=subprocess.DEVNULL, check=True)
             return
-        end_leftovers(self.stack)
         self.socket.unlink(missing_ok=True)
         told = subprocess.run(
             self._program("supervisord"), env=self.stack.inherited(), cwd=ROOT, capture_output=True, text=True
         )
-        deadline = time.monotonic() + START_SECONDS
-        while not self.runs():
-            if told.returncode or time.monotonic() > deadline:
-                raise SetupError(f"The supervisor did not start: see {self.log}. {told.stderr.strip()}".strip())
-            time.sleep(0.1)
+        if told.returncode:
+            raise SetupError(f"The supervisor did not start ({told.stderr.strip()}): see {self.log}.")
+        self._wait(self.runs, "The supervisor did not answer", START_SECONDS)
 
     def start(self, part: Part) -> None:
         """Starts a part unless it runs; whether it stays up is what `states` says later."""
@@ -89,21 +91,29 @@ class Supervisor:
                 raise SetupError(f"{part.name} cannot be started: {e.faultString}.") from None
 
     def close(self) -> None:
-        """Ends the parts, then the supervisor, then what either may have left behind."""
-        pid = self._pid()
-        if pid:
-            psutil.Process(pid).terminate()
-            psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=END_SECONDS)
+        """Ends the parts, those that others rest on last, then the supervisor, then what either may have left behind."""
+        if self.runs():
+            for name in self.states().keys() - STORES:
+                with contextlib.suppress(xmlrpc.client.Fault):  # it has ended by itself
+                    self._rpc.supervisor.stopProcess(name, False)
+            self._wait(lambda: not self._alive() - STORES, "The parts did not end", END_SECONDS)
+            supervisor = psutil.Process(int(self._rpc.supervisor.getPID()))
+            supervisor.terminate()
+            psutil.wait_procs([supervisor], timeout=END_SECONDS)
         end_leftovers(self.stack)
 
     def log_of(self, part: str) -> Path:
         return self.stack.logs / f"{part}.log"
 
-    def _pid(self) -> int | None:
-        try:
-            return int(self._rpc.supervisor.getPID())
-        except (OSError, xmlrpc.client.Error):
-            return None
+    def _alive(self) -> set[str]:
+        return {name for name, state in self.states().items() if state["pid"]}
+
+    def _wait(self, until: Callable[[], bool], fault: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > deadline:
+                raise SetupError(f"{fault} within {seconds} s: see {self.log}.")
+            time.sleep(0.1)
 
     def _program(self, name: str, *words: str) -> list[str]:
         return [sys.executable, str(VENV / "bin" / name), "-c", str(self.conf), *words]
@@ -119,24 +129,31 @@ class Supervisor:
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
             *(self._program_section(part) for part in parts),
         ]
+        self.conf.touch(mode=0o600)
         self.conf.write_text("\n".join(text).replace("%", "%%"), encoding="utf-8")
 
     def _program_section(self, part: Part) -> str:
-        environment = ",".join(f"{name}={_enclosed(value)}" for name, value in sorted(part.environment.items()))
+        environment = ",".join(f"{name}={_enclosed(name, value)}" for name, value in sorted(part.environment.items()))
         return (
             f"[program:{part.name}]\ncommand={shlex.join(part.command)}\n"
             f"environment={environment}\ndirectory={ROOT}\n"
-            # Started in our order, and started again whenever they end; given up where they never come up.
-            "autostart=false\nautorestart=true\nstartsecs=3\nstartretries=3\n"
+            # Started in our order, and started again whenever it ends; given up if it ends again and again in its
+            # first minute (some need half of it to find out that they cannot run).
+            "autostart=false\nautorestart=true\nstartsecs=60\nstartretries=2\n"
             "stopasgroup=true\nkillasgroup=true\nstopwaitsecs=30\n"
             f"redirect_stderr=true\nstdout_logfile={self.log_of(part.name)}\n"
             "stdout_logfile_maxbytes=10MB\nstdout_logfile_backups=3\n"
         )
 
 
-def _enclosed(value: str) -> str:
-    # In an environment supervisord knows no escapes, and takes quotes off both ends of a value.
-    return f"'{value}'" if '"' in value else f'"{value}"'
+def _enclosed(name: str, value: str) -> str:
+    # In an environment supervisord knows no escapes, and takes every quote off both ends of a value.
+    quote = "'" if '"' in value else '"'
+    if quote in value or "\n" in value or value[-1:] in "'\"":
+        raise SetupError(
+            f"{name} cannot be handed on: it has both kinds of quotes, a line break, or a quote at its end."
+        )
+    return f"{quote}{value}{quote}"
 
 
 def end_leftovers(stack: Stack) -> None:
@@ -154,7 +171,7 @@ def leftovers(stack: Stack) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("LAKEHOUSE_STACK") == str(stack.home):
+            if process.environ().get(MARK) == str(stack.home):
                 found.append(process)
         except (psutil.Error, OSError):
             continue  # gone, or another account's
