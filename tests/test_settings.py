@@ -118,7 +118,7 @@ FAULTS = {
     "LAKEHOUSE_LAKE": (f"s3://{SECRET}", "must begin with file:/// or s3a://"),
     "LAKEHOUSE_SOURCE_DSN": (f"host=db user=reader password={SECRET}", "must be a libpq URL"),
     "LAKEHOUSE_GOLD_DSN": (f"mysql://reader:{SECRET}@db/shop", "must be a libpq URL"),
-    "LAKEHOUSE_TIMEZONE": (f"Europe/{SECRET}", "must be a zone of the tz database, for example Europe/Berlin"),
+    "LAKEHOUSE_TIMEZONE": (f"Europe/{SECRET}", "must be UTC or a zone of the tz database by its region, for example Europe/Berlin"),
     "LAKEHOUSE_MAX_QUARANTINED_SHARE": (SECRET, "Input should be a valid number"),
     "LAKEHOUSE_EXTRACT_LOOKBACK": (SECRET, "Input should be a valid timedelta"),
 }
@@ -144,17 +144,38 @@ def test_a_share_lies_between_none_and_all(given: Given, share: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", [f"postgresql://reader:{SECRET}@db", f"postgresql://reader:{SECRET}@db/", "postgresql://", "shop"]
+    "url",
+    [
+        f"postgresql://reader:{SECRET}@db",
+        f"postgresql://reader:{SECRET}@db/",
+        "postgresql://",
+        "shop",
+        # A password whose own @ or / is not escaped is no part of a host, and is not printed as one.
+        f"postgresql://reader:ge@{SECRET}@db/shop",
+        f"postgresql://reader:ge/{SECRET}@db/shop",
+        # JDBC knows neither sockets nor libpq's lists of servers.
+        "postgresql:///shop",
+        "postgresql:///shop?host=/var/run/postgresql",
+        "postgresql://one:5432,two:5432/shop",
+    ],
 )
-def test_a_url_names_a_database(given: Given, url: str) -> None:
+def test_a_url_names_one_server_and_a_database(given: Given, url: str) -> None:
     said = refusal(given, LAKEHOUSE_SOURCE_DSN=url)
-    assert "LAKEHOUSE_SOURCE_DSN: must be a libpq URL: postgresql://user:password@host:port/database" in said
+    assert "LAKEHOUSE_SOURCE_DSN: must be a libpq URL of one server: postgresql://user:password@host:port/database" in said
     assert SECRET not in said
 
 
-@pytest.mark.parametrize("zone", ["Berlin", "../etc/passwd", "/etc/passwd", "Europe", "+01:00"])
+@pytest.mark.parametrize("zone", ["Berlin", "../etc/passwd", "/etc/passwd", "Europe", "+01:00", "localtime", "posix/Europe/Berlin"])
 def test_what_is_no_zone_is_refused(given: Given, zone: str) -> None:
-    assert "LAKEHOUSE_TIMEZONE: must be a zone of the tz database" in refusal(given, LAKEHOUSE_TIMEZONE=zone)
+    assert "LAKEHOUSE_TIMEZONE: must be UTC or a zone of the tz database" in refusal(given, LAKEHOUSE_TIMEZONE=zone)
+
+
+def test_a_look_back_does_not_look_ahead(given: Given) -> None:
+    assert "LAKEHOUSE_EXTRACT_LOOKBACK: Input should be greater" in refusal(given, LAKEHOUSE_EXTRACT_LOOKBACK="-P1D")
+
+
+def test_a_home_with_a_space_or_an_umlaut_is_that_folder(given: Given, tmp_path: Path) -> None:
+    assert given(LAKEHOUSE_HOME=str(tmp_path / "my höme")).lake_root == f"file://{tmp_path}/my höme/lake"
 
 
 @pytest.mark.parametrize("show", [str, repr, lambda s: str(s.model_dump()), lambda s: s.model_dump_json()])

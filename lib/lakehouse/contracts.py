@@ -22,6 +22,9 @@ from lakehouse.errors import ConfigError
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
 NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
+# Names go into SQL as they are; no leading underscore, which is for technical columns.
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+MOST_DIGITS = 38  # Spark's decimal
 SPARK_TYPES = {
     "text": "string",
     "integer": "int",
@@ -35,6 +38,14 @@ SPARK_TYPES = {
 def _known_type(value: str) -> str:
     if value not in SPARK_TYPES and not NUMERIC.fullmatch(value):
         raise ValueError(f"unknown type {value}; there are {', '.join(SPARK_TYPES)} and numeric(p,s)")
+    if (numeric := NUMERIC.fullmatch(value)) and not int(numeric[2]) <= int(numeric[1]) <= MOST_DIGITS:
+        raise ValueError(f"{value} has more than {MOST_DIGITS} digits, or more decimals than digits")
+    return value
+
+
+def _plain_name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name: lower-case letters, digits and _, beginning with a letter")
     return value
 
 
@@ -57,7 +68,7 @@ class Reference(_Strict):
 class Column(_Strict):
     """One column. `derived`: computed or filled by the transform, so its null is never the source's fault."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_plain_name)]
     type: Annotated[str, AfterValidator(_known_type)] = Field(alias="physicalType")
     description: str
     primary_key: bool = Field(False, alias="primaryKey")
@@ -132,14 +143,22 @@ class Contract(_Strict):
         used += [self.partitioning.column] if self.partitioning else []
         if unknown := sorted(set(used) - set(names)):
             raise ValueError(f"{', '.join(unknown)} is not a column of the table")
+        if self.layer == "bronze" and self.extraction is None:
+            raise ValueError("a bronze table needs extraction: how its changes are found")
+        if self.layer in ("bronze", "silver") and "updated_at" not in names:
+            raise ValueError("a bronze or silver table needs updated_at, which decides between images")
+        if self.layer == "silver" and self.table in self.parents:
+            raise ValueError("the table refers to itself, which no order of building satisfies")
         return self
 
     @property
     def layer(self) -> str:
+        """bronze, silver or gold."""
         return self.id.partition(".")[0]
 
     @property
     def table(self) -> str:
+        """The table's name within its layer."""
         return self.id.partition(".")[2]
 
     @cached_property
@@ -149,6 +168,7 @@ class Contract(_Strict):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """Every column's name, in the contract's order."""
         return tuple(c.name for c in self.columns)
 
     def column(self, name: str) -> Column:
@@ -218,7 +238,7 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
                 continue
             try:
                 contract = Contract.model_validate(parsed := _parsed(file.read_text(encoding="utf-8")))
-                if contract.id != f"{layer}.{file.name.removesuffix('.yml')}":
+                if contract.id != f"{layer}.{file.name.removesuffix('.yml')}" or not NAME.fullmatch(contract.table):
                     faults.append(f"{layer}/{file.name}:{_line(parsed, ('id',))}: id is not {layer}.<name of the file>")
                 found.append(contract)
             except yaml.YAMLError as e:

@@ -43,6 +43,11 @@ def warning(name: str, **facts: object) -> None:
         structlog.get_logger().warning(name, **facts)
 
 
+def is_json() -> bool:
+    """Whether the process speaks in JSON lines now."""
+    return structlog.is_configured() and not _listeners
+
+
 def to_json_lines() -> None:
     """Sets JSON lines on standard error up; libraries speak only from warnings on."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)

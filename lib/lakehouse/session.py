@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 
 # Made by `make setup` (tools/classes.py): the classes of a day, ready to map. A JVM it does not fit ignores it.
@@ -17,7 +18,7 @@ CLASS_ARCHIVE = Path(sys.prefix) / "share" / "lakehouse" / "classes.jsa"
 
 
 def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSession:
-    """The one session of the process, in the shop's zone.
+    """The one session of the process, in the shop's zone. Raises ConfigError where Spark has not read spark-defaults.conf.
 
     Plain Python in a checkout reads its spark-defaults.conf unless SPARK_CONF_DIR says otherwise; spark-submit was given it.
     """
@@ -36,6 +37,9 @@ def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSessi
     if settings.endpoint:
         builder = builder.config("spark.hadoop.fs.s3a.endpoint", settings.endpoint)
     spark = builder.getOrCreate()
+    if spark.conf.get("spark.sql.icu.caseMappings.enabled", "true") != "false":
+        raise ConfigError("Spark was started without spark-defaults.conf, whose options decide results: give spark-submit "
+                          "--properties-file spark-defaults.conf, or unset SPARK_CONF_DIR")  # fmt: skip
     _remember_classes(spark)
     _keep_values_out_of_logs(spark)
     return spark

@@ -6,24 +6,35 @@ Secrets are held as SecretStr: printing the settings, or an error about them, ne
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, available_timezones
 
+import psycopg2
+from psycopg2.extensions import parse_dsn
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigError
 
+ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 BUCKETS = ("bronze", "silver", "quarantine")
 
 
 def _postgres_url(value: SecretStr) -> SecretStr:
-    url = urlsplit(value.get_secret_value())
-    if url.scheme not in ("postgresql", "postgres") or not url.path.strip("/"):
-        raise ValueError("must be a libpq URL: postgresql://user:password@host:port/database")
+    """One server by TCP, which is what libpq and JDBC both know; libpq's own reading decides what is which part."""
+    text = value.get_secret_value()
+    try:
+        scheme, parts, _ = urlsplit(text).scheme, parse_dsn(text), urlsplit(text).port
+    except (ValueError, psycopg2.Error):
+        scheme, parts = "", {}
+    host, database = parts.get("host", ""), parts.get("dbname", "")
+    if scheme not in ("postgresql", "postgres") or not host or not database or set(host + database) & set("@/,"):
+        raise ValueError("must be a libpq URL of one server: postgresql://user:password@host:port/database; in a password "
+                         "write @ : / # ? as %40 %3A %2F %23 %3F")  # fmt: skip
     return value
 
 
@@ -59,7 +70,7 @@ class Settings(BaseSettings):
     lake: str = ""
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
-    extract_lookback: timedelta = timedelta(days=1)
+    extract_lookback: timedelta = Field(timedelta(days=1), ge=timedelta(0))
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None
@@ -85,10 +96,9 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as e:
-            raise ValueError("must be a zone of the tz database, for example Europe/Berlin") from e
+        # By region: Java does not know every file that lies in the folder of zones (localtime, posix/…).
+        if value != "UTC" and not (ZONE.fullmatch(value) and value in available_timezones()):
+            raise ValueError("must be UTC or a zone of the tz database by its region, for example Europe/Berlin")
         return value
 
     @field_validator("lake")
@@ -108,7 +118,8 @@ class Settings(BaseSettings):
 
     @property
     def lake_root(self) -> str:
-        return (self.lake or (self.home / "lake").as_uri()).rstrip("/")
+        # Not as_uri(): Hadoop takes %20 for what it says.
+        return (self.lake or f"file://{self.home / 'lake'}").rstrip("/")
 
     @property
     def zone(self) -> ZoneInfo:

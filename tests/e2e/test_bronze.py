@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse import pipeline
 from lakehouse.business_date import BusinessDate
+from lakehouse.contracts import Contracts
 from lakehouse.errors import DriftError, SourceError
 from lakehouse.house import Outcome
 from lakehouse.layers import bronze
@@ -106,14 +107,59 @@ def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: 
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
         cursor.execute("update customers set city = 'X', updated_at = '2020-01-02 13:00+00' where customer_id = 'seen'")
     shop.bring("2020-01-02", replaces=True)
-    assert [key for key, day in shop.held() if day == "2020-01-02"] == [
-        "before",
-        "late",
-        "late-reader",
-        "late-savepoint",
-        "seen",
-        "seen",
-    ]
+    assert [key for key, day in shop.held() if day == "2020-01-02"] == ["before", "seen", "seen"]
+    assert len(shop.held()) == 7
+
+    # What a replaced day brings is not brought again as late: an image is in bronze once.
+    shop.write("stamped-early", "2020-01-04 12:00+00")
+    shop.bring("2020-01-04", replaces=True)
+    shop.bring("2020-01-05")
+    assert [day for key, day in shop.held() if key == "stamped-early"] == ["2020-01-04"]
+
+
+def test_what_postgres_breaks_off_while_spark_reads_is_an_error_of_the_source(shop: Shop) -> None:
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("alter table products rename to stock")
+        cursor.execute("create view products as select product_id, product_name, category, brand, (1 / (price - price))::numeric"
+                       "(12,4) as price, cost, is_active, created_at, updated_at from stock")  # fmt: skip
+        cursor.execute("insert into stock (product_id, price, is_active, created_at, updated_at) "
+                       "values ('secret-tea', 4, true, '2020-01-01', '2020-01-01')")  # fmt: skip
+    with pytest.raises(SourceError, match=r"broke off while it was read \(.*PSQLException\)") as refused:
+        shop.bring("2020-01-02")
+    assert "secret-tea" not in str(refused.value)
+
+
+def test_a_role_whose_sessions_may_not_idle_can_still_bring_a_day(shop: Shop) -> None:
+    shop.write("before", "2020-01-01 10:00+00")
+    with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("alter database " + shop.lakehouse.house.source.database.name
+                       + " set idle_in_transaction_session_timeout = '500ms'")  # fmt: skip
+    assert shop.bring("2020-01-02").state == "published"
+
+
+def test_a_type_with_a_length_or_precision_is_no_drift() -> None:
+    assert bronze._holds("timestamptz", "timestamp(3) with time zone")
+    assert bronze._holds("text", "character varying(20)")
+    assert not bronze._holds("timestamptz", "timestamp(3) without time zone")
+
+
+@pytest.mark.parametrize(
+    ("name", "source_type", "carried"),
+    [
+        ("loyalty", "character varying(20)", "text"),
+        ("seen_at", "timestamp(3) with time zone", "timestamptz"),
+        ("weight", "numeric(10,3)", "numeric(10,3)"),
+        ("weight", "numeric(40,2)", None),
+        ("unit price", "text", None),
+        ("year", "integer", None),
+        ("_run_id", "text", None),
+        ("place", "point", None),
+    ],
+)
+def test_a_new_column_evolves_where_the_lake_has_room_for_its_name_and_type(
+    name: str, source_type: str, carried: str | None
+) -> None:
+    assert bronze._evolvable(name, source_type) == carried
 
 
 def test_a_row_committed_after_the_snapshot_is_not_seen_by_any_of_its_readers(shop: Shop) -> None:
@@ -155,3 +201,14 @@ def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop
     assert pipeline.run(other.house, "bronze", day)[0].state == "published"
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
         cursor.execute("drop owned by reader; drop role reader")
+
+
+def test_a_column_that_the_contract_gained_is_null_in_what_was_published_before(shop: Shop) -> None:
+    shop.write("before", "2020-01-01 10:00+00")
+    shop.bring("2020-01-02")
+    house = shop.lakehouse.house
+    contract = house.contracts["bronze"]["customers"]
+    loyalty = contract.column("city").model_copy(update={"name": "loyalty"})
+    gained = contract.model_copy(update={"columns": (*contract.columns, loyalty)})
+    house.contracts = Contracts([*(c for t, c in house.contracts["bronze"].items() if t != "customers"), gained])
+    assert [(r["customer_id"], r["loyalty"]) for r in shop.lakehouse.bronze("customers")] == [("before", None)]

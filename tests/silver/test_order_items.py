@@ -56,9 +56,9 @@ def test_the_amounts_of_a_line_without_quantity_or_price_are_unknown(spark: Spar
     given = table(spark, "bronze.order_items", "quantity unit_price discount", (None, "1.50", "1"), (2, None, "1"))
     expect(
         silver(given, "order_items"),
-        "gross_amount net_amount discount _gross_abs",
-        (None, None, "1", None),
-        (None, None, "1", None),
+        "gross_amount net_amount discount",
+        (None, None, "1"),
+        (None, None, "1"),
     )
 
 
@@ -69,10 +69,10 @@ def test_the_rules_see_amounts_of_any_size_the_table_only_those_that_fit(spark: 
     )
     expect(
         silver(given, "order_items"),
-        "gross_amount net_amount _gross_abs _warn_gross_amount_out_of_range",
-        (None, None, "214748364699785251.6353", True),
-        (None, None, "214748364799785251.6352", True),
-        ("99999999999900", "99999999999900", "99999999999900", False),
+        "gross_amount net_amount _warn_gross_amount_out_of_range",
+        (None, None, True),
+        (None, None, True),
+        ("99999999999900", "99999999999900", False),
     )
 
 

@@ -55,11 +55,11 @@ def test_a_table_that_has_its_columns_is_not_altered_so_that_no_reader_is_waited
     assert not [s for s in table_ddl(mugs(), mugs().names) if "alter table" in s]
 
 
-def test_a_text_is_indexed_by_its_first_characters_unless_it_is_a_key() -> None:
+def test_a_text_is_indexed_by_its_first_characters_unless_it_is_an_identifier() -> None:
     made = [s for s in table_ddl(mugs(indexes=[["colour", "sold_date"], ["mug_id"]])) if "create index" in s]
     assert made == [
-        "create index if not exists fact_mugs_colour_sold_date on gold.fact_mugs (left(colour, 200), sold_date)",
-        "create index if not exists fact_mugs_mug_id on gold.fact_mugs (mug_id)",
+        "create index if not exists fact_mugs_colour_sold_date_idx on gold.fact_mugs (left(colour, 200), sold_date)",
+        "create index if not exists fact_mugs_mug_id_idx on gold.fact_mugs (mug_id)",
     ]
 
 

@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 
 def conditions(window: Window, now: int, kind: str = "r") -> tuple[str, str]:
-    """Which rows a window brings for certain, and which it has to look for in bronze first."""
+    """The rows of a window, and the late ones, which are looked for in bronze first."""
     source = FakeSource(f"{now}:{now}:", kind)
     snapshot_of(source).counts(ORDERS, window)
     asked = re.fullmatch(
@@ -75,8 +75,8 @@ def conditions(window: Window, now: int, kind: str = "r") -> tuple[str, str]:
 
 
 def fates(spark: SparkSession, window: Window, now: int, *rows: Row, kind: str = "r") -> dict[str, str]:
-    """What becomes of each row: brought, ambiguous (brought unless bronze holds an equal one), or left."""
-    certain, ambiguous = (
+    """What becomes of each row: brought, late (brought unless bronze holds an equal one), or left."""
+    within, below = (
         sql.replace('"updated_at"', "updated_at").replace("::timestamptz", "::timestamp").replace("::text", "::string")
         for sql in conditions(window, now, kind)
     )
@@ -90,7 +90,7 @@ def fates(spark: SparkSession, window: Window, now: int, *rows: Row, kind: str =
             }
         )
     )
-    verdict = f"case when {certain} and {ambiguous} then 'both' when {certain} then 'brought' when {ambiguous} then 'ambiguous' else 'left' end"
+    verdict = f"case when {within} and {below} then 'both' when {within} then 'brought' when {below} then 'late' else 'left' end"
     return {r[0]: r[1] for r in frame.selectExpr("name", verdict).collect()}
 
 
@@ -116,7 +116,7 @@ def test_a_window_is_from_the_mark_to_the_end(spark: SparkSession) -> None:
 
 def test_the_first_window_is_everything_below_its_end_that_has_a_time() -> None:
     source = FakeSource()
-    assert snapshot_of(source).counts(ORDERS, Window(None, END)) == Counts(rows=7, ambiguous=2, outside=1)
+    assert snapshot_of(source).counts(ORDERS, Window(None, END)) == Counts(rows=7, late=2, outside=1)
     assert source.statements[-1] == (
         "select count(*) filter (where (\"updated_at\" > '-infinity' and "
         "\"updated_at\" < '2011-12-03T00:00:00+00:00'::timestamptz)), count(*) filter (where false), "
@@ -124,7 +124,7 @@ def test_the_first_window_is_everything_below_its_end_that_has_a_time() -> None:
     )
 
 
-def test_what_the_last_snapshot_could_not_see_is_brought_late(spark: SparkSession) -> None:
+def test_what_the_last_snapshot_did_not_see_or_may_not_have_seen_is_late(spark: SparkSession) -> None:
     window = Window(MARK, END, snapshot="1000:1010:1003,1005", lookback=DAY)
     rows = late(
         over_before_the_oldest_open=999,
@@ -138,20 +138,20 @@ def test_what_the_last_snapshot_could_not_see_is_brought_late(spark: SparkSessio
     )
     assert fates(spark, window, 2000, *rows) == {
         "over_before_the_oldest_open": "left",
-        "over_between": "ambiguous",
-        "open_then": "brought",
-        "over_between_too": "ambiguous",
-        "open_then_too": "brought",
-        "last_over": "ambiguous",
-        "begun_after": "brought",
-        "begun_long_after": "brought",
+        "over_between": "late",
+        "open_then": "late",
+        "over_between_too": "late",
+        "open_then_too": "late",
+        "last_over": "late",
+        "begun_after": "late",
+        "begun_long_after": "late",
     }
 
 
-def test_where_nothing_was_open_nothing_is_ambiguous(spark: SparkSession) -> None:
+def test_where_nothing_was_open_only_what_began_after_is_late(spark: SparkSession) -> None:
     window = Window(MARK, END, snapshot="1000:1000:", lookback=DAY)
     rows = late(over=999, begun_after=1000)
-    assert fates(spark, window, 1001, *rows) == {"over": "left", "begun_after": "brought"}
+    assert fates(spark, window, 1001, *rows) == {"over": "left", "begun_after": "late"}
 
 
 def test_a_row_is_late_only_within_the_look_back_and_never_twice(spark: SparkSession) -> None:
@@ -159,17 +159,17 @@ def test_a_row_is_late_only_within_the_look_back_and_never_twice(spark: SparkSes
     rows = [
         Row("before the look-back", "2011-12-01 21:59:59.999999", 1500),
         Row("where it begins", "2011-12-01 22:00", 1500),
-        Row("ambiguous before it", "2011-12-01 21:59:59.999999", 1005),
-        Row("ambiguous within it", "2011-12-01 23:59:59.999999", 1005),
-        Row("ambiguous number, but in the window", "2011-12-02 00:00", 1005),
+        Row("late before it", "2011-12-01 21:59:59.999999", 1005),
+        Row("late within it", "2011-12-01 23:59:59.999999", 1005),
+        Row("a late one's number, but in the window", "2011-12-02 00:00", 1005),
         Row("new, but for a later window", "2011-12-03 00:00", 1500),
     ]
     assert fates(spark, window, 2000, *rows) == {
         "before the look-back": "left",
-        "where it begins": "brought",
-        "ambiguous before it": "left",
-        "ambiguous within it": "ambiguous",
-        "ambiguous number, but in the window": "brought",
+        "where it begins": "late",
+        "late before it": "left",
+        "late within it": "late",
+        "a late one's number, but in the window": "brought",
         "new, but for a later window": "left",
     }
 
@@ -195,13 +195,13 @@ def test_numbers_that_ran_over_their_32_bits_are_told_apart(spark: SparkSession,
     )
     assert fates(spark, window, zero + 100, *rows) == {
         "over_before": "left",
-        "over_between": "ambiguous",
-        "open_then": "brought",
-        "the_last_of_its_bits": "ambiguous",
-        "over_after_the_turn": "ambiguous",
-        "open_after_the_turn": "brought",
-        "begun_after": "brought",
-        "begun_long_after": "brought",
+        "over_between": "late",
+        "open_then": "late",
+        "the_last_of_its_bits": "late",
+        "over_after_the_turn": "late",
+        "open_after_the_turn": "late",
+        "begun_after": "late",
+        "begun_long_after": "late",
     }
 
 
@@ -215,8 +215,8 @@ def test_a_snapshot_before_the_turn_and_a_run_after_it(spark: SparkSession) -> N
     )
     assert fates(spark, window, TWO_32 + 10, *rows) == {
         "over": "left",
-        "begun_after": "brought",
-        "begun_after_the_turn": "brought",
+        "begun_after": "late",
+        "begun_after_the_turn": "late",
         "two_thousand_million_ago": "left",
     }
 
@@ -232,17 +232,15 @@ def test_a_source_restored_elsewhere_has_other_numbers_and_all_of_the_look_back_
         Row("later", "2011-12-03 00:00", 499),
     ]
     assert fates(spark, window, 500, *rows) == {
-        "old": "ambiguous",
-        "new": "ambiguous",
+        "old": "late",
+        "new": "late",
         "before the look-back": "left",
         "in the window": "brought",
         "later": "left",
     }
 
 
-@pytest.mark.parametrize(
-    ("kind", "fate"), [("r", "brought"), ("p", "brought"), ("m", "brought"), ("v", "left"), ("f", "left")]
-)
+@pytest.mark.parametrize(("kind", "fate"), [("r", "late"), ("p", "late"), ("m", "late"), ("v", "left"), ("f", "left")])
 def test_views_and_foreign_tables_do_not_tell_who_wrote_a_row(spark: SparkSession, kind: str, fate: str) -> None:
     window = Window(MARK, END, snapshot="1000:1010:", lookback=DAY)
     rows = [*late(late=1500), Row("in the window", "2011-12-02 12:00", 1500)]
@@ -267,10 +265,10 @@ def test_no_row_is_left_that_the_last_snapshot_could_not_see(
     numbers = {n for n in (low + o for o in offsets) if 3 <= n < now}
     numbers |= {n for n in (now - 1, high, high - 1, low, low - 1, *listed) if 3 <= n < now}
     window = Window(MARK, END, f"{low}:{high}:{','.join(map(str, sorted(listed)))}", DAY)
-    expected = {
-        str(n): "brought" if n >= high or n in listed else "ambiguous" if n >= low else "left" for n in sorted(numbers)
-    }
-    assert fates(spark, window, now, *(Row(str(n), "2011-12-01 23:00", n) for n in sorted(numbers))) == expected
+    found = fates(spark, window, now, *(Row(str(n), "2011-12-01 23:00", n) for n in sorted(numbers)))
+    unseen = {str(n) for n in numbers if n >= high or n in listed}
+    assert unseen <= {name for name, fate in found.items() if fate == "late"}
+    assert {name for name, fate in found.items() if fate == "left"} == {str(n) for n in numbers if n < low}
 
 
 def test_the_columns_of_a_table_are_told_by_their_types() -> None:
@@ -295,7 +293,10 @@ def test_a_table_that_may_not_be_read_is_named_with_what_to_do() -> None:
 
     with pytest.raises(SourceError) as caught:
         snapshot_of(Forbidden()).counts(ORDERS, Window(None, END))
-    assert str(caught.value) == "the role may not read public.orders at db.example.com:5432/shop; grant it select"
+    assert (
+        str(caught.value)
+        == "the role may not read public.orders at db.example.com:5432/shop; grant it usage on the schema and select on the table"
+    )
 
 
 @pytest.mark.parametrize(

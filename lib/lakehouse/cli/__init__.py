@@ -7,8 +7,9 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from lakehouse import __version__
+from lakehouse import __version__, log
 from lakehouse.cli import databases, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.quarantine import quarantine
@@ -36,17 +37,23 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except LakehouseError as e:
-        err.print(f"[bold red]error:[/] {e}", soft_wrap=True, highlight=False)
+        _say(str(e), e.exit_code)
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as e:
         if os.environ.get("LAKEHOUSE_DEBUG"):
             raise
-        err.print(
-            f"[bold red]error:[/] {safe_words(e)}; LAKEHOUSE_DEBUG=1 shows where", soft_wrap=True, highlight=False
-        )
+        _say(f"{safe_words(e)}; LAKEHOUSE_DEBUG=1 shows where", 1)
         sys.exit(1)
+
+
+def _say(words: str, code: int) -> None:
+    """The last words of a command that failed: to a person, or as one more line of JSON."""
+    if err.is_terminal or not log.is_json():
+        err.print(Text.assemble(("error:", "bold red"), f" {words}"), soft_wrap=True)
+    else:
+        log.event("command.failed", code=code, message=words)
 
 
 @app.callback(invoke_without_command=True)

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lakehouse import log
 
-out, err = Console(), Console(stderr=True)
+# No markup: what is printed is data and messages, in which [/] is a text like any other.
+out, err = Console(markup=False), Console(markup=False, stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -39,7 +41,7 @@ class Watched:
         words = " ".join(f"{k}={v:,}" if isinstance(v, int) else f"{k}={v}" for k, v in facts.items() if k != "run_id")
         self._status.update(f"{name} {words}")
         if name != "sample":
-            err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {name} [dim]{words}[/]", highlight=False)
+            err.print(Text.assemble((time.strftime("%H:%M:%S"), "dim"), f" {name} ", (words, "dim")))
 
 
 def print_outcomes(outcomes: list[Any], as_json: bool) -> None:
@@ -48,11 +50,8 @@ def print_outcomes(outcomes: list[Any], as_json: bool) -> None:
         print_json([asdict(o) for o in outcomes])
         return
     for o in outcomes:
-        out.print(
-            f"[bold]{o.layer}[/] {o.business_date} {o.state} in {o.seconds:.1f} s: {o.message}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        words = f" {o.business_date} {o.state} in {o.seconds:.1f} s: {o.message}"
+        out.print(Text.assemble((o.layer, "bold"), words), soft_wrap=True)
 
 
 def print_rows(rows: dict[str, int], as_json: bool) -> None:

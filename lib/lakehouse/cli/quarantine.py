@@ -19,7 +19,7 @@ quarantine = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.")
 def quarantine_list(
     table: Annotated[str, typer.Option("--table", help="Only this table.")] = "",
     rows: Annotated[bool, typer.Option("--rows", help="Show each row's key and reasons, not only counts.")] = False,
-    limit: Annotated[int, typer.Option(help="With --rows: how many to show.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="With --rows: how many to show.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Rows open in quarantine, by table and reason."""

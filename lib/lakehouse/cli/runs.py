@@ -64,8 +64,8 @@ def rebuild(
 ) -> None:
     """Make a layer anew from the one before it: after a contract changed by more than new columns."""
     if layer not in (Step.silver, Step.gold):
-        raise UsageError("bronze is an archive and cannot be rebuilt: give the changed table a new contract (a new name) "
-                         "beside the old, or start a new lake")  # fmt: skip
+        raise UsageError("only silver and gold are rebuilt, from the layer before; bronze is an archive: give the changed "
+                         "table a new contract (a new name) beside the old, or start a new lake")  # fmt: skip
     if not yes:
         typer.confirm(f"Rebuild every table of {layer.value} from the layer before it?", abort=True)
     with Watched(as_json):
@@ -132,7 +132,9 @@ def _by_airflow(settings: Settings, begin: datetime, end: datetime, *, again: bo
         raise LakehouseError(f"{failed} of Airflow's runs failed; its grid and `lakehouse status` say which and why")
 
 
-def status(limit: Annotated[int, typer.Option(help="How many runs to show.")] = 15, as_json: Json = False) -> None:
+def status(
+    limit: Annotated[int, typer.Option(min=1, help="How many runs to show.")] = 15, as_json: Json = False
+) -> None:
     """The newest runs: state, rows, seconds, and the words of a failure."""
     runs = ledger_of(load_settings()).recent(limit)
     if as_json:

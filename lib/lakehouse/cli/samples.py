@@ -114,7 +114,9 @@ def shop_named(name: str) -> Any:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        if text != (day := date.fromisoformat(text)).isoformat():
+            raise ValueError
+        return day
     except ValueError:
         raise UsageError(f"{text!r} is not a day written as YYYY-MM-DD") from None
 

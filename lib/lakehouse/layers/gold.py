@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
+from graphlib import CycleError, TopologicalSorter
 from zlib import crc32
 
 from pyspark.sql import DataFrame, Row
@@ -16,10 +18,10 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
-from lakehouse.errors import LedgerError
+from lakehouse.errors import ConfigError, LedgerError
 from lakehouse.house import Lakehouse, Outcome
 from lakehouse.quality.findings import Finding, raise_if_critical
-from lakehouse.stores.ledger import TableRun
+from lakehouse.stores.ledger import Published, TableRun
 
 # The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
 ROLL_UPS = {
@@ -46,17 +48,20 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
         house.gold.refresh_marts(str(last["run_id"]))
         return Outcome("gold", day.day, str(last["run_id"]), "covered",
                        f"{day} was already published ({last['run_id']})", 0.0)  # fmt: skip
-    with house.ledger.run("gold", day.day) as run, house.recorded(run) as findings:
+    with house.ledger.run("gold", day.day, rebuilds=rebuilds) as run, house.recorded(run) as findings:
         published = house.ledger.published("gold")
         for table, contract in house.contracts["gold"].items():
             house.check_shape(contract, None if rebuilds else published.get(table))
         house.gold.prepare()
-        frames, totals = _staged(house, as_of, findings)
+        frames, totals = _staged(house, silver, as_of, findings)
         findings += _roll_ups(frames, totals)
         raise_if_critical(findings)
         with house.gold_database.connection() as connection, connection.cursor() as cursor:
             if rebuilds:
-                house.gold.remake(cursor, [t for t, p in published.items() if p.shape != shapes.get(t)])
+                changed = [
+                    t for t, p in published.items() if any(shapes.get(t, {}).get(n) != k for n, k in p.shape.items())
+                ]
+                house.gold.remake(cursor, changed)
             changes = house.gold.publish(cursor, run.run_id)
             done = [
                 TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"],
@@ -66,29 +71,36 @@ def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) ->
             house.ledger.publish(cursor, run, {"gold": done}, {"gold": shapes}, inputs=inputs)
         house.gold.settle(changes)
         house.gold.refresh_marts(run.run_id)
-    changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
-    message = f"{sum(t.rows_kept for t in done):,} rows in {len(done)} tables, {changed:,} of them changed"
+    rows_changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
+    message = f"{sum(t.rows_kept for t in done):,} rows in {len(done)} tables, {rows_changed:,} of them changed"
     return Outcome("gold", day.day, run.run_id, "published", message, 0.0, done)
 
 
-def _staged(house: Lakehouse, as_of: date, findings: list[Finding]) -> tuple[dict[str, DataFrame], dict[str, Row]]:
+def _staged(
+    house: Lakehouse, silver: Mapping[str, Published], as_of: date, findings: list[Finding]
+) -> tuple[dict[str, DataFrame], dict[str, Row]]:
     """Computes, stages and gates every table, several at a time, each when those its transform asks for by name are there.
 
     A table built on another is given its computed, still wide frame: sums are narrowed once, when they are published.
     """
     contracts, before = house.contracts["gold"], house.ledger.last_rows("gold")
     transforms = {name: importlib.import_module(f"lakehouse.gold.{name}").transform for name in contracts}
+    asked = {name: list(inspect.signature(transform).parameters) for name, transform in transforms.items()}
+    try:
+        TopologicalSorter({name: set(names) & asked.keys() for name, names in asked.items()}).prepare()
+    except CycleError as e:
+        raise ConfigError(f"gold's transforms ask for each other in a circle: {', '.join(e.args[1])}") from None
     wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
 
     def argument(name: str) -> DataFrame | date:
         if name == "business_date":
             return as_of
-        return wide[name].result() if name in wide else house.published_frame("silver", name)
+        return wide[name].result() if name in wide else house.frame("silver", name, silver.get(name))
 
     def table(name: str) -> tuple[DataFrame, Row, list[Finding]]:
         contract, transform = contracts[name], transforms[name]
         try:
-            computed = transform(*(argument(a) for a in inspect.signature(transform).parameters))
+            computed = transform(*(argument(a) for a in asked[name]))
             wide[name].set_result(computed.localCheckpoint(eager=False))
         except BaseException as e:
             wide[name].set_exception(e)

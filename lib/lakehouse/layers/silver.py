@@ -26,7 +26,7 @@ from lakehouse.quality.rules import Rule, quarantine_rules
 from lakehouse.quality.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
 from lakehouse.stores.ledger import Extracted, Published, Run, TableRun
 
-# A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
+# A handful of bad rows is nobody's alarm, whatever share of a small batch they are; the number is the shop's choice.
 FEW_ROWS = 100
 GATES = 2
 
@@ -156,7 +156,7 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
     """Bronze rows of the pending runs, and the rows open in quarantine."""
     house, table = silver.house, bronze.table
     columns = [*bronze.names, "_not_representable"]
-    rows = house.lake.read("bronze", table, silver.bronze[table].version)
+    rows = house.frame("bronze", table, silver.bronze[table])
     runs = [e.run_id for e in pending]
     days = sorted({e.business_date for e in pending})
     if not silver.rebuilds:
@@ -164,11 +164,7 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
         rows = rows.where(F.concat_ws("-", "year", "month", "day").isin([d.isoformat() for d in days]))
         for part, width in (("year", "%Y"), ("month", "%m"), ("day", "%d")):
             rows = rows.where(F.col(part).isin(sorted({d.strftime(width).zfill(2) for d in days})))
-    # A column that the contract gained since is null in what was extracted before.
-    gained = {c.name: F.lit(None).cast(c.spark_type) for c in bronze.columns if c.name not in rows.columns}
-    batch = rows.withColumns(gained).select(
-        *columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at")
-    )
+    batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
     if not open_before:
         return batch
     waiting = house.lake.read("quarantine", table, silver.quarantine[table].version)

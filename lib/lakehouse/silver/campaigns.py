@@ -7,7 +7,7 @@ from lakehouse.columns import carried, clean_identifier, clean_text, lower_text
 
 
 def transform(campaigns: DataFrame) -> DataFrame:
-    """Bronze images in, silver columns out."""
+    """Columns of contract bronze.campaigns in, of silver.campaigns out, a row an image."""
     return campaigns.select(
         *carried(campaigns),
         clean_identifier("campaign_id").alias("campaign_id"),

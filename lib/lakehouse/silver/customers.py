@@ -7,7 +7,7 @@ from lakehouse.columns import carried, clean_email, clean_identifier, clean_phon
 
 
 def transform(customers: DataFrame) -> DataFrame:
-    """Bronze images in, silver columns out; a text that is no e-mail address becomes null and is warned of."""
+    """Columns of contract bronze.customers in, of silver.customers out, a row an image; a text that is no e-mail address becomes null and is warned of."""
     first_name, last_name = clean_text("first_name"), clean_text("last_name")
     email = clean_email("email")
     return customers.select(

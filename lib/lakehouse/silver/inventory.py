@@ -7,7 +7,7 @@ from lakehouse.columns import carried, clean_identifier
 
 
 def transform(inventory: DataFrame) -> DataFrame:
-    """Bronze images in, silver columns out. available = quantity_on_hand - quantity_reserved, 64 bit."""
+    """Columns of contract bronze.inventory in, of silver.inventory out, a row an image. available = quantity_on_hand - quantity_reserved, 64 bit."""
     return inventory.select(
         *carried(inventory),
         clean_identifier("product_id").alias("product_id"),

@@ -7,10 +7,10 @@ from lakehouse.columns import carried, clean_identifier, signed
 
 
 def transform(order_items: DataFrame) -> DataFrame:
-    """Bronze images in, silver columns out.
+    """Columns of contract bronze.order_items in, of silver.order_items out, a row an image.
 
     gross_amount = quantity x unit_price; net_amount = gross_amount - sign(quantity) x discount: a returned line gives
-    back what it had brought. `_gross_abs` is a working column of the rules.
+    back what it had brought.
     """
     quantity = F.col("quantity")
     gross = quantity * F.col("unit_price")
@@ -28,5 +28,4 @@ def transform(order_items: DataFrame) -> DataFrame:
         (gross - signed(discount, quantity)).alias("net_amount"),
         "created_at",
         "updated_at",
-        F.abs(gross).alias("_gross_abs"),
     )

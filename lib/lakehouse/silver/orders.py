@@ -9,7 +9,7 @@ SYNONYMS = {"canceled": "cancelled", "complete": "delivered", "completed": "deli
 
 
 def transform(orders: DataFrame) -> DataFrame:
-    """Bronze images in, silver columns out. order_date is the shop's date (the session's zone) of ordered_at."""
+    """Columns of contract bronze.orders in, of silver.orders out, a row an image. order_date is the shop's date (the session's zone) of ordered_at."""
     return orders.select(
         *carried(orders),
         clean_identifier("order_id").alias("order_id"),

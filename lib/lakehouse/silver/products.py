@@ -7,7 +7,7 @@ from lakehouse.columns import carried, clean_identifier, clean_text, ratio, titl
 
 
 def transform(products: DataFrame) -> DataFrame:
-    """Bronze images in, silver columns out. profit_margin = (price - cost) / price."""
+    """Columns of contract bronze.products in, of silver.products out, a row an image. profit_margin = (price - cost) / price."""
     price, cost = F.col("price"), F.col("cost")
     return products.select(
         *carried(products),

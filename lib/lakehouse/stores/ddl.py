@@ -40,7 +40,7 @@ def table_ddl(contract: Contract, there: Collection[str] = ()) -> Iterator[str]:
             yield f"alter table {name} add column if not exists {column.name} {column.type}"
     for index in contract.indexes:
         what = ", ".join(_indexed(contract.column(c)) for c in index)
-        yield f"create index if not exists {contract.table}_{'_'.join(index)} on {name} ({what})"
+        yield f"create index if not exists {contract.table}_{'_'.join(index)}_idx on {name} ({what})"
     yield f"comment on table {name} is {quoted(f'{contract.description.purpose}. {contract.grain}.')}"
     for column in contract.columns:
         yield f"comment on column {name}.{column.name} is {quoted(column.description)}"
@@ -100,8 +100,6 @@ def restored(column: Column) -> str:
 
 
 def _indexed(column: Column) -> str:
-    return (
-        f"left({column.name}, {INDEXED_CHARACTERS})"
-        if column.type == "text" and not column.primary_key
-        else column.name
-    )
+    """Keys, what refers to one, and words of a list are short, whole in the index, and found by equality."""
+    is_short = column.primary_key or column.references or column.allowed_values or column.name.endswith("_id")
+    return column.name if column.type != "text" or is_short else f"left({column.name}, {INDEXED_CHARACTERS})"

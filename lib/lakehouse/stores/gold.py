@@ -100,9 +100,9 @@ class Gold:
         """
         if not tables:
             return
-        for mart in MARTS:
-            cursor.execute(f"drop materialized view if exists marts.{mart}")
         try:
+            for mart in MARTS:
+                cursor.execute(f"drop materialized view if exists marts.{mart}")
             for contract in self._contracts:
                 for name, _ in ddl.foreign_keys(contract):
                     cursor.execute(f"alter table {ddl.GOLD}.{contract.table} drop constraint if exists {name}")
@@ -110,7 +110,7 @@ class Gold:
                 cursor.execute(f"drop table if exists {ddl.GOLD}.{table}")
         except psycopg2.errors.DependentObjectsStillExist:
             raise LedgerError(
-                f"views of your own stand on {', '.join(tables)}; drop them, rebuild, and make them anew"
+                f"views of your own stand on {', '.join(tables)}, or on a view of marts; drop them, rebuild, and make them anew"
             ) from None
         cursor.execute("delete from ops.settings where name = 'marts_run'")
         ddl.ensure_tables(cursor, self._contracts)

@@ -19,8 +19,9 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import RealDictCursor, execute_values
 
+from lakehouse import log
 from lakehouse.contracts import resource_folder
-from lakehouse.errors import LedgerError, safe_words
+from lakehouse.errors import LakehouseError, LedgerError, safe_words
 from lakehouse.stores.postgres import Database
 
 # One advisory lock a layer, held for the life of a run: two numbers, ours and the layer's.
@@ -72,6 +73,8 @@ class TableRun:
 
 @dataclass(frozen=True)
 class Run:
+    """A run of one layer for one business date, at work since `started_at`."""
+
     run_id: str
     layer: str
     business_date: date
@@ -90,7 +93,11 @@ class Ledger:
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock(%s, 0)", (LOCK_SPACE,))
             cursor.execute(ddl)
-            cursor.execute("insert into ops.settings values ('timezone', %s) on conflict do nothing", (timezone,))
+            # Whoever only looked, or failed, has built nothing yet.
+            cursor.execute(
+                "insert into ops.settings values ('timezone', %s) on conflict (name) do update set value = excluded.value "
+                "where not exists (select from ops.runs where state = 'published')", (timezone,)
+            )  # fmt: skip
             cursor.execute("select value from ops.settings where name = 'timezone'")
             kept = str(self._one(cursor)[0])
         if kept != timezone:
@@ -286,13 +293,17 @@ class Ledger:
     def fail(self, run_id: str, error: BaseException) -> None:
         """Records that a run failed, with code and words; of a run that has ended already nothing changes."""
         code, words = getattr(error, "exit_code", 1), safe_words(error)
-        with self.database.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "update ops.runs set state = 'failed', finished_at = now(), error_code = %s, message = %s "
-                # What failed after the publish (a page, a view) must not unsay it.
-                "where run_id = %s and state = 'running'",
-                (code, words, run_id),
-            )
+        try:
+            with self.database.connection() as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "update ops.runs set state = 'failed', finished_at = now(), error_code = %s, message = %s "
+                    # What failed after the publish (a page, a view) must not unsay it.
+                    "where run_id = %s and state = 'running'",
+                    (code, words, run_id),
+                )
+        except LakehouseError as e:
+            # The ledger is away: the next run of the layer finds the row and calls it abandoned.
+            log.warning("ledger.failure_not_recorded", run_id=run_id, message=safe_words(e))
 
     def _last_tables(self, layer: str) -> dict[str, dict[str, int]]:
         rows = self._rows(

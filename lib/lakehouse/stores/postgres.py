@@ -3,52 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from contextlib import contextmanager, suppress
+from threading import BoundedSemaphore, Lock
+from urllib.parse import quote, urlencode
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
 from psycopg2.pool import ThreadedConnectionPool
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, safe_words
 
 TIMEOUT_SECONDS = 10
+# Two are held by a run; the rest are for its tables, which wait for one another where there are more.
+MOST_CONNECTIONS = 8
 
 
 class Database:
     """One database by its libpq URL. `error` is the family's member to raise when it cannot be reached."""
 
     def __init__(self, dsn: str, role: str, error: type[LakehouseError]) -> None:
-        self._url = urlsplit(dsn)
+        self._parts: dict[str, str] = parse_dsn(dsn)
         self._dsn, self.role, self.error = dsn, role, error
+        self._free, self._opening = BoundedSemaphore(MOST_CONNECTIONS), Lock()
         self._pool: ThreadedConnectionPool | None = None
 
     @property
     def name(self) -> str:
-        return unquote(self._url.path.strip("/"))
+        return self._parts["dbname"]
 
     @property
     def where(self) -> str:
         """Host, port and database: enough to find it, nothing to keep secret."""
-        return f"{self._url.hostname or 'localhost'}:{self._url.port or 5432}/{self.name}"
+        return f"{self._parts['host']}:{self._parts.get('port', '5432')}/{self.name}"
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A pooled connection, committed at the end, rolled back on an error; raises `error` when there is none."""
-        pool = self._open()
-        try:
-            connection = pool.getconn()
-        except psycopg2.Error as e:
-            raise self.unreachable(e) from None
-        try:
-            yield connection
-            connection.commit()
-        except BaseException:
-            if not connection.closed:
-                connection.rollback()
-            raise
-        finally:
-            pool.putconn(connection, close=bool(connection.closed))
+        """A pooled connection, committed at the end, rolled back on an error.
+
+        Raises `error` when there is none, or when it breaks off.
+        """
+        with self._free:
+            pool = self._open()
+            try:
+                connection = pool.getconn()
+            except psycopg2.Error as e:
+                raise self.unreachable(e) from None
+            try:
+                yield connection
+                connection.commit()
+            except BaseException as e:
+                with suppress(psycopg2.Error):  # there may be nothing left to roll back on
+                    connection.rollback()
+                if isinstance(e, psycopg2.OperationalError | psycopg2.InterfaceError):
+                    # Its words may quote a statement and with it a value.
+                    raise self.error(f"the {self.role} database at {self.where} broke off the work ({safe_words(e)}); "
+                                     f"check that the server runs, and run it again") from None  # fmt: skip
+                raise
+            finally:
+                pool.putconn(connection, close=bool(connection.closed))
 
     def check(self) -> None:
         """Raises `error` when there is no way in."""
@@ -69,24 +82,24 @@ class Database:
 
     def jdbc(self, **options: str) -> dict[str, str]:
         """url, user and password for Spark's JDBC source; the password stays out of the url, which plans may show."""
-        query = {**dict(parse_qsl(self._url.query)), "ApplicationName": "lakehouse", "tcpKeepAlive": "true",
+        known = ("host", "port", "dbname", "user", "password", "application_name")
+        query = {**{k: v for k, v in self._parts.items() if k not in known}, "ApplicationName": "lakehouse", "tcpKeepAlive": "true",
                  "connectTimeout": str(TIMEOUT_SECONDS), **options}  # fmt: skip
-        query.pop("application_name", None)
-        host, port = self._url.hostname or "localhost", self._url.port or 5432
+        host, port = self._parts["host"], self._parts.get("port", "5432")
         address = f"[{host}]" if ":" in host else host
         return {
-            "url": f"jdbc:postgresql://{address}:{port}{self._url.path}?{urlencode(query)}",
-            "user": unquote(self._url.username or ""),
-            "password": unquote(self._url.password or ""),
+            "url": f"jdbc:postgresql://{address}:{port}/{quote(self.name, safe='')}?{urlencode(query)}",
+            "user": self._parts.get("user", ""),
+            "password": self._parts.get("password", ""),
             "driver": "org.postgresql.Driver",
         }
 
     def _open(self) -> ThreadedConnectionPool:
-        if self._pool is None:
-            try:
-                self._pool = ThreadedConnectionPool(
-                    1, 8, self._dsn, connect_timeout=TIMEOUT_SECONDS, application_name="lakehouse", keepalives_idle=30
-                )
-            except psycopg2.Error as e:
-                raise self.unreachable(e) from None
-        return self._pool
+        with self._opening:
+            if self._pool is None:
+                try:
+                    self._pool = ThreadedConnectionPool(1, MOST_CONNECTIONS, self._dsn, connect_timeout=TIMEOUT_SECONDS,
+                                                        application_name="lakehouse", keepalives_idle=30)  # fmt: skip
+                except psycopg2.Error as e:
+                    raise self.unreachable(e) from None
+            return self._pool

@@ -3,8 +3,8 @@
 Late commits. A transaction may stamp a row before a window's end and commit after the window's snapshot. The next run
 looks back over the indexed `updated_at` for rows whose writing transaction the last snapshot could not see: the row's
 `xmin`, widened by the epoch of now, is not below the snapshot's own xmin. Rows between the snapshot's xmin and xmax that
-it does not list are either old (seen already) or of a subtransaction, which snapshots do not list: *ambiguous*, and
-dropped where bronze holds an equal image.
+it does not list are either old (seen already) or of a subtransaction, which snapshots do not list. Both kinds are
+*late* rows, and dropped where bronze holds an equal image: a replaced day may have brought them already.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,6 +30,8 @@ from lakehouse.stores.postgres import Database
 
 SCHEMA = "public"
 FETCH_ROWS = 10_000
+LIMITS = "('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+MOST_CAUSES = 20
 # 16 MiB of table a slice: below it one connection is as fast as several.
 PAGES_A_SLICE = 2048
 MAX_SLICES = 16
@@ -50,10 +54,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of a window by the source's own count, in the snapshot that is extracted."""
+    """Rows of a window by the source's own count, in the snapshot that is extracted; `late` ones lie below it."""
 
     rows: int
-    ambiguous: int
+    late: int
     outside: int
 
 
@@ -67,29 +71,30 @@ class Snapshot:
 
     def schema(self, table: str) -> dict[str, str]:
         """Column name to Postgres type, as the source has them. Raises SourceError where the table is missing."""
-        self._cursor.execute(
-            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-            "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
-            (f'{SCHEMA}."{table}"',),
-        )
-        columns = dict(self._cursor.fetchall())
+        with _readable(self._database, table):
+            self._cursor.execute(
+                "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+                "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
+                (f'{SCHEMA}."{table}"',),
+            )
+            columns = dict(self._cursor.fetchall())
         if not columns:
             raise SourceError(f"the source database at {self._database.where} has no table {SCHEMA}.{table}, or we may "
                               f"not see it; create it, or grant the role select on it")  # fmt: skip
         return columns
 
     def counts(self, contract: Contract, window: Window) -> Counts:
-        """Counts a window, its ambiguous rows, and the rows outside every window (updated_at null or infinite)."""
+        """Counts a window, its late rows, and the rows outside every window (updated_at null or infinite)."""
         column = f'"{_mark_column(contract)}"'
-        where, ambiguous = self._where(contract, window)
+        where, late = self._where(contract, window)
         with _readable(self._database, contract.table):
             self._cursor.execute(
-                f"select count(*) filter (where {where}), count(*) filter (where {ambiguous}), "
+                f"select count(*) filter (where {where}), count(*) filter (where {late}), "
                 f"count(*) filter (where {column} is null or not isfinite({column})) from {_name(contract)}"
                 if window.mark is None
                 # With a mark the index answers; two small counts instead of one pass over everything.
                 else f"select (select count(*) from {_name(contract)} where {where}), "
-                f"(select count(*) from {_name(contract)} where {ambiguous}), "
+                f"(select count(*) from {_name(contract)} where {late}), "
                 f"(select count(*) from {_name(contract)} where {column} is null or {column} in ('infinity', '-infinity'))"
             )
             return Counts(*_one(self._cursor))
@@ -99,30 +104,29 @@ class Snapshot:
         where, _ = self._where(contract, window)
         return self._read(spark, contract, extra, where, slices=self._slices(contract, window))
 
-    def ambiguous(self, spark: SparkSession, contract: Contract, extra: dict[str, str], window: Window) -> DataFrame:
-        """The window's ambiguous rows."""
+    def late(self, spark: SparkSession, contract: Contract, extra: dict[str, str], window: Window) -> DataFrame:
+        """The rows below the window that the last snapshot did not see, or may not have seen."""
         return self._read(spark, contract, extra, self._where(contract, window)[1], slices=1)
 
     def _where(self, contract: Contract, window: Window) -> tuple[str, str]:
-        """Two conditions: rows that belong to the window for certain, and ambiguous ones."""
+        """Two conditions: the rows of the window, and late ones."""
         column, end = f'"{_mark_column(contract)}"', _instant(window.end)
         if window.mark is None:
             return f"({column} > '-infinity' and {column} < {end})", "false"
         mark = _instant(window.mark)
-        certain = f"({column} >= {mark} and {column} < {end})"
+        within = f"({column} >= {mark} and {column} < {end})"
         if not window.snapshot or not self._has_xmin(contract):
-            return certain, "false"
-        low, high, listed = window.snapshot.split(":")
+            return within, "false"
+        low, _, _ = window.snapshot.split(":")
         below = f"{column} >= {_instant(window.mark - window.lookback)} and {column} < {mark}"
         now = int(self.transactions.split(":")[1])
         if now < int(low):
             # Transaction numbers went back: the source was restored elsewhere, and old numbers say nothing.
-            return certain, f"({below})"
+            return within, f"({below})"
         age = f"mod(mod({now} - xmin::text::bigint, {TWO_32}) + {TWO_32}, {TWO_32})"
         transaction = f"({now} - {age})"
-        unseen = f"({transaction} >= {high}" + (f" or {transaction} in ({listed}))" if listed else ")")
-        maybe = f"({transaction} >= {low} and not {unseen})"
-        return f"({certain} or ({below} and {unseen}))", f"({below} and {maybe})"
+        # From low on a number was unseen, or may be of a subtransaction; whatever is below it, the snapshot saw.
+        return within, f"({below} and {transaction} >= {low})"
 
     def _read(
         self, spark: SparkSession, contract: Contract, extra: dict[str, str], where: str, slices: int
@@ -147,7 +151,9 @@ class Snapshot:
 
     def _session(self) -> str:
         # Holds only because fetchsize > 0 makes Spark switch autocommit off; without it each read would see live rows.
-        return f"set transaction isolation level repeatable read read only; set transaction snapshot '{self._name}'"
+        # A role's own limit on statements is for people; a table takes as long as it takes.
+        return (f"set statement_timeout = 0; set transaction isolation level repeatable read read only; "
+                f"set transaction snapshot '{self._name}'")  # fmt: skip
 
     def _kind(self, contract: Contract) -> str:
         self._cursor.execute("select relkind::text from pg_class where oid = to_regclass(%s)", (_name(contract),))
@@ -179,13 +185,34 @@ class Source:
     def snapshot(self) -> Iterator[Snapshot]:
         """Opens a snapshot and keeps it open; everything read through it is of one moment."""
         with self.database.connection() as connection:
-            try:
-                connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-                with connection.cursor() as cursor:
-                    yield Snapshot(self.database, cursor)
-                connection.rollback()
-            except psycopg2.OperationalError as e:
-                raise self.database.unreachable(e) from None
+            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            with connection.cursor() as cursor:
+                # This session idles while Spark reads in its snapshot: no limit of the role's may end it.
+                cursor.execute(f"select set_config(name, '0', true) from pg_settings where name in {LIMITS}")
+                yield Snapshot(self.database, cursor)
+            connection.rollback()
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """Around Spark's reading of the source: raises SourceError for what Postgres or the way to it broke off."""
+        try:
+            yield
+        except (Py4JJavaError, CapturedException) as e:
+            causes = java_causes(e)
+            if not any(c.startswith("org.postgresql.") for c in causes):
+                raise
+            raise SourceError(f"the source database at {self.database.where} broke off while it was read "
+                              f"({causes[-1]}); check that it runs and can read its rows, and run bronze again") from None  # fmt: skip
+
+
+def java_causes(error: Py4JJavaError | CapturedException) -> list[str]:
+    """The classes of a Java error and its causes, outermost first. Their words may quote a row, their names do not."""
+    java = error.java_exception if isinstance(error, Py4JJavaError) else error._origin
+    names: list[str] = []
+    while java is not None and len(names) < MOST_CAUSES:
+        names.append(str(java.getClass().getName()))
+        java = java.getCause()
+    return names
 
 
 def _pieces(slices: int, pages: int) -> list[str]:
@@ -255,7 +282,8 @@ def _readable(database: Database, table: str) -> Iterator[None]:
     try:
         yield
     except psycopg2.errors.InsufficientPrivilege:
-        raise SourceError(f"the role may not read {SCHEMA}.{table} at {database.where}; grant it select") from None
+        raise SourceError(f"the role may not read {SCHEMA}.{table} at {database.where}; grant it usage on the "
+                          f"schema and select on the table") from None  # fmt: skip
 
 
 def _one(cursor: Cursor) -> tuple[Any, ...]:

@@ -1,0 +1,44 @@
+"""The three DAGs on a real Airflow: scheduler, DAG processor, triggerer and API server, on Postgres, as `make up` starts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+import psycopg2
+import pytest
+
+from tests.conftest import passable_folder
+from tests.e2e.stack import TASKS, StackForTests, running_stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[StackForTests]:
+    # By hand only: unpaused, each DAG would at once run for yesterday, and the sample's days are long gone.
+    with passable_folder() as folder, running_stack(folder, AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE="False") as started:
+        yield started
+
+
+def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests) -> None:
+    airflow = stack.airflow()
+    airflow.unpause()
+    # Out of order, and at odd hours of the day after: the sensors find the run of the same business date.
+    hours = {"gold": 20, "silver": 2, "bronze": 11}
+    runs = {layer: airflow.trigger(layer, datetime(1998, 12, 30, hour, 7, tzinfo=UTC)) for layer, hour in hours.items()}
+
+    airflow.ends(runs)
+
+    tasks = {layer: airflow.tasks(layer, run_id) for layer, run_id in runs.items()}
+    assert set(tasks["silver"]) == {"wait_for_bronze_ingestion", "transform_to_silver"}
+    began = [tasks[layer][task]["start_date"] for layer, task in TASKS.items()]
+    assert began == sorted(began)
+    with closing(psycopg2.connect(stack.dsn("ecommerce_gold"))) as connection, connection.cursor() as cursor:
+        cursor.execute("select layer, business_date::text, state from ops.runs order by seq")
+        assert cursor.fetchall() == [(layer, "1998-12-29", "published") for layer in ("bronze", "silver", "gold")]
+        cursor.execute("select count(*), count(distinct sales_date) from gold.fact_daily_sales")
+        rows, days = cursor.fetchone() or (0, 0)
+    assert rows > 90_000
+    assert days > 300
