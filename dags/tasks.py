@@ -181,9 +181,10 @@ def missing_settings(settings: Settings) -> list[str]:
 class UpstreamSensor(ExternalTaskSensor):
     """Waits, deferred, for the upstream DAG's run of the same business date, whatever its logical date.
 
-    A run that is there is watched by the triggerer. Where there is none yet, the sensor looks again each minute.
+    A run that is there is watched by the triggerer. Where there is none yet, the sensor looks again after a while.
     """
 
+    look_interval = timedelta(minutes=1)
     # The inherited link leads to a run of this run's id, which the other DAG does not have.
     operator_extra_links = ()
 
@@ -202,12 +203,12 @@ class UpstreamSensor(ExternalTaskSensor):
         """Defers to the run of the day, or until the next look."""
         day = business_date(context)
         left = timedelta(seconds=self.timeout) - (datetime.now(UTC) - context["ti"].start_date)
-        if left <= timedelta(0):
-            raise AirflowSensorTimeout(f"{self.external_dag_id} has not run for {day}")
         run = newest_run(self.external_dag_id, day)
+        if run is None and left <= timedelta(0):
+            raise AirflowSensorTimeout(f"{self.external_dag_id} has no run for {day}: see that it is not paused")
         if run is None:
             self.log.info("%s has no run for %s yet", self.external_dag_id, day)
-            self.defer(trigger=TimeDeltaTrigger(timedelta(minutes=1)), method_name="look_again")
+            self.defer(trigger=TimeDeltaTrigger(self.look_interval), method_name="look_again")
         self.log.info("waiting for %s of %s", run.run_id, self.external_dag_id)
         self.defer(
             trigger=WorkflowTrigger(
@@ -218,7 +219,7 @@ class UpstreamSensor(ExternalTaskSensor):
                 poke_interval=self.poke_interval,
             ),
             method_name="execute_complete",
-            timeout=left,
+            timeout=max(left, self.look_interval),
         )
 
     def look_again(self, context: Any, event: Any = None) -> None:
