@@ -118,7 +118,10 @@ FAULTS = {
     "LAKEHOUSE_LAKE": (f"s3://{SECRET}", "must begin with file:/// or s3a://"),
     "LAKEHOUSE_SOURCE_DSN": (f"host=db user=reader password={SECRET}", "must be a libpq URL"),
     "LAKEHOUSE_GOLD_DSN": (f"mysql://reader:{SECRET}@db/shop", "must be a libpq URL"),
-    "LAKEHOUSE_TIMEZONE": (f"Europe/{SECRET}", "must be UTC or a zone of the tz database by its region, for example Europe/Berlin"),
+    "LAKEHOUSE_TIMEZONE": (
+        f"Europe/{SECRET}",
+        "must be UTC or a zone of the tz database by its region, for example Europe/Berlin",
+    ),
     "LAKEHOUSE_MAX_QUARANTINED_SHARE": (SECRET, "Input should be a valid number"),
     "LAKEHOUSE_EXTRACT_LOOKBACK": (SECRET, "Input should be a valid timedelta"),
 }
@@ -161,11 +164,15 @@ def test_a_share_lies_between_none_and_all(given: Given, share: str) -> None:
 )
 def test_a_url_names_one_server_and_a_database(given: Given, url: str) -> None:
     said = refusal(given, LAKEHOUSE_SOURCE_DSN=url)
-    assert "LAKEHOUSE_SOURCE_DSN: must be a libpq URL of one server: postgresql://user:password@host:port/database" in said
+    assert (
+        "LAKEHOUSE_SOURCE_DSN: must be a libpq URL of one server: postgresql://user:password@host:port/database" in said
+    )
     assert SECRET not in said
 
 
-@pytest.mark.parametrize("zone", ["Berlin", "../etc/passwd", "/etc/passwd", "Europe", "+01:00", "localtime", "posix/Europe/Berlin"])
+@pytest.mark.parametrize(
+    "zone", ["Berlin", "../etc/passwd", "/etc/passwd", "Europe", "+01:00", "localtime", "posix/Europe/Berlin"]
+)
 def test_what_is_no_zone_is_refused(given: Given, zone: str) -> None:
     assert "LAKEHOUSE_TIMEZONE: must be UTC or a zone of the tz database" in refusal(given, LAKEHOUSE_TIMEZONE=zone)
 
@@ -191,6 +198,13 @@ def test_secrets_are_read_from_a_folder_of_files(given: Given, tmp_path: Path) -
     settings = given(LAKEHOUSE_SECRETS_DIR=str(tmp_path))
     found = (settings.source_dsn, settings.gold_dsn, settings.secret_key)
     assert [s and s.get_secret_value() for s in found] == [URL, URL, SECRET]
+
+
+def test_an_empty_secret_file_sets_nothing(given: Given, tmp_path: Path) -> None:
+    for name in ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE"):
+        (tmp_path / name).write_text("\n", encoding="utf-8")
+    settings = given(LAKEHOUSE_SECRETS_DIR=str(tmp_path))
+    assert (settings.gold_dsn, settings.timezone) == (None, "UTC")
 
 
 def test_the_environment_goes_before_the_folder(given: Given, tmp_path: Path) -> None:

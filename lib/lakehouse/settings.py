@@ -9,7 +9,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     alert_email_to: str = ""
     alert_email_from: str = ""
     smtp_url: SmtpUrl | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, given: Any) -> Any:
+        # For variables pydantic does it by itself; an empty secret file says the same: docker compose wants each to exist.
+        return {name: value for name, value in given.items() if value != ""} if isinstance(given, dict) else given
 
     @field_validator("home", mode="after")
     @classmethod
