@@ -173,7 +173,7 @@ def test_a_typo_is_refused_with_file_and_line(project: Path, table: str, old: st
         ("bronze/orders", "extraction:", "# extraction:", "a bronze table needs extraction"),
         ("silver/orders", "name: updated_at", "name: changed_at", "needs updated_at, which decides between images"),
         ("silver/campaigns", "numeric(14,2)", "numeric(40,2)", "numeric(40,2) has more than 38 digits"),
-        ("silver/campaigns", "name: channel", "name: 'chan\"nel'", "is no name: lower-case letters, digits and _"),
+        ("silver/campaigns", "name: channel", "name: 'chan\"nel'", "String should match pattern '^[a-z]"),
         ("silver/orders", "references: {table: customers", "references: {table: orders", "the table refers to itself"),
         ("silver/orders", "table: customers", "table: buyers", "refers to buyers, which has no contract"),
     ],

@@ -1,6 +1,8 @@
 """A shop's day, from Postgres through bronze and silver to gold.
 
 cli, job           two doors to the same calls: people and schedulers
+explore            a third, for notebooks: published tables in Spark, DuckDB, Arrow
+backfill           a range of days, planned and then run
 pipeline           READ THIS FIRST: a day as three calls
 layers             bronze, silver, gold: what a run of each does, step by step
 house              what a run stands in: settings, contracts, stores, one session

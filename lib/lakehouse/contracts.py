@@ -22,7 +22,7 @@ from lakehouse.errors import ConfigError
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
 NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
-# Names go into SQL as they are; no leading underscore, which is for technical columns.
+# Names go into SQL as they are; a leading underscore is for technical columns.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 MOST_DIGITS = 38  # Spark's decimal
 SPARK_TYPES = {
@@ -40,12 +40,6 @@ def _known_type(value: str) -> str:
         raise ValueError(f"unknown type {value}; there are {', '.join(SPARK_TYPES)} and numeric(p,s)")
     if (numeric := NUMERIC.fullmatch(value)) and not int(numeric[2]) <= int(numeric[1]) <= MOST_DIGITS:
         raise ValueError(f"{value} has more than {MOST_DIGITS} digits, or more decimals than digits")
-    return value
-
-
-def _plain_name(value: str) -> str:
-    if not NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name: lower-case letters, digits and _, beginning with a letter")
     return value
 
 
@@ -68,7 +62,7 @@ class Reference(_Strict):
 class Column(_Strict):
     """One column. `derived`: computed or filled by the transform, so its null is never the source's fault."""
 
-    name: Annotated[str, AfterValidator(_plain_name)]
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     type: Annotated[str, AfterValidator(_known_type)] = Field(alias="physicalType")
     description: str
     primary_key: bool = Field(False, alias="primaryKey")
@@ -250,11 +244,11 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
                     faults.append(f"{layer}/{file.name}:{_line(parsed, fault['loc'])}: {where}: {fault['msg']}")
     known = {f"{layer}.{f.name.removesuffix('.yml')}" for layer in LAYERS for f in (folder / layer).iterdir()}
     for contract in found:
-        for parent in contract.parents:
-            if f"{contract.layer}.{parent}" not in known:
-                faults.append(f"{contract.layer}/{contract.table}.yml: refers to {parent}, which has no contract")
+        here = f"{contract.layer}/{contract.table}.yml"
+        faults += [f"{here}: refers to {parent}, which has no contract"
+                   for parent in contract.parents if f"{contract.layer}.{parent}" not in known]  # fmt: skip
         if contract.layer == "silver" and f"bronze.{contract.table}" not in known:
-            faults.append(f"silver/{contract.table}.yml: there is no bronze contract of this name")
+            faults.append(f"{here}: there is no bronze contract of this name")
     if faults:
         raise ConfigError("contracts are wrong: " + "; ".join(faults))
     return Contracts(found)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from lakehouse.cli.console import out
 from lakehouse.errors import StoreError
 from lakehouse.settings import Settings, load_settings
+from lakehouse.stores.databases import database_url
 from lakehouse.stores.embedded import EmbeddedPostgres
 from lakehouse.stores.ledger import Ledger
 from lakehouse.stores.postgres import Database
@@ -36,12 +37,7 @@ def stop() -> None:
 
 def dsn_of(settings: Settings, role: Role) -> str:
     """The libpq URL of a database."""
-    named = {Role.source: settings.source_dsn, Role.gold: settings.gold_dsn}[role]
-    if named is not None:
-        return named.get_secret_value()
-    server = EmbeddedPostgres(settings.home)
-    server.start()
-    return server.dsn(f"ecommerce_{role.value}")
+    return database_url(settings, role.value)
 
 
 def ledger_of(settings: Settings) -> Ledger:
