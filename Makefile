@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e minio lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e browser minio lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -34,11 +34,16 @@ down: setup ## end the stack; its data stay
 status: setup ## how each part of the stack is, and where
 	@$(BIN)/python tools/stack.py status
 
-test: setup minio ## all tests, on a real Postgres and a real MinIO
+test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow
 	@$(BIN)/pytest
+	@.venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags
 
-e2e: setup minio ## the long tests: real sales day by day, and days killed at any moment (half an hour)
+e2e: airflow minio zip ## the long tests: real sales day by day, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/pytest -m slow
+
+browser: airflow minio zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "There is no Chromium: install one (Debian, Ubuntu: \`apt install chromium\`), then run \`make browser\` again." >&2; exit 9; }
+	@LAKEHOUSE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser
 
 minio: setup ## build the MinIO of the tests, once, into the user's cache
 	@$(BIN)/python tools/minio.py

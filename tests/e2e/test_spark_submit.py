@@ -128,6 +128,7 @@ def gold_of(settings: dict[str, str]) -> dict[str, tuple[int, int]]:
         }
 
 
+@pytest.mark.slow
 def test_a_day_on_a_standalone_cluster_gives_the_gold_of_a_day_on_one_machine(
     zipped: Path, cluster: str, postgres: Any, minio: Any, tmp_path: Path
 ) -> None:
