@@ -32,7 +32,7 @@ from lakehouse.stores.embedded import EmbeddedPostgres
 
 HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
 NOT_RUNNING = 3  # what `status` of a service ends with by convention
-SAMPLE = ("foodmart", "1998-12-29")  # its last day is left to be run
+SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a port
 GOES_ON = "What has started goes on; `make down` ends it."
 LAKEHOUSE = Path(sys.executable).with_name("lakehouse")
 
@@ -75,7 +75,7 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
             end_leftovers(stack)
         stack_ports.check(stack)
         stack_secrets.make_secrets(stack)
-        stack_databases.make_databases(stack, server.dsn)
+        stack_databases.make_databases(stack.secrets, server.dsn)
         stack_secrets.write_settings(stack, urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2], stack.secrets)
         supervisor.open(wanted)
         if not all(state["pid"] for state in supervisor.states().values()):
@@ -156,8 +156,7 @@ def _make_buckets(supervisor: Supervisor, wanted: list[Part], clock: Clock) -> N
 def _load_sample(stack: Stack, clock: Clock) -> None:
     """A shop to look at, unless somebody has one."""
     if not stack.named("LAKEHOUSE_SOURCE_DSN") and not stack_databases.has_shop(EmbeddedPostgres(stack.home).dsn):
-        shop, until = SAMPLE
-        command = [LAKEHOUSE, "sample", "load", shop, "--until", until]
+        command = [LAKEHOUSE, "sample", "load", *stack_databases.SAMPLE]
         _once(stack, "sample", command, {"LAKEHOUSE_HOME": str(stack.home)}, clock)
 
 
@@ -217,9 +216,9 @@ def _last_words(stack: Stack, log: Path) -> str:
     """The last line of a log, without any secret it may repeat."""
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     words = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
-    for file in stack.secrets.rglob("*"):
-        if file.is_file():
-            words = words.replace(file.read_text(encoding="utf-8"), "…")
+    for secret in (file.read_text(encoding="utf-8") for file in stack.secrets.rglob("*") if file.is_file()):
+        if len(secret) >= SHORTEST_SECRET:
+            words = words.replace(secret, "…")
     return words[:300].rstrip(".")
 
 

@@ -2,17 +2,23 @@
 
 Each role may do what its work needs: the pipeline reads the source and owns gold, the notebooks read gold, Airflow owns
 its metadata and sees nothing else. Doing it again changes nothing, but gives the roles the passwords of the secrets.
+As a program it does so on a server whose superuser's password is among the secrets: that of docker compose.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
-from stack_settings import Stack
+from stack_secrets import dsn
 
 # The libpq URL of a database, for a role that may make databases and roles.
 Admin = Callable[[str], str]
@@ -24,16 +30,17 @@ DATABASES = {
     "airflow": ("airflow", ()),
 }
 ROLES = ("pipeline", "notebooks", "airflow")
+SAMPLE = ("foodmart", "--until", "1998-12-29")  # its last day is left to be run
 READERS = ("pipeline", "notebooks")  # of every table, also of those made later, where they may connect
 
 
-def make_databases(stack: Stack, admin: Admin) -> None:
+def make_databases(secrets: Path, admin: Admin) -> None:
     """Makes the databases and roles that are missing, and sets what each may do."""
     with _connected(admin("postgres")) as cursor:
         for role in ROLES:
             cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,))
             statement = "ALTER ROLE {} LOGIN PASSWORD {}" if cursor.rowcount else "CREATE ROLE {} LOGIN PASSWORD {}"
-            _run(cursor, statement, role, secret=stack.secret(f"postgres_{role}_password"))
+            _run(cursor, statement, role, secret=(secrets / f"postgres_{role}_password").read_text(encoding="utf-8"))
         for role in READERS:
             _run(cursor, "GRANT pg_read_all_data TO {}", role)
         for database, (owner, others) in DATABASES.items():
@@ -54,6 +61,14 @@ def has_shop(admin: Admin) -> bool:
         return bool(found and found[0])
 
 
+def load_sample(admin: Admin) -> None:
+    """Puts a sample shop into the source, unless there is a shop."""
+    if not has_shop(admin):
+        command = [Path(sys.executable).with_name("lakehouse"), "sample", "load", *SAMPLE]
+        environment = os.environ | {"LAKEHOUSE_SOURCE_DSN": admin("ecommerce_source")}
+        sys.exit(subprocess.run(command, env=environment).returncode)
+
+
 @contextmanager
 def _connected(dsn: str) -> Iterator[Cursor]:
     with closing(psycopg2.connect(dsn)) as connection:
@@ -65,3 +80,22 @@ def _connected(dsn: str) -> Iterator[Cursor]:
 def _run(cursor: Cursor, statement: str, *names: str, secret: str | None = None) -> None:
     words = [*(sql.Identifier(name) for name in names), *([] if secret is None else [sql.Literal(secret)])]
     cursor.execute(sql.SQL(statement).format(*words))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--server", required=True, help="host:port of the Postgres")
+    parser.add_argument("--secrets", required=True, type=Path, help="folder of the secret files")
+    parser.add_argument("--sample", action="store_true", help="put a sample shop into an empty source")
+    given = parser.parse_args()
+
+    def admin(database: str) -> str:
+        return dsn(given.secrets, "postgres", given.server, database)
+
+    make_databases(given.secrets, admin)
+    if given.sample:
+        load_sample(admin)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,18 +7,21 @@ secrets. Delete one and it is made anew; what it opened (a role, a user) gets th
 
 from __future__ import annotations
 
+import argparse
 import base64
 import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from machine import exit_with_sentence
+from machine import ROOT, exit_with_sentence
 from stack_settings import Stack
 
 # MinIO's users: one a policy. Their names are secrets too: whoever knows a key id may write (CVE-2026-40344).
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
 ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = ("LAKEHOUSE_LAKE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
+OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
 # Of a shop's own settings, what those get who only read.
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
 
@@ -49,9 +52,10 @@ def write(file: Path, secret: str) -> None:
     part.replace(file)
 
 
-def dsn(stack: Stack, role: str, server: str, database: str) -> str:
+def dsn(secrets: Path, role: str, server: str, database: str) -> str:
     """The libpq URL of a database of the stack for one of its roles; `server` is host:port."""
-    return f"postgresql://{role}:{quote(stack.secret(f'postgres_{role}_password'), safe='')}@{server}/{database}"
+    password = (secrets / f"postgres_{role}_password").read_text(encoding="utf-8")
+    return f"postgresql://{role}:{quote(password, safe='')}@{server}/{database}"
 
 
 def write_settings(stack: Stack, server: str, folder: Path) -> None:
@@ -59,16 +63,17 @@ def write_settings(stack: Stack, server: str, folder: Path) -> None:
 
     The pipeline gets all that a shop may set; the notebooks and the Data Docs' server get what they need to read.
     """
-    write(folder / "airflow_dsn", dsn(stack, "airflow", server, "airflow"))
+    write(folder / "airflow_dsn", dsn(stack.secrets, "airflow", server, "airflow"))
     shop = stack.of_the_shop()
     own = {
         "pipeline": {
-            "LAKEHOUSE_SOURCE_DSN": dsn(stack, "pipeline", server, "ecommerce_source"),
-            "LAKEHOUSE_GOLD_DSN": dsn(stack, "pipeline", server, "ecommerce_gold"),
+            **dict.fromkeys(OPTIONAL, ""),
+            "LAKEHOUSE_SOURCE_DSN": dsn(stack.secrets, "pipeline", server, "ecommerce_source"),
+            "LAKEHOUSE_GOLD_DSN": dsn(stack.secrets, "pipeline", server, "ecommerce_gold"),
             "LAKEHOUSE_DOCS_URL": stack.url("LAKEHOUSE_DOCS_PORT"),
             **shop,
         },
-        "notebooks": {"LAKEHOUSE_GOLD_DSN": dsn(stack, "notebooks", server, "ecommerce_gold")},
+        "notebooks": {"LAKEHOUSE_GOLD_DSN": dsn(stack.secrets, "notebooks", server, "ecommerce_gold")},
         "docs": {},
     }
     for who, settings in own.items():
@@ -81,7 +86,10 @@ def write_settings(stack: Stack, server: str, folder: Path) -> None:
 
 
 def main() -> None:
-    stack = Stack()
+    parser = argparse.ArgumentParser(description="Makes the secrets of the stack for docker compose.")
+    parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
+    stack = Stack(parser.parse_args().env_file)
+    stack.make_folder()
     make_secrets(stack)
     write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], stack.secrets / "compose")
     print(f"The secrets are in {stack.secrets}.")

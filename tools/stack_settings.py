@@ -28,9 +28,9 @@ PORTS = {
 # By this in its environment a process is known as one of a stack's.
 MARK = "LAKEHOUSE_STACK"
 # What a shop sets by these names reaches the pipeline; what is the stack's own does not.
-OF_A_SHOP = ("LAKEHOUSE_", "AWS_")
+OF_A_SHOP = re.compile("LAKEHOUSE_.+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|ENDPOINT_URL)")
 OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
-                "LAKEHOUSE_POSTGRES", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
+                "LAKEHOUSE_POSTGRES", "LAKEHOUSE_POSTGRES_PORT", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
 # What somebody sets of Airflow by Airflow's own names is meant for it.
 OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 # Of the caller's environment these reach the programs. Everything else is a setting of the stack or not its business.
@@ -52,7 +52,7 @@ def read_secrets(given: dict[str, str]) -> dict[str, str]:
     folder = Path(given["LAKEHOUSE_SECRETS_DIR"]) if given.get("LAKEHOUSE_SECRETS_DIR") else None
     if folder and not folder.is_dir():
         raise SetupError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}.")
-    files = [file for file in folder.iterdir() if file.name.startswith(OF_A_SHOP)] if folder else []
+    files = [file for file in folder.iterdir() if OF_A_SHOP.fullmatch(file.name)] if folder else []
     return {file.name: file.read_text(encoding="utf-8").strip() for file in files}
 
 
@@ -92,7 +92,7 @@ class Stack:
         return {
             name: value
             for name, value in self.settings.items()
-            if name.startswith(OF_A_SHOP) and name not in OF_THE_STACK and value
+            if OF_A_SHOP.fullmatch(name) and name not in OF_THE_STACK and value
         }
 
     @property

@@ -1,0 +1,211 @@
+"""docker-compose.yml and its images, read and not run: valid, closed to the outside, and naming only what there is.
+
+What a container runs is a script that other tests run: `make setup`, `make airflow`, `make minio`, `make zip`, and the
+programs of the stack in tests/integration/test_stack.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.test_docs import example_settings
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "conf" / "docker" / "Dockerfile").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+IMAGE_ROOT = "/opt/lakehouse"
+VARIABLE = re.compile(r"\$\{(\w+)(:?[-?+])?")
+PINNED = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def waited_for() -> set[str]:
+    """The services that run once, and that others wait for."""
+    return {
+        name
+        for service in SERVICES.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+
+
+def paths_in(words: list[str]) -> set[Path]:
+    """The files of a command that lie in the checkout, and so in the image."""
+    values = (word.partition("=")[2] if word.startswith("--") else word for word in words)
+    inside = (value.removeprefix(f"{IMAGE_ROOT}/") for value in values)
+    return {ROOT / value for value in inside if re.match(r"(\.venv|tools|conf|notebooks)\b", value)}
+
+
+def test_it_is_valid_by_the_compose_specification() -> None:
+    schema = json.loads((ROOT / "tests" / "compose-spec.json").read_text(encoding="utf-8"))
+    found = [f"{e.json_path}: {e.message}" for e in jsonschema.Draft7Validator(schema).iter_errors(COMPOSE)]
+    assert found == []
+
+
+def test_every_variable_is_in_the_example_and_one_without_a_default_has_its_value_there() -> None:
+    used = {(name, modifier) for name, modifier in VARIABLE.findall(TEXT)}
+    assert {name for name, _ in used} - example_settings() == set()
+    set_there = set(re.findall(r"^(\w+)=.+", EXAMPLE, re.MULTILINE))
+    assert {name for name, modifier in used if modifier != ":-"} - set_there == set()
+
+
+@each_service
+def test_a_service_is_closed(name: str) -> None:
+    service = SERVICES[name]
+    assert service["user"].startswith("${LAKEHOUSE_UID")
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["networks"] == ["ecommerce-network"]
+    assert not {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode"} & service.keys()
+    assert not [v for v in service.get("volumes", []) if "docker.sock" in v]
+
+
+@each_service
+def test_a_service_is_watched_and_started_again_or_runs_once_and_is_waited_for(name: str) -> None:
+    service = SERVICES[name]
+    if name in waited_for():
+        assert service["restart"] == "on-failure"
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert not service["healthcheck"].get("disable")
+
+
+def test_ports_are_those_of_the_settings_on_this_machine_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:\$\{LAKEHOUSE_\w+_PORT\}:\d+", port)] == []
+    published = [VARIABLE.findall(port)[0][0] for port in ports]
+    assert sorted(published) == sorted(re.findall(r"^(LAKEHOUSE_\w+_PORT)=", EXAMPLE, re.MULTILINE))
+
+
+def test_what_others_wait_for_is_there() -> None:
+    for service in SERVICES.values():
+        for name, how in service.get("depends_on", {}).items():
+            assert name in SERVICES
+            assert "healthcheck" in SERVICES[name] or how["condition"] == "service_completed_successfully"
+            # A service of another profile must not be needed.
+            assert how.get("required", True) is False or set(SERVICES[name].get("profiles", [])) <= set(
+                service.get("profiles", [])
+            )
+
+
+def test_profiles_bring_a_postgres_and_a_cluster_with_workers() -> None:
+    by_profile = {name: s["profiles"] for name, s in SERVICES.items() if "profiles" in s}
+    assert by_profile == {
+        "postgres": ["postgres"],
+        "postgres-init": ["postgres"],
+        "spark-master": ["cluster"],
+        "spark-worker": ["cluster"],
+    }
+    assert SERVICES["spark-worker"]["deploy"]["replicas"] == 2
+
+
+def test_images_of_others_are_pinned_by_version_and_digest() -> None:
+    foreign = [s["image"] for s in SERVICES.values() if "build" not in s]
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    foreign += [image for image in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) if image not in stages]
+    assert foreign
+    assert [image for image in foreign if not PINNED.fullmatch(image)] == []
+
+
+@each_service
+def test_no_secret_is_an_environment_value(name: str) -> None:
+    for variable, value in SERVICES[name].get("environment", {}).items():
+        if re.search(r"PASSWORD|SECRET|TOKEN|KEY|DSN|WEBHOOK|SMTP", variable):
+            assert str(value).startswith("/run/secrets"), variable
+        assert not re.search(r"://[^/\s]*:[^/\s]*@", str(value)), variable
+
+
+@each_service
+def test_a_service_is_given_the_secrets_that_it_names(name: str) -> None:
+    given = {s if isinstance(s, str) else s["target"] for s in SERVICES[name].get("secrets", [])}
+    environment = SERVICES[name].get("environment", {}).values()
+    named = {Path(str(value)).name for value in environment if str(value).startswith("/run/secrets/")}
+    assert named - given == set()
+
+
+def test_secrets_are_exactly_the_files_that_the_script_makes(tmp_path: Path) -> None:
+    environment = {"PATH": os.defpath, "LAKEHOUSE_HOME": str(tmp_path), "LAKEHOUSE_UID": "1000"}
+    script = [sys.executable, ROOT / "tools" / "stack_secrets.py", "--env-file", os.devnull]
+    subprocess.run(script, env=environment, check=True, stdout=subprocess.DEVNULL)
+    files = {
+        name: Path(secret["file"].replace("${LAKEHOUSE_HOME}", str(tmp_path)))
+        for name, secret in COMPOSE["secrets"].items()
+    }
+    assert {name: oct(file.stat().st_mode & 0o777) for name, file in files.items()} == dict.fromkeys(files, "0o600")
+    used = [
+        s if isinstance(s, str) else s["source"] for service in SERVICES.values() for s in service.get("secrets", [])
+    ]
+    assert set(used) == set(files)
+
+
+@each_service
+def test_a_command_and_its_check_name_what_is_in_the_image(name: str) -> None:
+    service = SERVICES[name]
+    if "build" not in service:
+        return
+    assert service["build"]["target"] in re.findall(r" AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    words = [*service["command"], *service.get("healthcheck", {}).get("test", [])]
+    found = paths_in(words)
+    # Airflow's environment is made by `make airflow`, which not everybody needs; its programs are in the lock.
+    assert [p for p in found if not p.exists() and ".venv-airflow" not in p.parts] == []
+    assert found or words[0] in ("airflow", "minio")
+
+
+def test_commands_are_those_of_the_plain_processes() -> None:
+    parts = (ROOT / "tools" / "stack_parts.py").read_text(encoding="utf-8")
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        options = SERVICES[f"airflow-{name}"]["command"][2:]
+        line = next(line for line in parts.splitlines() if f'part("{name}"' in line)
+        assert re.findall(r'"(--[\w-]+)"', line) == options
+
+
+def test_every_copied_file_and_script_of_the_images_is_there() -> None:
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
+    scripts = re.findall(r"tools/\w+\.py", DOCKERFILE)
+    assert [path for path in [*copied, *scripts] if not (ROOT / path).exists()] == []
+    stages = re.findall(r" AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert set(re.findall(r"--from=(\S+)", DOCKERFILE)) <= set(stages)
+    kept = re.findall(r"^!(\S+)", (ROOT / "conf/docker/Dockerfile.dockerignore").read_text(), re.MULTILINE)
+    assert [path for path in kept if not (ROOT / path).exists()] == []
+    assert {path.split("/")[0] for path in scripts} <= set(kept)
+
+
+def test_images_run_as_nobody_special_and_hold_no_secret() -> None:
+    stages = dict(re.findall(r"^FROM \S+ AS (\S+)$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))
+    users = {name: re.findall(r"^USER (\S+)", stage, re.MULTILINE) for name, stage in stages.items()}
+    assert users["run"] == ["lakehouse"]
+    assert users["minio"] == ["lakehouse"]
+    assert "run AS jobs" in DOCKERFILE
+    assert "run AS airflow" in DOCKERFILE
+    assert ".env" not in (ROOT / "conf/docker/Dockerfile.dockerignore").read_text()
+    assert not re.search(r"PASSWORD|SECRET|TOKEN", DOCKERFILE)
+
+
+def test_every_variable_that_airflow_is_told_to_look_up_is_given_in_both_forms() -> None:
+    asked = set(re.findall(r"\$(\w+)", (ROOT / "conf" / "airflow" / "airflow.env").read_text(encoding="utf-8")))
+    assert asked
+    for name in ("airflow-init", "airflow-scheduler", "airflow-api-server"):
+        assert asked - SERVICES[name]["environment"].keys() == set()
+    plain = (ROOT / "tools" / "stack_settings.py").read_text(encoding="utf-8")
+    assert {variable for variable in asked if f'"{variable}"' not in plain} == set()
+
+
+def test_the_network_has_its_name() -> None:
+    assert COMPOSE["networks"] == {"ecommerce-network": {"name": "ecommerce-network"}}
