@@ -27,6 +27,10 @@ TIMEOUT_SECONDS = 10
 EXPECTED_IN_TIME = ("scheduled", "asset_triggered")
 
 
+class NotSentError(Exception):
+    """A receiver that was not given the alert, in words that may be logged."""
+
+
 @dataclass(frozen=True)
 class Message:
     """What happened, in one sentence and in fields."""
@@ -70,10 +74,13 @@ class Alert(BaseNotifier):
         for receiver, send in (("webhook", _post), ("mail server", _mail)):
             try:
                 send(message, settings)
-            except (httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, ValueError) as e:
-                # Their words may hold the address, and with it a token or a password.
-                status = f" {e.response.status_code}" if isinstance(e, httpx.HTTPStatusError) else ""
-                self.log.error("the alert did not reach the %s: %s%s", receiver, type(e).__name__, status)
+            except (NotSentError, httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, ValueError) as e:
+                # Other words than ours may hold the address, and with it a token or a password.
+                self.log.error(
+                    "the alert did not reach the %s: %s",
+                    receiver,
+                    e if isinstance(e, NotSentError) else type(e).__name__,
+                )
 
 
 def _failure(context: Any, settings: Settings) -> Message | None:
@@ -106,15 +113,17 @@ def _late(context: Any, settings: Settings) -> Message | None:
     run = context["dag_run"]
     if run["run_type"] not in EXPECTED_IN_TIME:
         return None
-    logical_date = run.get("logical_date")
+    logical_date = run["logical_date"]
     day = str(day_before(datetime.fromisoformat(logical_date), settings.zone)) if logical_date else ""
+    # As the DAG has set it: assets start a run that has no logical date.
+    due = datetime.fromisoformat(logical_date or run["queued_at"]) + settings.gold_deadline
     return Message(
         title=f"Gold of {day or 'the last day'} is late",
         event="late",
         dag=run["dag_id"],
         run=run["dag_run_id"],
         business_date=day,
-        reason=f"the run is {run['state']}, and was to be done within {settings.gold_deadline} hours",
+        reason=f"the run is {run['state']} and was due at {due.astimezone(settings.zone):%H:%M} ({settings.timezone})",
         docs=_docs(settings, ""),
     )
 
@@ -160,7 +169,8 @@ def _post(message: Message, settings: Settings) -> None:
         # `text` is what chat programs show.
         body = {"text": message.text, **asdict(message)}
         answer = httpx.post(settings.alert_webhook.get_secret_value(), json=body, timeout=TIMEOUT_SECONDS)
-        answer.raise_for_status()
+        if answer.is_error:
+            raise NotSentError(f"it answered {answer.status_code}")
 
 
 def _mail(message: Message, settings: Settings) -> None:
@@ -172,6 +182,8 @@ def _mail(message: Message, settings: Settings) -> None:
     mail.set_content(message.text)
     with _connected(url.scheme, url.hostname or "", url.port) as server:
         if url.username:
+            if not isinstance(server.sock, ssl.SSLSocket):
+                raise NotSentError("it offers no TLS, without which no password is sent")
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(mail)
 
