@@ -70,6 +70,7 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
     """Starts what does not run, in an order in which each part finds what it needs."""
     clock, supervisor, wanted, server = Clock(), Supervisor(stack), parts(stack), EmbeddedPostgres(stack.home)
     _check_installed(wanted)
+    supervisor.check()
     with _alone(stack):
         if not supervisor.runs():
             end_leftovers(stack)

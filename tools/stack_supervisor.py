@@ -60,16 +60,19 @@ class Supervisor:
         except (OSError, xmlrpc.client.Error):
             return {}
 
-    def open(self, parts: list[Part]) -> None:
-        """Starts it with these parts, none of them started yet, or tells it of what changed in them.
-
-        Raises SetupError where it cannot be started.
-        """
+    def check(self) -> None:
+        """Raises SetupError where it could not run because of a folder's name."""
         if len(bytes(self.socket)) > LONGEST_SOCKET:
             raise SetupError(f"The path {self.socket} is too long for a socket: set LAKEHOUSE_HOME to a shorter one.")
         for folder in (self.stack.home, ROOT):
             if UNWANTED.search(str(folder)):
                 raise SetupError(f"The stack cannot run in {folder}: the name has a quote, a backslash, a ; or a #.")
+
+    def open(self, parts: list[Part]) -> None:
+        """Starts it with these parts, none of them started yet, or tells it of what changed in them.
+
+        Raises SetupError where it cannot be started.
+        """
         self._write(parts)
         if self.runs():
             subprocess.run(self._program("supervisorctl", "update"), stdout=subprocess.DEVNULL, check=True)
@@ -136,7 +139,7 @@ class Supervisor:
         environment = ",".join(f"{name}={_enclosed(name, value)}" for name, value in sorted(part.environment.items()))
         return (
             f"[program:{part.name}]\ncommand={shlex.join(part.command)}\n"
-            f"environment={environment}\ndirectory={ROOT}\n"
+            f"environment={environment}\ndirectory={self.stack.home}\n"
             # Started in our order, and started again whenever it ends; given up if it ends again and again in its
             # first minute (some need half of it to find out that they cannot run).
             "autostart=false\nautorestart=true\nstartsecs=60\nstartretries=2\n"
