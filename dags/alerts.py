@@ -90,7 +90,9 @@ def _failure(context: Any, settings: Settings) -> Message | None:
     ti, task = context["ti"], context["task"]
     layer = getattr(task, "layer", "")
     day = _day(context)
-    failure = _from_ledger(settings, layer, day, ti.start_date) if layer and day else None
+    # Of a task that was lost with its worker, the DAG processor tells, and knows only when the run began.
+    began = getattr(ti, "start_date", None) or context["dag_run"].start_date
+    failure = _from_ledger(settings, layer, day, began) if layer and day else None
     refused = getattr(error, "exit_code", None) == GateError.exit_code
     rules = tuple(asdict(r) for r in failure.rules) if failure else ()
     page = f"runs/{failure.run_id}/index.html" if failure and rules else ""
@@ -137,6 +139,8 @@ def _day(context: Any) -> str:
 
 def _words(error: object) -> str:
     """Airflow's words and ours; of any other error its kind, as its words may quote a row."""
+    if error is None:
+        return "the task was lost with its worker"
     return str(error) if isinstance(error, str | AirflowException) else type(error).__name__
 
 

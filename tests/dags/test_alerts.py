@@ -18,12 +18,18 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunResponse
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as DagRunData
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import TaskInstance as TaskInstanceData
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import TIRunContext
+from airflow.callbacks.callback_requests import TaskCallbackRequest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing.processor import _execute_task_callbacks
 from airflow.models.dagrun import DagRun
-from airflow.sdk import DagRunState
+from airflow.sdk import DagRunState, TaskInstanceState
 from airflow.sdk.execution_time.callback_supervisor import execute_callback
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
-from conftest import SECRET
+from conftest import ROOT, SECRET
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -173,6 +179,31 @@ def test_a_run_of_an_earlier_try_is_not_taken_for_this_one(complete, receiver, p
     Alert()(context)
     assert receiver.posted[0]["lakehouse_run"] == ""
     assert receiver.posted[0]["reason"] == "the worker was lost"
+
+
+def test_a_task_that_was_lost_with_its_worker_is_told_by_the_dag_processor(complete, checkout, receiver, metadata):
+    complete()
+    bag = DagBag(ROOT / "dags")
+    run = bag.dags["daily_bronze_ingestion"].test(
+        logical_date=LOGICAL_DATE + datetime.timedelta(days=7), mark_success_pattern=".*"
+    )
+    with create_session() as session:
+        run = session.get(DagRun, run.id)
+        [ti] = run.task_instances
+        request = TaskCallbackRequest(
+            filepath="daily_bronze_ingestion.py",
+            bundle_name="dags-folder",
+            bundle_version=None,
+            ti=TaskInstanceData.model_validate(ti, from_attributes=True),
+            msg="heartbeat timeout",
+            task_callback_type=TaskInstanceState.FAILED,
+            context_from_server=TIRunContext(dag_run=DagRunData.model_validate(run, from_attributes=True), max_tries=3),
+        )
+    _execute_task_callbacks(bag, request, get_logger())
+    [posted] = receiver.posted
+    assert posted["title"] == "daily_bronze_ingestion failed for 2026-02-07"
+    assert posted["reason"] == "the task was lost with its worker"
+    assert posted["log"].endswith("/tasks/ingest_to_bronze?try_number=1")
 
 
 def test_a_wait_that_fails_with_its_upstream_says_nothing_more(complete, receiver):

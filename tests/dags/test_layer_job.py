@@ -109,15 +109,15 @@ def test_no_secret_is_in_what_airflow_keeps_of_a_task(complete, job):
     assert SECRET not in str(kept)
 
 
-@pytest.mark.parametrize(("master", "mapped"), [("local[1]", True), ("spark://127.0.0.1:7077", False)])
-def test_the_driver_on_this_machine_maps_the_class_archive(job, master, mapped, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("deploy_mode", "mapped"), [(None, True), ("client", True), ("cluster", False)])
+def test_a_driver_on_this_machine_maps_the_class_archive(job, deploy_mode, mapped, tmp_path, monkeypatch):
     archive = tmp_path / "share" / "lakehouse" / "classes.jsa"
     archive.parent.mkdir(parents=True)
     monkeypatch.setenv("LAKEHOUSE_JOBS_ENVIRONMENT", str(tmp_path))
-    assert job()._class_archive(master) == {}, "there is none yet"
+    assert job()._class_archive(deploy_mode) == {}, "there is none yet"
     archive.touch()
     wanted = {"spark.driver.defaultJavaOptions": f"-XX:SharedArchiveFile={archive}"}
-    assert job()._class_archive(master) == (wanted if mapped else {})
+    assert job()._class_archive(deploy_mode) == (wanted if mapped else {})
 
 
 AGAIN = {1: True, 2: False, 3: False, 4: True, 5: False, 6: False, 7: True, 8: True, 9: False, 137: True, -9: True}
