@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lakehouse.cli.samples import _start_afresh
 from tests.conftest import free_port, passable_folder
 from tests.e2e.stack import PORTS, StackForTests, running_stack
 
@@ -99,6 +100,14 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused(tmp_path: Path) -> None
 
 def process_name() -> str:
     return psutil.Process().name()
+
+
+def test_the_demo_empties_its_own_home_and_leaves_the_stack_alone(tmp_path: Path) -> None:
+    for folder in ("stack/secrets", "lake/bronze", "data-docs"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "lake" / "bronze" / "file").touch()
+    _start_afresh(tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["stack", "stack/secrets"]
 
 
 # The whole of it. One stack for all of these, in their order.

@@ -127,6 +127,9 @@ def _start_afresh(home: Path) -> None:
         raise UsageError(f"{home} holds the lake or gold of a source you named yourself: the demo starts from nothing and "
                          f"will not wipe it; set LAKEHOUSE_HOME to another folder for your own shop and move this one away")  # fmt: skip
     EmbeddedPostgres(home).stop()
-    shutil.rmtree(home, ignore_errors=True)
-    if home.exists():
+    # The stack of `make up` lives beside the demo, with databases and a lake of its own, and may be running.
+    ours = [path for path in home.glob("*") if path.name != "stack"]
+    for path in ours:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+    if any(path.exists() for path in ours):
         raise StoreError(f"{home} could not be emptied; remove it and try again")
