@@ -17,6 +17,13 @@ pytestmark = pytest.mark.unit
 
 SECRET = "s3cret-word"
 URL = f"postgresql://reader:{SECRET}@db.example.com:5432/shop"
+HOOK = f"https://chat.example.com/hooks/{SECRET}"
+SMTP = f"smtp://shop:{SECRET}@mail.example.com:587"
+MAIL = {
+    "LAKEHOUSE_ALERT_EMAIL_TO": "ada@example.com",
+    "LAKEHOUSE_ALERT_EMAIL_FROM": "lakehouse@example.com",
+    "LAKEHOUSE_SMTP_URL": SMTP,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +67,9 @@ def test_nothing_needs_to_be_set(given: Given, monkeypatch: pytest.MonkeyPatch, 
     assert settings.zone == ZoneInfo("UTC")
     assert settings.max_quarantined_share == 0.05
     assert settings.extract_lookback == timedelta(days=1)
+    assert (settings.schedule, settings.gold_deadline) == ("cron", timedelta(hours=2))
+    assert (settings.root, settings.jobs_environment) == (None, None)
+    assert (settings.alert_webhook, settings.smtp_url) == (None, None)
 
 
 def test_everything_can_be_set(given: Given) -> None:
@@ -74,6 +84,15 @@ def test_everything_can_be_set(given: Given) -> None:
         AWS_ACCESS_KEY_ID="key",
         AWS_SECRET_ACCESS_KEY=SECRET,
         AWS_ENDPOINT_URL="http://127.0.0.1:9000",
+        LAKEHOUSE_SCHEDULE="assets",
+        LAKEHOUSE_ROOT="/opt/lakehouse",
+        LAKEHOUSE_JOBS_ENVIRONMENT="/opt/jobs",
+        LAKEHOUSE_GOLD_DEADLINE="PT45M",
+        LAKEHOUSE_DOCS_URL="https://docs.example.com",
+        LAKEHOUSE_ALERT_WEBHOOK=HOOK,
+        LAKEHOUSE_ALERT_EMAIL_TO="ada@example.com, bob@example.com",
+        LAKEHOUSE_ALERT_EMAIL_FROM="lakehouse@example.com",
+        LAKEHOUSE_SMTP_URL=SMTP,
     )
     assert settings.home == Path.home() / "shop"
     assert [s and s.get_secret_value() for s in (settings.source_dsn, settings.gold_dsn)] == [URL, URL]
@@ -82,6 +101,13 @@ def test_everything_can_be_set(given: Given) -> None:
     assert settings.zone == ZoneInfo("America/Sao_Paulo")
     assert settings.max_quarantined_share == 0.2
     assert settings.extract_lookback == timedelta(hours=36)
+    assert settings.schedule == "assets"
+    assert (settings.root, settings.jobs_environment) == (Path("/opt/lakehouse"), Path("/opt/jobs"))
+    assert settings.gold_deadline == timedelta(minutes=45)
+    assert settings.docs_url == "https://docs.example.com"
+    assert [s and s.get_secret_value() for s in (settings.alert_webhook, settings.smtp_url)] == [HOOK, SMTP]
+    assert settings.alert_email_to == "ada@example.com, bob@example.com"
+    assert settings.alert_email_from == "lakehouse@example.com"
 
 
 def test_a_variable_that_is_empty_is_not_set(given: Given) -> None:
@@ -124,6 +150,10 @@ FAULTS = {
     ),
     "LAKEHOUSE_MAX_QUARANTINED_SHARE": (SECRET, "Input should be a valid number"),
     "LAKEHOUSE_EXTRACT_LOOKBACK": (SECRET, "Input should be a valid timedelta"),
+    "LAKEHOUSE_SCHEDULE": (SECRET, "Input should be 'cron' or 'assets'"),
+    "LAKEHOUSE_GOLD_DEADLINE": ("PT0S", "Input should be greater than 0"),
+    "LAKEHOUSE_ALERT_WEBHOOK": (f"chat.example.com/{SECRET}", "must begin with http:// or https://"),
+    "LAKEHOUSE_SMTP_URL": (f"mail.example.com:587/{SECRET}", "must be smtp://user:password@host:port"),
 }
 
 
@@ -139,6 +169,13 @@ def test_all_faulty_settings_are_named_at_once(given: Given) -> None:
     said = refusal(given, **{name: value for name, (value, _) in FAULTS.items()})
     assert [name for name in FAULTS if f"{name}: " in said] == list(FAULTS)
     assert SECRET not in said
+
+
+@pytest.mark.parametrize("missing", MAIL)
+def test_mail_needs_a_server_a_sender_and_a_receiver(given: Given, missing: str) -> None:
+    assert given(**MAIL).alert_email_to
+    said = refusal(given, **{**MAIL, missing: ""})
+    assert said == f"settings are wrong: alerts by e-mail need {missing} too"
 
 
 @pytest.mark.parametrize("share", ["-0.01", "1.01", "nan"])
@@ -187,7 +224,8 @@ def test_a_home_with_a_space_or_an_umlaut_is_that_folder(given: Given, tmp_path:
 
 @pytest.mark.parametrize("show", [str, repr, lambda s: str(s.model_dump()), lambda s: s.model_dump_json()])
 def test_settings_printed_show_no_secret(given: Given, show: Callable[[Settings], str]) -> None:
-    settings = given(LAKEHOUSE_SOURCE_DSN=URL, LAKEHOUSE_GOLD_DSN=URL, AWS_SECRET_ACCESS_KEY=SECRET)
+    given_secrets = {"LAKEHOUSE_SOURCE_DSN": URL, "LAKEHOUSE_GOLD_DSN": URL, "AWS_SECRET_ACCESS_KEY": SECRET}
+    settings = given(**given_secrets, **MAIL, LAKEHOUSE_ALERT_WEBHOOK=HOOK)
     assert "timezone" in show(settings)
     assert SECRET not in show(settings)
 
