@@ -145,7 +145,7 @@ def _words(error: object) -> str:
 
 
 def _from_ledger(settings: Settings, layer: str, day: str, since: datetime) -> Any:
-    # Late: a scheduler that parses this file needs no database driver.
+    # Late: reading this file needs no store.
     from lakehouse.stores.ledger_failures import last_failure
     from lakehouse.stores.postgres import Database
 

@@ -103,30 +103,23 @@ class LayerJob(SparkSubmitOperator):
     def execute(self, context: Any) -> None:
         """Submits the job and waits for its end."""
         day = business_date(context)
-        connection = self._connection()
-        if faults := [*missing_settings(load_settings()), *self._missing_files()]:
+        faults = [*missing_connection(), *missing_settings(load_settings()), *self._missing_files()]
+        if faults:
             raise AirflowFailException(f"nothing was submitted: {'; '.join(faults)}")
         # Here and not in the constructor: what is set there is rendered and kept for everyone to see.
         self.application_args = ["--date", str(day)]
         self.env_vars = self._environment()
-        self.conf = self._class_archive(connection.extra_dejson.get("deploy-mode"))
+        self.conf = self._class_archive(BaseHook.get_connection(CONNECTION).extra_dejson.get("deploy-mode"))
         try:
             super().execute(context)
         except AirflowException:
+            code = self._hook._submit_sp.returncode if self._hook and self._hook._submit_sp else 0
+            if not code:
+                raise
             # The operator's own words repeat the whole log.
-            raise ended(self.layer, day, self._hook._submit_sp.returncode) from None
+            raise ended(self.layer, day, code) from None
         for asset in assets(self.layer):
             context["outlet_events"][asset].extra = {EXTRA: str(day)}
-
-    def _connection(self) -> Any:
-        try:
-            return BaseHook.get_connection(CONNECTION)
-        except AirflowNotFoundException:
-            raise AirflowFailException(
-                f"nothing was submitted: there is no connection {CONNECTION}, which says where Spark runs; set "
-                f"AIRFLOW_CONN_{CONNECTION.upper()}, for example to "
-                '{"conn_type": "spark", "host": "local[2]"}'
-            ) from None
 
     def _missing_files(self) -> list[str]:
         made_by = {self.py_files: "make zip", self._spark_binary: "make setup, or set LAKEHOUSE_JOBS_ENVIRONMENT"}
@@ -164,6 +157,19 @@ def ended(layer: str, day: object, code: int) -> AirflowException:
     )
     error.exit_code = code
     return error
+
+
+def missing_connection() -> list[str]:
+    """Without the connection the operator would submit to YARN and say so only in its log."""
+    try:
+        BaseHook.get_connection(CONNECTION)
+    except AirflowNotFoundException:
+        example = '{"conn_type": "spark", "host": "local[2]"}'
+        return [
+            f"there is no connection {CONNECTION}, which says where Spark runs: set "
+            f"AIRFLOW_CONN_{CONNECTION.upper()}, for example to {example}"
+        ]
+    return []
 
 
 def missing_settings(settings: Settings) -> list[str]:

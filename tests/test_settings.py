@@ -171,6 +171,15 @@ def test_all_faulty_settings_are_named_at_once(given: Given) -> None:
     assert SECRET not in said
 
 
+@pytest.mark.parametrize("password", [f"p#{SECRET}", f"12#{SECRET}", f"p/{SECRET}", f"p?{SECRET}", f"[{SECRET}"])
+def test_a_password_of_the_mail_server_that_is_not_escaped_is_refused_and_not_shown(
+    given: Given, password: str
+) -> None:
+    said = refusal(given, LAKEHOUSE_SMTP_URL=f"smtp://shop:{password}@mail.example.com:587")
+    assert "LAKEHOUSE_SMTP_URL: must be smtp://user:password@host:port" in said
+    assert SECRET not in said
+
+
 @pytest.mark.parametrize("missing", MAIL)
 def test_mail_needs_a_server_a_sender_and_a_receiver(given: Given, missing: str) -> None:
     assert given(**MAIL).alert_email_to

@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg2
@@ -39,17 +39,28 @@ def _postgres_url(value: SecretStr) -> SecretStr:
 
 
 def _smtp_url(value: SecretStr) -> SecretStr:
-    url = urlsplit(value.get_secret_value())
-    if url.scheme not in ("smtp", "smtps") or not url.hostname:
-        raise ValueError("must be smtp://user:password@host:port, or smtps:// where the server speaks TLS at once")
+    url = _split(value)
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or url.path.strip("/") or url.query or url.fragment:
+        raise ValueError("must be smtp://user:password@host:port, or smtps:// where the server speaks TLS at once; in a "
+                         "password write @ : / # ? as %40 %3A %2F %23 %3F")  # fmt: skip
     return value
 
 
 def _web_url(value: SecretStr) -> SecretStr:
-    url = urlsplit(value.get_secret_value())
+    url = _split(value)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must begin with http:// or https://")
     return value
+
+
+def _split(value: SecretStr) -> SplitResult:
+    """The parts of an address; none where it is no address, as Python's words would quote it."""
+    try:
+        url = urlsplit(value.get_secret_value())
+        _ = url.port
+    except ValueError:
+        return urlsplit("")
+    return url
 
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
