@@ -176,6 +176,11 @@ def test_commands_are_those_of_the_plain_processes() -> None:
         assert re.findall(r'"(--[\w-]+)"', line) == options
 
 
+def test_spark_gets_its_options_as_words_of_their_own() -> None:
+    commands = [SERVICES[name]["command"] for name in ("spark-master", "spark-worker")]
+    assert [word for command in commands for word in command if "=" in word] == []
+
+
 def test_every_copied_file_and_script_of_the_images_is_there() -> None:
     copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
     scripts = re.findall(r"tools/\w+\.py", DOCKERFILE)
