@@ -32,7 +32,9 @@ def test_more_readers_than_connections_wait_for_one_another(postgres: Any) -> No
 def test_a_connection_that_breaks_off_is_an_error_of_its_database_in_words_without_values(postgres: Any) -> None:
     database = Database(postgres.create_database("broken"), "gold", StoreError)
     with (
-        pytest.raises(StoreError, match=r"the gold database at .*/broken broke off the work \((OperationalError|AdminShutdown)") as refused,
+        pytest.raises(
+            StoreError, match=r"the gold database at .*/broken broke off the work \((OperationalError|AdminShutdown)"
+        ) as refused,
         database.connection() as connection,
         connection.cursor() as cursor,
     ):
