@@ -79,8 +79,8 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
         stack_databases.make_databases(stack.secrets, server.dsn)
         stack_secrets.write_settings(stack, urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2], stack.secrets)
         supervisor.open(wanted)
-        if not all(state["pid"] for state in supervisor.states().values()):
-            _start(stack, supervisor, wanted, clock)
+        states = supervisor.states()
+        _start(stack, supervisor, [part for part in wanted if not states[part.name]["pid"]], clock)
         _wait_until_healthy(supervisor, wanted, clock)
     print(f"The stack is up and healthy ({clock.seconds:.0f} s).\n")
     _print_places(stack, wanted)
@@ -103,7 +103,9 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
     """Says of each part whether it runs, since when, whether it is healthy, and where its log is."""
     supervisor = Supervisor(stack)
     states = supervisor.states()
-    told = [_told(part, states.get(part.name), supervisor.log_of(part.name)) for part in parts(stack)]
+    # A stack that runs is what it was started as, whatever the settings are now.
+    asked = [part for part in parts(stack) if part.name in states or not states]
+    told = [_told(part, states.get(part.name), supervisor.log_of(part.name)) for part in asked]
     healthy = all(t["healthy"] for t in told)
     if given.json:
         print(json.dumps({"home": str(stack.home), "healthy": healthy, "parts": told}, indent=2))
@@ -124,20 +126,21 @@ def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
     os.execve(LAKEHOUSE, ["lakehouse", *given.words], environment)  # noqa: S606 - our own program
 
 
-def _start(stack: Stack, supervisor: Supervisor, wanted: list[Part], clock: Clock) -> None:
-    """Starts every part; those of Airflow as soon as its metadata are ready, while the rest is made beside."""
-    for part in wanted:
+def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clock) -> None:
+    """Starts these parts; those of Airflow as soon as its metadata are ready, while the rest is made beside."""
+    airflow = [part for part in stopped if part.is_airflow]
+    for part in stopped:
         if not part.is_airflow:
             supervisor.start(part)
     with ThreadPoolExecutor() as at_once:
-        metadata = at_once.submit(_make_metadata, stack, clock)
-        others = [at_once.submit(_make_buckets, supervisor, wanted, clock), at_once.submit(_load_sample, stack, clock)]
-        metadata.result()
-        for part in wanted:
-            if part.is_airflow:
-                supervisor.start(part)
-        for other in others:
-            other.result()
+        beside = [at_once.submit(_load_sample, stack, clock)]
+        beside += [at_once.submit(_make_buckets, supervisor, part, clock) for part in stopped if part.name == "minio"]
+        if airflow:
+            _make_metadata(stack, clock)
+        for part in airflow:
+            supervisor.start(part)
+        for made in beside:
+            made.result()
 
 
 def _make_metadata(stack: Stack, clock: Clock) -> None:
@@ -145,13 +148,11 @@ def _make_metadata(stack: Stack, clock: Clock) -> None:
     _once(stack, "airflow-init", command, stack.airflow_environment(), clock)
 
 
-def _make_buckets(supervisor: Supervisor, wanted: list[Part], clock: Clock) -> None:
+def _make_buckets(supervisor: Supervisor, minio: Part, clock: Clock) -> None:
+    _wait_until_healthy(supervisor, [minio], clock)
     stack = supervisor.stack
-    if stack.brings_minio:
-        _wait_until_healthy(supervisor, [part for part in wanted if part.name == "minio"], clock)
-        endpoint = urlsplit(stack.url("LAKEHOUSE_MINIO_PORT")).netloc
-        words = ["--endpoint", endpoint, "--secrets", stack.secrets]
-        _once(stack, "buckets", [sys.executable, "-P", TOOLS / "buckets.py", *words], {}, clock)
+    words = ["--endpoint", urlsplit(stack.url("LAKEHOUSE_MINIO_PORT")).netloc, "--secrets", stack.secrets]
+    _once(stack, "buckets", [sys.executable, "-P", TOOLS / "buckets.py", *words], {}, clock)
 
 
 def _load_sample(stack: Stack, clock: Clock) -> None:
