@@ -72,6 +72,9 @@ def _make_user(admin: MinioAdmin, policy: Path, secrets: Path) -> None:
     except MinioAdminException as e:
         if "PolicyChangeAlreadyApplied" not in str(e):
             raise
+    for other, known in json.loads(admin.user_list()).items():
+        if other != user and known.get("policyName") == name:
+            admin.user_remove(other)  # its name was a secret, and has been replaced
 
 
 def _wait(client: Minio, endpoint: str) -> None:

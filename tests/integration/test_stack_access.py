@@ -70,27 +70,42 @@ def test_those_who_only_read_get_no_setting_that_lets_them_write(secrets: Path) 
 # Buckets.
 
 
+class StoreOfTheStack:
+    """A MinIO with the buckets and users of the stack, and clients for each of these."""
+
+    def __init__(self, server: MinioForTests, folder: Path) -> None:
+        self.address, self.folder = f"127.0.0.1:{server.port}", folder
+        (folder / "minio_root_user").write_text(server.access_key)
+        (folder / "minio_root_password").write_text(server.secret_key)
+
+    def make(self) -> None:
+        done = tool("buckets.py", "--endpoint", self.address, "--secrets", self.folder, flag="-P")
+        assert done.returncode == 0, done.stderr
+
+    def as_user(self, name: str) -> Minio:
+        user, password = ((self.folder / f"minio_{name}_{what}").read_text() for what in ("user", "password"))
+        return Minio(self.address, user, password, secure=False)
+
+
 @pytest.fixture(scope="module")
-def as_user(minio: MinioForTests, secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Minio]:
-    """A client of the MinIO for one of its users; buckets and users are made twice, as two starts of the stack do."""
+def store(minio: MinioForTests, secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreOfTheStack]:
+    """A server of its own, since other tests have buckets of the same names; made twice, as two starts of the stack do."""
     folder = tmp_path_factory.mktemp("secrets")
     for file in secrets.glob("minio_*"):
         (folder / file.name).write_text(file.read_text())
-    (folder / "minio_root_user").write_text(minio.access_key)
-    (folder / "minio_root_password").write_text(minio.secret_key)
-    for _ in range(2):
-        done = tool("buckets.py", "--endpoint", f"127.0.0.1:{minio.port}", "--secrets", folder, flag="-P")
-        assert done.returncode == 0, done.stderr
-
-    def client(name: str) -> Minio:
-        user, password = ((folder / f"minio_{name}_{what}").read_text() for what in ("user", "password"))
-        return Minio(f"127.0.0.1:{minio.port}", user, password, secure=False)
-
-    return client
+    server = MinioForTests(minio.binary, tmp_path_factory.mktemp("minio"))
+    server.start()
+    try:
+        made = StoreOfTheStack(server, folder)
+        made.make()
+        made.make()
+        yield made
+    finally:
+        server.stop()
 
 
-def test_buckets_keep_what_was_overwritten_for_some_days(as_user: Callable[[str], Minio]) -> None:
-    root = as_user("root")
+def test_buckets_keep_what_was_overwritten_for_some_days(store: StoreOfTheStack) -> None:
+    root = store.as_user("root")
     for bucket in BUCKETS:
         assert root.get_bucket_versioning(bucket_name=bucket).status == "Enabled"
         found = root.get_bucket_lifecycle(bucket_name=bucket)
@@ -101,16 +116,16 @@ def test_buckets_keep_what_was_overwritten_for_some_days(as_user: Callable[[str]
 
 
 @pytest.mark.parametrize("bucket", sorted(BUCKETS))
-def test_the_pipeline_writes_reads_and_deletes_in_every_bucket(as_user: Callable[[str], Minio], bucket: str) -> None:
-    pipeline = as_user("pipeline")
+def test_the_pipeline_writes_reads_and_deletes_in_every_bucket(store: StoreOfTheStack, bucket: str) -> None:
+    pipeline = store.as_user("pipeline")
     put(pipeline, bucket)
     assert pipeline.get_object(bucket_name=bucket, object_name="a/b").data == b"here"
     pipeline.remove_object(bucket_name=bucket, object_name="a/b")
     assert list(pipeline.list_objects(bucket_name=bucket, recursive=True)) == []
 
 
-def test_the_pipeline_neither_makes_buckets_nor_undoes_their_versions(as_user: Callable[[str], Minio]) -> None:
-    pipeline = as_user("pipeline")
+def test_the_pipeline_neither_makes_buckets_nor_undoes_their_versions(store: StoreOfTheStack) -> None:
+    pipeline = store.as_user("pipeline")
     for forbidden in (
         lambda: pipeline.make_bucket(bucket_name="mine"),
         lambda: pipeline.delete_bucket_lifecycle(bucket_name="bronze"),
@@ -123,12 +138,10 @@ def test_the_pipeline_neither_makes_buckets_nor_undoes_their_versions(as_user: C
 @pytest.mark.parametrize(
     ("name", "readable"), [("notebooks", {"bronze", "silver", "quarantine"}), ("docs", {"data-docs"})]
 )
-def test_a_reader_reads_its_buckets_and_writes_none(
-    as_user: Callable[[str], Minio], name: str, readable: set[str]
-) -> None:
-    reader = as_user(name)
+def test_a_reader_reads_its_buckets_and_writes_none(store: StoreOfTheStack, name: str, readable: set[str]) -> None:
+    reader = store.as_user(name)
     for bucket in BUCKETS:
-        put(as_user("root"), bucket)
+        put(store.as_user("root"), bucket)
         if bucket in readable:
             assert reader.get_object(bucket_name=bucket, object_name="a/b").data == b"here"
         else:
@@ -140,14 +153,27 @@ def test_a_reader_reads_its_buckets_and_writes_none(
             reader.remove_object(bucket_name=bucket, object_name="a/b")
 
 
+def test_a_user_whose_name_was_replaced_has_no_rights_left(store: StoreOfTheStack) -> None:
+    before = store.as_user("docs")
+    put(store.as_user("root"), "data-docs")
+    assert before.get_object(bucket_name="data-docs", object_name="a/b").data == b"here"
+
+    (store.folder / "minio_docs_user").write_text("0123456789abcdef0123")
+    store.make()
+
+    assert store.as_user("docs").get_object(bucket_name="data-docs", object_name="a/b").data == b"here"
+    with pytest.raises(S3Error, match="InvalidAccessKeyId"):
+        before.get_object(bucket_name="data-docs", object_name="a/b")
+
+
 def test_a_minio_that_does_not_let_us_in_is_said_in_a_sentence_without_a_secret(
-    minio: MinioForTests, secrets: Path
+    store: StoreOfTheStack, secrets: Path
 ) -> None:
     program = (
         "import runpy, sys; sys.argv = sys.argv[1:]; "
         "main = runpy.run_path(sys.argv[0])['main']; main.__globals__['WAIT_SECONDS'] = 1; main()"
     )
-    script = [ROOT / "tools" / "buckets.py", "--endpoint", f"127.0.0.1:{minio.port}", "--secrets", secrets]
+    script = [ROOT / "tools" / "buckets.py", "--endpoint", store.address, "--secrets", secrets]
     done = subprocess.run([sys.executable, "-P", "-c", program, *script], text=True, capture_output=True, timeout=60)
 
     assert done.returncode == 1
