@@ -51,6 +51,9 @@ def make_databases(secrets: Path, admin: Admin) -> None:
             _run(cursor, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
             for role in others:
                 _run(cursor, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
+        # A scheduler that was killed leaves workers behind, which hold its connection open, and with it the locks on the
+        # runs it was looking at: the next scheduler would pass these over for ever.
+        _run(cursor, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1min'", "airflow")
 
 
 def has_shop(admin: Admin) -> bool:

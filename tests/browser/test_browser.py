@@ -105,12 +105,13 @@ def test_minio_shows_the_buckets(stack: StackForTests, page: Page) -> None:
     page.keyboard.press("Enter")
     for bucket in ("bronze", "silver", "quarantine", "data-docs"):
         expect(page.get_by_text(bucket, exact=True).first).to_be_visible(timeout=SLOW)
+    page.get_by_role("button", name="Acknowledge").click()  # the licence, once a browser
     kept(page, "minio")
 
 
 def test_a_notebook_runs_in_jupyter(stack: StackForTests, page: Page) -> None:
     page.goto(f"{stack.url('JUPYTER')}/lab/tree/stock_status.ipynb?token={stack.secret('jupyter_token')}")
-    page.get_by_role("menuitem", name="Run").click()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     expect(page.locator(".jp-OutputArea-output img").first).to_be_visible(timeout=2 * SLOW)
     expect(page.locator(".jp-OutputArea-output [data-mime-type*=error]")).to_have_count(0)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import closing, contextmanager
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg2
 
 from lakehouse.stores.airflow import DAGS
 from lakehouse.stores.embedded import EmbeddedPostgres
@@ -50,6 +53,26 @@ class StackForTests:
     def dsn(self, database: str) -> str:
         """The libpq URL of a database of the stack, as the server's owner."""
         return EmbeddedPostgres(self.home).dsn(database)
+
+    def query(self, database: str, statement: str) -> list[tuple[Any, ...]]:
+        """What a statement answers, as the server's owner; nothing where it answers no rows."""
+        with closing(psycopg2.connect(self.dsn(database))) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def pid_of(self, part: str) -> int:
+        """The process of a part; 0 where it does not run."""
+        parts = json.loads(self.run("status", "--json").stdout)["parts"]
+        return next(p["pid"] or 0 for p in parts if p["name"] == part)
+
+    def kill_scheduler_in_bronze(self, day: date) -> tuple[int, int]:
+        """Kills the scheduler while bronze is at work on a day; returns its process and that of the one that followed."""
+        at_work = f"select 1 from ops.runs where layer = 'bronze' and state = 'running' and business_date = '{day}'"
+        AirflowForTests.until("bronze is at work", lambda: bool(self.query("ecommerce_gold", at_work)))
+        before = self.pid_of("scheduler")
+        os.kill(before, signal.SIGKILL)
+        AirflowForTests.until("the scheduler is back", lambda: self.pid_of("scheduler") not in (0, before))
+        return before, self.pid_of("scheduler")
 
     def secret(self, name: str) -> str:
         """A secret of the stack."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-import psycopg2
 import pytest
 
 from tests.conftest import passable_folder
@@ -35,10 +33,26 @@ def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests)
     assert set(tasks["silver"]) == {"wait_for_bronze_ingestion", "transform_to_silver"}
     began = [tasks[layer][task]["start_date"] for layer, task in TASKS.items()]
     assert began == sorted(began)
-    with closing(psycopg2.connect(stack.dsn("ecommerce_gold"))) as connection, connection.cursor() as cursor:
-        cursor.execute("select layer, business_date::text, state from ops.runs order by seq")
-        assert cursor.fetchall() == [(layer, "1998-12-29", "published") for layer in ("bronze", "silver", "gold")]
-        cursor.execute("select count(*), count(distinct sales_date) from gold.fact_daily_sales")
-        rows, days = cursor.fetchone() or (0, 0)
-    assert rows > 90_000
+    runs_of_the_day = "select layer, business_date::text, state from ops.runs order by seq"
+    assert stack.query("ecommerce_gold", runs_of_the_day) == [
+        (layer, "1998-12-29", "published") for layer in ("bronze", "silver", "gold")
+    ]
+    [(sales, days)] = stack.query(
+        "ecommerce_gold", "select count(*), count(distinct sales_date) from gold.fact_daily_sales"
+    )
+    assert sales > 90_000
     assert days > 300
+
+
+@pytest.mark.slow
+def test_a_scheduler_killed_in_the_middle_comes_back_and_the_day_is_published_once(stack: StackForTests) -> None:
+    airflow = stack.airflow()
+    stack.lakehouse("sample", "advance", "foodmart", "--to", "1998-12-30")
+    runs = {layer: airflow.trigger(layer, datetime(1998, 12, 31, 12, tzinfo=UTC)) for layer in TASKS}
+
+    before, after = stack.kill_scheduler_in_bronze(date(1998, 12, 30))
+
+    assert before != after
+    airflow.ends(runs)
+    published = "select layer from ops.runs where state = 'published' and business_date = '1998-12-30' order by seq"
+    assert stack.query("ecommerce_gold", published) == [("bronze",), ("silver",), ("gold",)]

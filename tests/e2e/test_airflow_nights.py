@@ -6,8 +6,6 @@ Real sales, day by day; gold is held against the control totals after each step.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -68,16 +66,8 @@ def receiver(received: list[dict[str, Any]]) -> Iterator[str]:
         server.shutdown()
 
 
-def rows(stack: StackForTests, database: str, statement: str) -> list[tuple[Any, ...]]:
-    """What a statement answers; nothing where it answers no rows."""
-    with closing(psycopg2.connect(stack.dsn(database))) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall() if cursor.description else []
-
-
 def totals(stack: StackForTests) -> tuple[Any, ...]:
-    return rows(
-        stack,
+    return stack.query(
         "ecommerce_gold",
         "select (select count(*) from gold.fact_daily_sales), (select count(*) from gold.fact_customer_orders), "
         "(select count(*) from gold.dim_customers), (select sum(net_sales)::text from gold.fact_daily_sales)",
@@ -103,8 +93,8 @@ def story() -> Iterator[Story]:
             live_through_a_failure(stack, told)
             live_through_a_backfill(stack, told)
             live_through_a_dying_scheduler(stack, told)
-            told.published_twice = rows(
-                stack, "ecommerce_gold",
+            told.published_twice = stack.query(
+                "ecommerce_gold",
                 "select layer, business_date from ops.runs where state = 'published' group by 1, 2 having count(*) > 1",
             )  # fmt: skip
         yield told
@@ -120,7 +110,7 @@ def live_through_three_nights(stack: StackForTests, told: Story) -> None:
 
 def live_through_a_failure(stack: StackForTests, told: Story) -> None:
     airflow = stack.airflow()
-    rows(stack, "ecommerce_source", "alter table customers rename column city to town")
+    stack.query("ecommerce_source", "alter table customers rename column city to town")
     runs = {layer: airflow.trigger(layer, at(layer, MENDED)) for layer in ("bronze", "silver")}
     airflow.ends({"bronze": runs["bronze"]}, "failed")
     failed = time.monotonic()
@@ -130,7 +120,7 @@ def live_through_a_failure(stack: StackForTests, told: Story) -> None:
     told.tries_of_bronze = airflow.tasks("bronze", runs["bronze"])["ingest_to_bronze"]["try_number"]
     airflow.until("the alert has come", lambda: bool(told.alerts))
 
-    rows(stack, "ecommerce_source", "alter table customers rename column town to city")
+    stack.query("ecommerce_source", "alter table customers rename column town to city")
     for layer in ("bronze", "silver"):
         airflow.clear(layer, runs[layer])
     runs["gold"] = airflow.trigger("gold", at("gold", MENDED))
@@ -152,12 +142,7 @@ def live_through_a_dying_scheduler(stack: StackForTests, told: Story) -> None:
     airflow = stack.airflow()
     stack.lakehouse("sample", "advance", "online_retail", "--to", str(KILLED))
     runs = {layer: airflow.trigger(layer, at(layer, KILLED)) for layer in DAGS}
-    at_work = f"select 1 from ops.runs where layer = 'bronze' and state = 'running' and business_date = '{KILLED}'"
-    airflow.until("bronze is at work", lambda: bool(rows(stack, "ecommerce_gold", at_work)))
-    before = scheduler_pid(stack)
-    os.kill(before, signal.SIGKILL)
-    airflow.until("the scheduler is back", lambda: scheduler_pid(stack) not in (0, before))
-    told.scheduler_pids = (before, scheduler_pid(stack))
+    told.scheduler_pids = stack.kill_scheduler_in_bronze(KILLED)
     airflow.ends(runs)
     told.totals[KILLED] = totals(stack)
     with closing(psycopg2.connect(stack.dsn("ecommerce_gold"))) as connection, connection.cursor() as cursor:
@@ -165,11 +150,6 @@ def live_through_a_dying_scheduler(stack: StackForTests, told: Story) -> None:
             t: content_hash(cursor, f"gold.{t}", {c.name: c.type for c in contract.columns})
             for t, contract in load_contracts()["gold"].items()
         }
-
-
-def scheduler_pid(stack: StackForTests) -> int:
-    parts = json.loads(stack.run("status", "--json").stdout)["parts"]
-    return next(p["pid"] or 0 for p in parts if p["name"] == "scheduler")
 
 
 @pytest.mark.parametrize("night", [*NIGHTS, MENDED, BACKFILLED[1], KILLED], ids=str)
