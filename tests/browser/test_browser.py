@@ -111,6 +111,12 @@ def test_minio_shows_the_buckets(stack: StackForTests, page: Page) -> None:
 
 def test_a_notebook_runs_in_jupyter(stack: StackForTests, page: Page) -> None:
     page.goto(f"{stack.url('JUPYTER')}/lab/tree/stock_status.ipynb?token={stack.secret('jupyter_token')}")
+    page.add_locator_handler(
+        page.get_by_text("Would you like to get notified"),
+        lambda: page.get_by_role("button", name="No", exact=True).click(),
+    )
+    # A menu that is opened before the kernel is there closes again.
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=SLOW)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     expect(page.locator(".jp-OutputArea-output img").first).to_be_visible(timeout=2 * SLOW)
