@@ -16,6 +16,8 @@ from lakehouse import log
 
 # No markup: what is printed is data and messages, in which [/] is a text like any other.
 out, err = Console(markup=False), Console(markup=False, stderr=True)
+if not out.is_terminal:
+    out.width = 240  # a pipe has no edge at which to cut a run's name
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
