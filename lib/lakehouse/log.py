@@ -27,20 +27,19 @@ def unlisten() -> None:
 
 def event(name: str, **facts: object) -> None:
     """Says that something happened. Facts are counts, seconds, names of tables and ids of runs."""
-    if _listeners:
-        for listener in _listeners:
-            listener(name, facts)
-    else:
-        structlog.get_logger().info(name, **facts)
+    _tell("info", name, facts)
 
 
 def warning(name: str, **facts: object) -> None:
     """Says that something went wrong that does not stop the run."""
-    if _listeners:
-        for listener in _listeners:
-            listener(name, facts)
-    else:
-        structlog.get_logger().warning(name, **facts)
+    _tell("warning", name, facts)
+
+
+def _tell(level: str, name: str, facts: dict[str, object]) -> None:
+    for listener in _listeners:
+        listener(name, facts)
+    if not _listeners:
+        structlog.get_logger().log(logging.getLevelNamesMapping()[level.upper()], name, **facts)
 
 
 def is_json() -> bool:
