@@ -24,7 +24,7 @@ from lakehouse.stores.delta import Commit
 from lakehouse.stores.ledger import Extracted, Run, TableRun
 from lakehouse.stores.source import Counts, Snapshot, Window
 
-# Measured: a third hides the planning of the other two, a fourth gains nothing on two cores.
+# Tables read at once: while one is planned, others are read. How many are best was not measured by itself.
 READERS = 3
 PARTITION = ("year", "month", "day")
 # Types of the source that a contract's type holds without loss.

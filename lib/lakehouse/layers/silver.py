@@ -26,7 +26,7 @@ from lakehouse.quality.rules import Rule, quarantine_rules
 from lakehouse.quality.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
 from lakehouse.stores.ledger import Extracted, Published, Run, TableRun
 
-# A handful of bad rows is nobody's alarm, whatever share of a small batch they are; the number is the shop's choice.
+# A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
 FEW_ROWS = 100
 GATES = 2
 
