@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -42,17 +42,3 @@ def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests)
     )
     assert sales > 90_000
     assert days > 300
-
-
-@pytest.mark.slow
-def test_a_scheduler_killed_in_the_middle_comes_back_and_the_day_is_published_once(stack: StackForTests) -> None:
-    airflow = stack.airflow()
-    stack.lakehouse("sample", "advance", "foodmart", "--to", "1998-12-30")
-    runs = {layer: airflow.trigger(layer, datetime(1998, 12, 31, 12, tzinfo=UTC)) for layer in TASKS}
-
-    before, after = stack.kill_scheduler_in_bronze(date(1998, 12, 30))
-
-    assert before != after
-    airflow.ends(runs)
-    published = "select layer from ops.runs where state = 'published' and business_date = '1998-12-30' order by seq"
-    assert stack.query("ecommerce_gold", published) == [("bronze",), ("silver",), ("gold",)]
