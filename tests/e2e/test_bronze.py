@@ -65,6 +65,7 @@ def shop(postgres: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
 
 
 def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: Shop) -> None:
+    shop.lakehouse.house.spark.catalog.clearCache()  # of what other tests keep
     shop.write("before", "2020-01-01 10:00+00")
     shop.write("own-day", "2020-01-03 00:00+00")
     # Three sessions that stamp before the window's end and commit after its snapshot.
@@ -115,6 +116,9 @@ def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: 
     shop.bring("2020-01-04", replaces=True)
     shop.bring("2020-01-05")
     assert [day for key, day in shop.held() if key == "stamped-early"] == ["2020-01-04"]
+    # A session that runs many days must not hold the late rows of all of them.
+    shared = shop.lakehouse.house.spark._jsparkSession.sharedState()
+    assert shared.cacheManager().isEmpty()
 
 
 def test_what_postgres_breaks_off_while_spark_reads_is_an_error_of_the_source(shop: Shop) -> None:

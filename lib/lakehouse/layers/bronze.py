@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -172,18 +173,6 @@ def _extract(
     *, replaces: bool,
 ) -> list[TableRun]:  # fmt: skip
     """Writes each table's rows into the day's partition, several tables at a time, and gates what was written."""
-    jobs = []
-    for plan in plans:
-        counts = snapshot.counts(plan.contract, plan.window)
-        rows = snapshot.frame(house.spark, plan.contract, plan.extra, plan.window)
-        late = 0
-        if counts.late:
-            unseen = _unseen(house, snapshot, plan).persist()
-            late = unseen.count()
-            rows = rows.unionByName(unseen)
-        jobs.append((plan, counts, rows, late))
-    # The biggest first, so that no core is idle while it is the last.
-    jobs.sort(key=lambda job: job[1].rows, reverse=True)
 
     def bring(job: tuple[Plan, Counts, DataFrame, int]) -> tuple[TableRun, list[Finding]]:
         plan, counts, rows, late = job
@@ -196,11 +185,26 @@ def _extract(
         return TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
                         window_end=window.end, snapshot=snapshot.transactions), found  # fmt: skip
 
-    with house.source.read(), ThreadPoolExecutor(READERS) as pool:
-        brought = list(pool.map(bring, jobs))
+    with ExitStack() as kept:
+        jobs = [_job(house, snapshot, plan, kept) for plan in plans]
+        # The biggest first, so that no core is idle while it is the last.
+        jobs.sort(key=lambda job: job[1].rows, reverse=True)
+        with house.source.read(), ThreadPoolExecutor(READERS) as pool:
+            brought = list(pool.map(bring, jobs))
     for _, found in brought:
         findings += found
     return sorted((table for table, _ in brought), key=lambda table: table.table)
+
+
+def _job(house: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
+    """A table's rows, as counted in the snapshot; late ones are kept in memory until `kept` is closed."""
+    counts = snapshot.counts(plan.contract, plan.window)
+    rows = snapshot.frame(house.spark, plan.contract, plan.extra, plan.window)
+    if not counts.late:
+        return plan, counts, rows, 0
+    unseen = _unseen(house, snapshot, plan).persist()
+    kept.callback(unseen.unpersist)
+    return plan, counts, rows.unionByName(unseen), unseen.count()
 
 
 def _unseen(house: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
@@ -237,7 +241,10 @@ def _write(
     held = house.lake.read("bronze", table, head).where(_mark(plan.contract) < F.lit(plan.window.end))
     missing = _not_in(rows, held)
     union = before.unionByName(_stamped(house, run, missing), allowMissingColumns=True)
-    return house.lake.replace_partition(union, "bronze", table, day.partition, head), before.count()
+    try:
+        return house.lake.replace_partition(union, "bronze", table, day.partition, head), before.count()
+    finally:
+        before.unpersist()
 
 
 def _stamped(house: Lakehouse, run: Run, rows: DataFrame) -> DataFrame:
