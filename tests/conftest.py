@@ -48,6 +48,9 @@ def spark() -> Iterator[SparkSession]:
             SparkSession.builder.master("local[2]")
             .appName("tests")
             .config("spark.sql.session.timeZone", "UTC")
+            # Each test has its own lake. Delta keeps the state of every table it has met for an hour, which in the end
+            # leaves Java nothing but garbage collection to do: three lakes are enough to remember.
+            .config("spark.databricks.delta.delta.log.cacheSize", "64")
             # A handful of rows is to be computed by the code that computes millions.
             .config(
                 "spark.sql.optimizer.excludedRules",
