@@ -16,8 +16,19 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 @pytest.fixture(scope="module")
 def stack() -> Iterator[StackForTests]:
     # By hand only: unpaused, each DAG would at once run for yesterday, and the sample's days are long gone.
-    with passable_folder() as folder, running_stack(folder, AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE="False") as started:
+    by_hand = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
+    # A proxy that is not there: what the parts say to each other goes through none.
+    dead_proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    with passable_folder() as folder, running_stack(folder, **by_hand, **dead_proxy) as started:
         yield started
+
+
+def test_a_backfill_of_paused_dags_is_refused_before_it_begins(stack: StackForTests) -> None:
+    range_ = ("--from", "1998-12-29", "--to", "1998-12-29")
+    done = stack.run("lakehouse", "backfill", *range_, "--airflow")
+    assert done.returncode == 8, done.stdout + done.stderr
+    assert "daily_bronze_ingestion is paused" in done.stdout + done.stderr
+    assert stack.query("airflow", "select count(*) from backfill") == [(0,)]
 
 
 def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests) -> None:

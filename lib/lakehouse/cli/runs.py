@@ -104,7 +104,7 @@ def backfill(
     if dry_run:
         return
     if by_airflow:
-        _by_airflow(settings, *work.logical_dates(begin, end), again=again, as_json=as_json)
+        _by_airflow(settings, *work.logical_dates(begin, end), len(range_), again=again, as_json=as_json)
         return
     with Watched(as_json):
         from lakehouse.house import Lakehouse
@@ -118,13 +118,18 @@ def backfill(
         print_outcomes(outcomes, as_json)
 
 
-def _by_airflow(settings: Settings, begin: datetime, end: datetime, *, again: bool, as_json: bool) -> None:
+def _by_airflow(settings: Settings, begin: datetime, end: datetime, days: int, *, again: bool, as_json: bool) -> None:
     from lakehouse.stores.airflow import DAGS, Airflow
 
+    if settings.schedule == "assets":
+        raise UsageError("--airflow needs DAGs with a time of the day, and LAKEHOUSE_SCHEDULE is assets: leave --airflow "
+                         "out, and the range is run in one session")  # fmt: skip
     if settings.airflow_password is None:
         raise ConfigError("LAKEHOUSE_AIRFLOW_PASSWORD is not set: Airflow asks who wants the backfill")
     airflow = Airflow(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
     with Watched(as_json):
+        for dag in DAGS.values():
+            airflow.check(dag, begin, end, days)
         numbers = [airflow.backfill(dag, begin, end, again=again) for dag in DAGS.values()]
         states = airflow.wait(numbers, lambda counts: log.event("backfill", **counts))
     print_table([{"state": s, "runs": n} for s, n in sorted(states.items())], ("state", "runs"), as_json)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from lakehouse.errors import ConfigError, LedgerError, StoreError
 
@@ -18,6 +20,8 @@ DAGS = {
     "gold": "daily_gold_aggregation",
 }
 POLL_SECONDS = 5
+# A web server that is started again is back by then; the backfill goes on without it.
+PATIENCE_SECONDS = 300
 
 
 class Airflow:
@@ -27,14 +31,23 @@ class Airflow:
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=30, trust_env=False)
         self._url, self._user, self._password = url, user, password
 
+    def check(self, dag: str, first: datetime, last: datetime, days: int) -> None:
+        """Raises LedgerError where Airflow would not run the DAG for each of the days: asked before anything is begun."""
+        if self._call("GET", f"/api/v2/dags/{dag}", dag)["is_paused"]:
+            raise LedgerError(
+                f"{dag} is paused, so its runs would wait for ever; unpause it in Airflow, then ask again"
+            )
+        would = self._call("POST", "/api/v2/backfills/dry_run", dag, json=_request(dag, first, last, again=True))
+        if (runs := would["total_entries"]) != days:
+            raise LedgerError(f"Airflow would run {dag} for {runs} of {days} days; the others are at work there, or the "
+                              f"last is not due yet: ask again later, or for fewer days")  # fmt: skip
+
     def backfill(self, dag: str, first: datetime, last: datetime, *, again: bool = False) -> int:
         """Asks for the DAG's runs from `first` to `last` (logical dates, both within); returns the backfill's number.
 
         A run that succeeded is left alone unless `again`; one that failed is run again.
         """
-        body = {"dag_id": dag, "from_date": first.isoformat(), "to_date": last.isoformat(), "max_active_runs": 1,
-                "reprocess_behavior": "completed" if again else "failed"}  # fmt: skip
-        return int(self._call("POST", "/api/v2/backfills", dag, json=body)["id"])
+        return int(self._call("POST", "/api/v2/backfills", dag, json=_request(dag, first, last, again=again))["id"])
 
     def wait(self, backfills: Iterable[int], told: Callable[[dict[str, int]], None] | None = None) -> dict[str, int]:
         """Waits until every run of the backfills has ended; returns how many ended in each state.
@@ -43,27 +56,32 @@ class Airflow:
         """
         numbers, counts = list(backfills), dict[str, int]()
         while True:
-            open_ = [n for n in numbers if self._call("GET", f"/api/v2/backfills/{n}")["completed_at"] is None]
-            now = self._states(numbers)
+            ended, now = self._look(numbers)
             if told and now != counts:
                 told(now)
             counts = now
-            if not open_:
+            if ended:
                 return counts
             time.sleep(POLL_SECONDS)
 
-    def _states(self, backfills: list[int]) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for number in backfills:
-            of = self._call("GET", f"/api/v2/backfills/{number}")
-            runs = self._call(
-                "GET", f"/api/v2/dags/{of['dag_id']}/dagRuns",
-                params={"run_type": "backfill", "logical_date_gte": of["from_date"],
-                        "logical_date_lte": of["to_date"], "limit": 1000},
-            )["dag_runs"]  # fmt: skip
-            for run in runs:
-                counts[run["state"]] = counts.get(run["state"], 0) + 1
-        return counts
+    @retry(retry=retry_if_exception_type(StoreError), stop=stop_after_delay(PATIENCE_SECONDS),
+           wait=wait_fixed(POLL_SECONDS), reraise=True)  # fmt: skip
+    def _look(self, backfills: list[int]) -> tuple[bool, dict[str, int]]:
+        """Whether all have ended, and how many of their runs are in each state."""
+        found = [self._call("GET", f"/api/v2/backfills/{number}") for number in backfills]
+        counts = Counter(run["state"] for of in found for run in self._runs(of))
+        return all(of["completed_at"] for of in found), dict(counts)
+
+    def _runs(self, backfill: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Page by page: the server cuts a page to a length of its own."""
+        asked = {"run_type": "backfill", "logical_date_gte": backfill["from_date"],
+                 "logical_date_lte": backfill["to_date"], "order_by": "logical_date"}  # fmt: skip
+        seen, total = 0, 1
+        while seen < total:
+            page = self._call("GET", f"/api/v2/dags/{backfill['dag_id']}/dagRuns", params={**asked, "offset": seen})
+            yield from page["dag_runs"]
+            total = page["total_entries"] if page["dag_runs"] else seen
+            seen += len(page["dag_runs"])
 
     def _call(self, method: str, path: str, what: str = "", **given: Any) -> dict[str, Any]:
         try:
@@ -93,3 +111,8 @@ class Airflow:
             raise ConfigError(f"Airflow at {self._url} does not let {self._user} in ({answer.status_code}); check "
                               f"LAKEHOUSE_AIRFLOW_USER and LAKEHOUSE_AIRFLOW_PASSWORD")  # fmt: skip
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _request(dag: str, first: datetime, last: datetime, *, again: bool) -> dict[str, Any]:
+    return {"dag_id": dag, "from_date": first.isoformat(), "to_date": last.isoformat(), "max_active_runs": 1,
+            "reprocess_behavior": "completed" if again else "failed"}  # fmt: skip
