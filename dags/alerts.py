@@ -1,6 +1,7 @@
 """Tells a person, by webhook and by e-mail, that a task failed for good, a gate refused a day, or gold is late.
 
-One alert a failure: not one a retry, and none for a sensor whose upstream has failed and said so. A receiver that does
+One alert a failure: not one a retry, and none for a sensor whose upstream has failed and said so. Gold that is late is
+told besides, whatever was said before: a task that was killed at every try has said nothing. A receiver that does
 not answer is logged and hides nothing. Names, counts and links only: no value of a row, no secret.
 """
 
@@ -173,7 +174,7 @@ def _post(message: Message, settings: Settings) -> None:
         # `text` is what chat programs show.
         body = {"text": message.text, **asdict(message)}
         answer = httpx.post(settings.alert_webhook.get_secret_value(), json=body, timeout=TIMEOUT_SECONDS)
-        if answer.is_error:
+        if not answer.is_success:  # a redirect too has delivered nothing
             raise NotSentError(f"it answered {answer.status_code}")
 
 

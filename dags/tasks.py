@@ -242,12 +242,12 @@ class UpstreamSensor(ExternalTaskSensor):
 
 
 def newest_run(dag_id: str, day: BusinessDate) -> Any:
-    """The DAG's run of a business date, or None: the newest that succeeded, else the newest there is."""
+    """The DAG's run of a business date, or None: the newest that succeeded, else one still at work, else the newest."""
     from airflow.sdk.execution_time.comms import GetPreviousDagRun
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
     end = BusinessDate(day.next, day.zone).end
-    for state in (DagRunState.SUCCESS.value, None):
+    for state in (DagRunState.SUCCESS.value, DagRunState.RUNNING.value, DagRunState.QUEUED.value, None):
         found = SUPERVISOR_COMMS.send(GetPreviousDagRun(dag_id=dag_id, logical_date=end, state=state)).dag_run
         if found is not None and day_before(found.logical_date, day.zone) == day:
             return found

@@ -248,11 +248,12 @@ def test_a_dead_receiver_is_logged_without_its_address_and_the_other_is_told(com
     assert len(receiver.mails) == 1
 
 
-def test_a_webhook_that_answers_with_an_error_is_logged(complete, receiver, capsys):
+@pytest.mark.parametrize("status", [302, 503])
+def test_a_webhook_that_answers_with_an_error_or_leads_elsewhere_is_logged(complete, receiver, capsys, status):
     complete()
-    receiver.status = 503
+    receiver.status = status
     Alert()(failed())
-    assert "the alert did not reach the webhook: it answered 503" in capsys.readouterr().out
+    assert f"the alert did not reach the webhook: it answered {status}" in capsys.readouterr().out
     assert len(receiver.mails) == 1
 
 

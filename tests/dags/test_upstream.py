@@ -101,6 +101,15 @@ def test_a_day_that_was_brought_stays_brought_when_a_later_run_of_it_failed(dags
     assert outcome(dags, "2026-02-01T03:00:00+00:00") == "success"
 
 
+def test_a_run_that_is_still_at_work_counts_more_than_a_later_one_that_failed(dags):
+    upstream_run("2026-02-01T01:00:00+00:00", "running")
+    upstream_run("2026-02-01T01:30:00+00:00", "failed")
+    end = threading.Timer(4, ends, ("success",))
+    end.start()
+    assert outcome(dags, "2026-02-01T03:00:00+00:00") == "success"
+    end.join()
+
+
 @pytest.mark.parametrize("other_day", ["2026-01-31T01:00:00+00:00", "2026-02-02T01:00:00+00:00"])
 def test_runs_of_other_days_do_not_count_and_the_wait_ends(dags, other_day):
     upstream_run(other_day, "success")
