@@ -28,6 +28,7 @@ from stack_settings import AIRFLOW_BIN, Stack
 from stack_supervisor import Supervisor, end_leftovers, leftovers
 
 from lakehouse.errors import LakehouseError
+from lakehouse.settings import load_settings
 from lakehouse.stores.embedded import EmbeddedPostgres
 
 HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
@@ -78,6 +79,8 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
         stack_secrets.make_secrets(stack)
         stack_databases.make_databases(stack.secrets, server.dsn)
         stack_secrets.write_settings(stack, urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2], stack.secrets)
+        # With a fault in them no DAG can be read: no run would start, and nobody would be told.
+        load_settings(stack.secrets / "pipeline")
         supervisor.open(wanted)
         states = supervisor.states()
         _start(stack, supervisor, [part for part in wanted if not states[part.name]["pid"]], clock)

@@ -126,8 +126,13 @@ class Stack:
 
     def inherited(self) -> dict[str, str]:
         """What each program gets of the caller's environment, and the mark by which it is known as this stack's."""
+        given = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        # The parts talk to each other without a proxy, whatever else goes through one.
+        no_proxy = ",".join(filter(None, [given.get("no_proxy") or given.get("NO_PROXY"), "127.0.0.1,localhost"]))
         return {
-            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            **given,
+            "NO_PROXY": no_proxy,
+            "no_proxy": no_proxy,
             MARK: str(self.home),
             "SPT_NOENV": "1",  # else a process of Airflow that gives itself a title overwrites the mark
             "PYTHONUNBUFFERED": "1",
@@ -194,4 +199,6 @@ class Stack:
         }
 
     def _spark_is_here(self) -> bool:
-        return bool(re.match(r"local\b|spark://(127\.|localhost\b)", self.settings["LAKEHOUSE_SPARK_MASTER"]))
+        # A connection set by Airflow's own name goes before the master, and may lead anywhere.
+        here = re.match(r"local\b|spark://(127\.|localhost\b)", self.settings["LAKEHOUSE_SPARK_MASTER"])
+        return bool(here) and not self.named("AIRFLOW_CONN_SPARK_DEFAULT")

@@ -143,12 +143,16 @@ class Settings(BaseSettings):
         return ZoneInfo(self.timezone)
 
 
-def load_settings() -> Settings:
-    """Reads the environment, then files of LAKEHOUSE_SECRETS_DIR (default /run/secrets where it exists).
+def load_settings(secrets: Path | None = None) -> Settings:
+    """Reads the environment, then files of `secrets`, else LAKEHOUSE_SECRETS_DIR, else /run/secrets where it exists.
 
     Raises ConfigError naming each faulty setting, never its value.
     """
-    folder = os.environ.get("LAKEHOUSE_SECRETS_DIR") or ("/run/secrets" if Path("/run/secrets").is_dir() else None)
+    folder = (
+        secrets
+        or os.environ.get("LAKEHOUSE_SECRETS_DIR")
+        or ("/run/secrets" if Path("/run/secrets").is_dir() else None)
+    )
     if folder and not Path(folder).is_dir():
         raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
     try:

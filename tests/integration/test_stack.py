@@ -87,6 +87,18 @@ def test_a_stack_that_was_never_up_is_stopped_and_ends_without_a_word_of_complai
     assert stack.run("lakehouse", "status").stderr == "The stack is down: `make up` starts it.\n"
 
 
+def test_settings_that_no_dag_could_read_are_refused_before_airflow_starts() -> None:
+    with passable_folder() as folder:
+        stack = StackForTests(folder, LAKEHOUSE_ALERT_EMAIL_TO="someone@example.com")
+        try:
+            up = stack.run("up")
+            assert up.returncode == 3
+            assert "alerts by e-mail need LAKEHOUSE_ALERT_EMAIL_FROM, LAKEHOUSE_SMTP_URL too" in up.stderr
+            assert not (stack.home / "supervisord.conf").exists()
+        finally:
+            assert stack.run("down").returncode == 0
+
+
 def test_a_path_that_is_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     with passable_folder() as folder:
         stack = StackForTests(folder / ("x" * 90))
