@@ -84,6 +84,11 @@ def test_airflow_asks_who_one_is_and_shows_the_day_green(stack: StackForTests, p
         expect(page.get_by_text(task).first).to_be_visible(timeout=SLOW)
     kept(page, "airflow-grid")
 
+    for dag in DAGS.values():
+        [run] = stack.airflow().call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
+        page.goto(f"{stack.url('AIRFLOW')}/dags/{dag}/runs/{run['dag_run_id']}/details")
+        expect(page.get_by_test_id("dag-run-state")).to_contain_text("Success", timeout=SLOW)
+
 
 def test_data_docs_list_the_three_runs_and_lead_to_their_rules(stack: StackForTests, page: Page) -> None:
     asked: list[str] = []
