@@ -10,6 +10,7 @@ pointers. A layer reads only what the one before has published. Running a day ag
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +56,12 @@ def rebuild(house: Lakehouse, layer: str) -> Outcome:
 def _timed(house: Lakehouse, layer: str, day: BusinessDate, call: Callable[[], Outcome]) -> Outcome:
     started = time.monotonic()
     log.event("layer.started", layer=layer, business_date=str(day))
-    outcome = replace(call(), seconds=round(time.monotonic() - started, 1))
+    try:
+        outcome = replace(call(), seconds=round(time.monotonic() - started, 1))
+    finally:
+        # Frames lie in reference cycles that Python would leave for hours, and with each lies all that Java keeps for
+        # it: a session of many days would run out of memory.
+        gc.collect()
     log.event("layer.done", layer=layer, business_date=str(day), run_id=outcome.run_id, state=outcome.state,
               seconds=outcome.seconds)  # fmt: skip
     return outcome
