@@ -48,7 +48,8 @@ def _postgres(stack: Stack) -> Part:
 def _minio(stack: Stack) -> Part:
     api, console = (f"127.0.0.1:{stack.port(f'LAKEHOUSE_MINIO_{what}PORT')}" for what in ("", "CONSOLE_"))
     command = [str(binary()), "server", "--address", api, "--console-address", console, str(stack.home / "minio")]
-    healthy = f"http://{api}/minio/health/live"
+    # Not `live`: that one answers before MinIO has looked at its drives.
+    healthy = f"http://{api}/minio/health/cluster"
     return Part("minio", command, stack.minio_environment(), lambda: stack_health.answers(healthy), f"http://{console}")
 
 
