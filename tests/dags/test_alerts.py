@@ -6,10 +6,8 @@ import datetime
 import json
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +35,7 @@ from structlog import get_logger
 
 from alerts import Alert
 from tasks import JobRefused, UpstreamFailed
+from tests.web_server import Handler, serving
 
 LOGICAL_DATE = datetime.datetime(2026, 2, 1, 1, tzinfo=datetime.UTC)
 # What a job does whose gate refuses the day: it leaves its findings in the ledger and ends with 6.
@@ -84,21 +83,14 @@ def receiver(monkeypatch) -> Iterator[Receiver]:
     """Both receivers, and the settings that lead there."""
     found = Receiver()
 
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            found.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(found.status)
-            self.end_headers()
+    class Hook(Handler):
+        def post(self, body: bytes) -> None:
+            found.posted.append(json.loads(body))
+            self.answer(found.status)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
     mail = Controller(found, hostname="127.0.0.1", port=free_port())
     mail.start()
     settings = {
-        "LAKEHOUSE_ALERT_WEBHOOK": f"http://127.0.0.1:{web.server_port}/hook/{SECRET}",
         "LAKEHOUSE_ALERT_EMAIL_TO": "ada@example.com, bob@example.com",
         "LAKEHOUSE_ALERT_EMAIL_FROM": "lakehouse@example.com",
         "LAKEHOUSE_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
@@ -106,9 +98,9 @@ def receiver(monkeypatch) -> Iterator[Receiver]:
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    yield found
-    web.shutdown()
-    web.server_close()
+    with serving(Hook) as url:
+        monkeypatch.setenv("LAKEHOUSE_ALERT_WEBHOOK", f"{url}/hook/{SECRET}")
+        yield found
     mail.stop()
 
 

@@ -6,13 +6,11 @@ Real sales, day by day; gold is held against the control totals after each step.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +23,7 @@ from tests.conftest import passable_folder
 from tests.content_hash import content_hash
 from tests.e2e.stack import StackForTests, running_stack
 from tests.e2e.test_samples_by_day import HASHES, TOTALS
+from tests.web_server import Handler, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(5400)]
 NIGHTS = [date(2011, 11, 30), date(2011, 12, 1), date(2011, 12, 2)]
@@ -51,19 +50,13 @@ class Story:
 def receiver(received: list[dict[str, Any]]) -> Iterator[str]:
     """A web server that keeps what is posted to it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+    class Receiver(Handler):
+        def post(self, body: bytes) -> None:
+            received.append(json.loads(body))
+            self.answer(204)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/alerts"
-        server.shutdown()
+    with serving(Receiver) as url:
+        yield f"{url}/alerts"
 
 
 def totals(stack: StackForTests) -> tuple[Any, ...]:
