@@ -145,10 +145,10 @@ def status(
     if as_json:
         print_json(runs)
         return
-    table = Table("run", "layer", "date", "state", "read", "kept", "quarantine", "seconds", "message", box=None)
+    table = Table("run", "layer", "date", "state", "code", "read", "kept", "quarantine", "seconds", "message", box=None)
     for r in runs:
         seconds = f"{(r['finished_at'] - r['started_at']).total_seconds():.1f}" if r["finished_at"] else ""
-        table.add_row(r["run_id"], r["layer"], str(r["business_date"]), r["state"], number(r["rows_read"]),
+        table.add_row(r["run_id"], r["layer"], str(r["business_date"]), r["state"], number(r["error_code"]), number(r["rows_read"]),
                       number(r["rows_kept"]), number(r["rows_quarantined"]), seconds, r["message"] or "")  # fmt: skip
     out.print(table)
 
