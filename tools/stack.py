@@ -24,7 +24,7 @@ import stack_ports
 import stack_secrets
 from machine import EXIT_CODE, ROOT, SetupError
 from stack_parts import TOOLS, Part, parts
-from stack_settings import AIRFLOW_BIN, Stack
+from stack_settings import AIRFLOW_BIN, OF_ONE_COMMAND, Stack
 from stack_supervisor import Supervisor, end_leftovers, leftovers
 
 from lakehouse.errors import LakehouseError
@@ -120,10 +120,14 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
 
 
 def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
-    """Becomes the program `lakehouse`, as the pipeline; of the stack's own source it is the owner."""
+    """Becomes the program `lakehouse`, as the pipeline; of the stack's own source it is the owner.
+
+    A setting of one command goes before the stack's: `LAKEHOUSE_DEBUG=1 tools/stack.py lakehouse …`.
+    """
     if not Supervisor(stack).runs():
         raise SetupError("The stack is down: `make up` starts it.")
     environment = {**stack.inherited(), **stack.lakehouse("pipeline"), **stack.asks_airflow()}
+    environment |= {name: os.environ[name] for name in OF_ONE_COMMAND if os.environ.get(name)}
     if not stack.named("LAKEHOUSE_SOURCE_DSN"):
         environment["LAKEHOUSE_SOURCE_DSN"] = EmbeddedPostgres(stack.home).dsn("ecommerce_source")
     os.execve(LAKEHOUSE, ["lakehouse", *given.words], environment)  # noqa: S606 - our own program

@@ -33,6 +33,8 @@ OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "
                 "LAKEHOUSE_POSTGRES", "LAKEHOUSE_POSTGRES_PORT", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
 # What somebody sets of Airflow by Airflow's own names is meant for it.
 OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
+# Of a shop's settings these may be meant for one command only.
+OF_ONE_COMMAND = ("LAKEHOUSE_DEBUG", "LAKEHOUSE_EXTRACT_LOOKBACK", "LAKEHOUSE_MAX_QUARANTINED_SHARE")
 # Of the caller's environment these reach the programs. Everything else is a setting of the stack or not its business.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE",
              "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip

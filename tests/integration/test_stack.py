@@ -215,6 +215,14 @@ class TestWhole:
         assert done.returncode == 0, done.stderr
         assert whole.run("lakehouse", "sample", "advance", "foodmart", "--to", "1998-12-30").returncode == 0
 
+    def test_a_setting_of_one_command_goes_before_the_stacks(
+        self, whole: StackForTests, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(whole.environment, "LAKEHOUSE_MAX_QUARANTINED_SHARE", "two")
+        done = whole.run("lakehouse", "status")
+        assert done.returncode == 3
+        assert "LAKEHOUSE_MAX_QUARANTINED_SHARE" in done.stderr
+
     def test_up_again_changes_nothing(self, whole: StackForTests) -> None:
         before = {name: part["pid"] for name, part in status(whole).items()}
         up = whole.run("up")
