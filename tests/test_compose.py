@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -49,6 +50,14 @@ def paths_in(words: list[str]) -> set[Path]:
     values = (word.partition("=")[2] if word.startswith("--") else word for word in words)
     inside = (value.removeprefix(f"{IMAGE_ROOT}/") for value in values)
     return {ROOT / value for value in inside if re.match(r"(\.venv|tools|conf|notebooks)\b", value)}
+
+
+def made_secrets(home: Path) -> Path:
+    """The folder of the secrets that a person makes before the first start."""
+    environment = {"PATH": os.defpath, "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_UID": "1000"}
+    script = [sys.executable, ROOT / "tools" / "stack_secrets.py", "--env-file", os.devnull]
+    subprocess.run(script, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return home / "stack" / "secrets"
 
 
 def test_it_is_valid_by_the_compose_specification() -> None:
@@ -141,9 +150,7 @@ def test_a_service_is_given_the_secrets_that_it_names(name: str) -> None:
 
 
 def test_secrets_are_exactly_the_files_that_the_script_makes(tmp_path: Path) -> None:
-    environment = {"PATH": os.defpath, "LAKEHOUSE_HOME": str(tmp_path), "LAKEHOUSE_UID": "1000"}
-    script = [sys.executable, ROOT / "tools" / "stack_secrets.py", "--env-file", os.devnull]
-    subprocess.run(script, env=environment, check=True, stdout=subprocess.DEVNULL)
+    made_secrets(tmp_path)
     files = {
         name: Path(secret["file"].replace("${LAKEHOUSE_HOME}", str(tmp_path)))
         for name, secret in COMPOSE["secrets"].items()
@@ -153,6 +160,17 @@ def test_secrets_are_exactly_the_files_that_the_script_makes(tmp_path: Path) -> 
         s if isinstance(s, str) else s["source"] for service in SERVICES.values() for s in service.get("secrets", [])
     ]
     assert set(used) == set(files)
+
+
+def test_airflow_keeps_its_metadata_on_a_server_that_it_waits_for_and_the_shop_on_its_own(tmp_path: Path) -> None:
+    secrets = made_secrets(tmp_path)
+    found = urlsplit((secrets / "compose" / "airflow_dsn").read_text())
+    server = SERVICES[found.hostname or ""]["environment"]
+    assert found.hostname in SERVICES["airflow-init"]["depends_on"]
+    assert (found.username, found.path) == (server["POSTGRES_USER"], f"/{server['POSTGRES_DB']}")
+    assert found.password == (secrets / Path(server["POSTGRES_PASSWORD_FILE"]).name).read_text()
+    for setting in ("LAKEHOUSE_SOURCE_DSN", "LAKEHOUSE_GOLD_DSN"):
+        assert urlsplit((secrets / "compose" / "pipeline" / setting).read_text()).hostname == "host.docker.internal"
 
 
 @each_service

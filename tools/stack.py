@@ -77,8 +77,9 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
             end_leftovers(stack)
         stack_ports.check(stack)
         stack_secrets.make_secrets(stack)
-        stack_databases.make_databases(stack.secrets, server.dsn)
-        stack_secrets.write_settings(stack, urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2], stack.secrets)
+        stack_databases.make_databases(stack.secrets, server.dsn, stack_databases.DATABASES)
+        address = urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2]
+        stack_secrets.write_settings(stack, address, address, stack.secrets)
         # With a fault in them no DAG can be read: no run would start, and nobody would be told.
         load_settings(stack.secrets / "pipeline")
         supervisor.open(wanted)

@@ -2,7 +2,8 @@
 
 Each role may do what its work needs: the pipeline reads the source and owns gold, the notebooks read gold, Airflow owns
 its metadata and sees nothing else. Doing it again changes nothing, but gives the roles the passwords of the secrets.
-As a program it does so on a server whose superuser's password is among the secrets: that of docker compose.
+As a program it makes source and gold on a server whose superuser's password is among the secrets: that of docker compose,
+where Airflow's metadata have a server of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -24,26 +25,25 @@ from stack_secrets import dsn
 Admin = Callable[[str], str]
 
 # Database, its owner, and who else may connect to it.
-DATABASES = {
-    "ecommerce_source": ("postgres", ("pipeline",)),
-    "ecommerce_gold": ("pipeline", ("notebooks",)),
-    "airflow": ("airflow", ()),
-}
-ROLES = ("pipeline", "notebooks", "airflow")
+OF_A_SHOP = {"ecommerce_source": ("postgres", ("pipeline",)), "ecommerce_gold": ("pipeline", ("notebooks",))}
+METADATA = "airflow"
+DATABASES = {**OF_A_SHOP, METADATA: ("airflow", ())}
+SUPERUSER = "postgres"
 SAMPLE = ("foodmart", "--until", "1998-12-29")  # its last day is left to be run
 READERS = ("pipeline", "notebooks")  # of every table, also of those made later, where they may connect
 
 
-def make_databases(secrets: Path, admin: Admin) -> None:
-    """Makes the databases and roles that are missing, and sets what each may do."""
+def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
+    """Makes the databases and their roles where they are missing, and sets what each may do."""
+    roles = {role for owner, others in databases.values() for role in (owner, *others)} - {SUPERUSER}
     with _connected(admin("postgres")) as cursor:
-        for role in ROLES:
+        for role in sorted(roles):
             cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,))
             statement = "ALTER ROLE {} LOGIN PASSWORD {}" if cursor.rowcount else "CREATE ROLE {} LOGIN PASSWORD {}"
             _run(cursor, statement, role, secret=(secrets / f"postgres_{role}_password").read_text(encoding="utf-8"))
         for role in READERS:
             _run(cursor, "GRANT pg_read_all_data TO {}", role)
-        for database, (owner, others) in DATABASES.items():
+        for database, (owner, others) in databases.items():
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
             if not cursor.rowcount:
                 _run(cursor, "CREATE DATABASE {} TEMPLATE template0", database)
@@ -51,9 +51,10 @@ def make_databases(secrets: Path, admin: Admin) -> None:
             _run(cursor, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
             for role in others:
                 _run(cursor, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
-        # A scheduler that was killed leaves workers behind, which hold its connection open, and with it the locks on the
-        # runs it was looking at: the next scheduler would pass these over for ever.
-        _run(cursor, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1min'", "airflow")
+        if METADATA in databases:
+            # A scheduler that was killed leaves workers behind, which hold its connection open, and with it the locks on
+            # the runs it was looking at: the next scheduler would pass these over for ever.
+            _run(cursor, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1min'", METADATA)
 
 
 def has_shop(admin: Admin) -> bool:
@@ -95,7 +96,7 @@ def main() -> None:
     def admin(database: str) -> str:
         return dsn(given.secrets, "postgres", given.server, database)
 
-    make_databases(given.secrets, admin)
+    make_databases(given.secrets, admin, OF_A_SHOP)
     if given.sample:
         load_sample(admin)
 

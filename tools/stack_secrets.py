@@ -22,6 +22,7 @@ ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = ("LAKEHOUSE_LAKE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
 OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
+METADATA = "metadata:5432"  # docker compose: Airflow's own server, whichever one the shop's databases are on
 # Of a shop's own settings, what those get who only read.
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
 
@@ -58,12 +59,12 @@ def dsn(secrets: Path, role: str, server: str, database: str) -> str:
     return f"postgresql://{role}:{quote(password, safe='')}@{server}/{database}"
 
 
-def write_settings(stack: Stack, server: str, folder: Path) -> None:
+def write_settings(stack: Stack, server: str, metadata: str, folder: Path) -> None:
     """Writes the databases' URLs, and what each process reads from its LAKEHOUSE_SECRETS_DIR: a setting a file.
 
-    The pipeline gets all that a shop may set; the notebooks and the Data Docs' server get what they need to read.
+    `server` (host:port) has source and gold, unless the shop names its own, and `metadata` Airflow's database. The pipeline gets all that a shop may set; the notebooks and the Data Docs' server get what they need to read.
     """
-    write(folder / "airflow_dsn", dsn(stack.secrets, "airflow", server, "airflow"))
+    write(folder / "airflow_dsn", dsn(stack.secrets, "airflow", metadata, "airflow"))
     shop = stack.of_the_shop()
     own = {
         "pipeline": {
@@ -91,7 +92,7 @@ def main() -> None:
     stack = Stack(parser.parse_args().env_file)
     stack.make_folder()
     make_secrets(stack)
-    write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], stack.secrets / "compose")
+    write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA, stack.secrets / "compose")
     print(f"The secrets are in {stack.secrets}.")
 
 
