@@ -6,7 +6,7 @@ import socket
 
 import psutil
 from machine import SetupError
-from stack_settings import MARK, PORTS, Stack
+from stack_settings import MARK, Stack
 
 HOST = "127.0.0.1"
 
@@ -15,7 +15,7 @@ def check(stack: Stack) -> None:
     """Raises SetupError that names every port somebody else has; the stack's own processes may have theirs already."""
     purposes: dict[int, str] = {}
     faults = []
-    for setting, purpose in PORTS.items():
+    for setting, purpose in stack.ports.items():
         port = stack.port(setting)
         if port in purposes:
             faults.append(f"Port {port} is given to both {purposes[port]} and {purpose}: set {setting} to another.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 from machine import ROOT, VENV, SetupError
@@ -124,7 +125,15 @@ class Stack:
                 f"{e.filename} cannot be made ({e.strerror}): set LAKEHOUSE_HOME to a folder of your own."
             ) from None
 
-    # What the programs are told. No secret is among it, only where secrets are.
+    @property
+    def ports(self) -> dict[str, str]:
+        """The settings of the ports that it listens on, and what each is for."""
+        return {
+            name: what for name, what in PORTS.items() if self.brings_minio or not name.startswith("LAKEHOUSE_MINIO")
+        }
+
+    # What the programs are told. But for what the command line asks Airflow with, no secret is among it, only where
+    # secrets are.
 
     def inherited(self) -> dict[str, str]:
         """What each program gets of the caller's environment, and the mark by which it is known as this stack's."""
@@ -156,13 +165,14 @@ class Stack:
         return {
             **read_settings(ROOT / "conf" / "airflow" / "airflow.env"),
             **self.lakehouse("pipeline"),
-            "PATH": os.pathsep.join([str(AIRFLOW_BIN), os.environ.get("PATH", os.defpath)]),
+            "PATH": _path(AIRFLOW_BIN),
             "AIRFLOW_HOME": str(self.airflow),
             "AIRFLOW_FILES": str(self.airflow),
             "AIRFLOW_SECRETS": str(self.secrets),
             "AIRFLOW_HOST": "127.0.0.1",
             "AIRFLOW_PORT": str(self.port("LAKEHOUSE_AIRFLOW_PORT")),
             "AIRFLOW_API": self.url("LAKEHOUSE_AIRFLOW_PORT"),
+            "AIRFLOW__API__BASE_URL": self.url("LAKEHOUSE_AIRFLOW_PORT"),
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(
                 {"conn_type": "spark", "host": self.settings["LAKEHOUSE_SPARK_MASTER"]}
             ),
@@ -192,7 +202,7 @@ class Stack:
         folder = self.home / "jupyter"
         return {
             **self.lakehouse("notebooks"),
-            "PATH": os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)]),
+            "PATH": _path(VENV / "bin"),
             "JUPYTER_TOKEN_FILE": str(self.secrets / "jupyter_token"),
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
             "JUPYTER_DATA_DIR": str(folder / "data"),
@@ -204,3 +214,10 @@ class Stack:
         # A connection set by Airflow's own name goes before the master, and may lead anywhere.
         here = re.match(r"local\b|spark://(127\.|localhost\b)", self.settings["LAKEHOUSE_SPARK_MASTER"])
         return bool(here) and not self.named("AIRFLOW_CONN_SPARK_DEFAULT")
+
+
+def _path(programs: Path) -> str:
+    """Where a part finds its programs and Java; the same from every shell, else `up` from another one would start it anew."""
+    java = shutil.which("java")
+    folders = [str(programs), *([str(Path(java).parent)] if java else []), "/usr/local/bin", "/usr/bin", "/bin"]
+    return os.pathsep.join(dict.fromkeys(folders))
