@@ -97,7 +97,8 @@ def backfill(
         raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
     if again and not by_airflow:
         raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
-    steps = work.plan(ledger_of(settings), range_, replaces=replace)
+    ledger = ledger_of(settings)
+    steps = work.plan(ledger, range_, replaces=replace)
     planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
     if dry_run or not as_json:
         print_table(planned, ("business_date", "layer", "state", "would"), as_json)
@@ -105,6 +106,9 @@ def backfill(
         return
     if by_airflow:
         _by_airflow(settings, *work.logical_dates(begin, end), len(range_), again=again, as_json=as_json)
+        if left := [s for s in work.plan(ledger, range_) if s.would != "nothing"]:
+            raise LakehouseError(f"Airflow's runs have ended, and {left[0].layer} of {left[0].day} is not published: Airflow "
+                                 f"counts it as done, from another lake or ledger; ask again with --again")  # fmt: skip
         return
     with Watched(as_json):
         from lakehouse.house import Lakehouse

@@ -33,6 +33,9 @@ class Airflow:
 
     def check(self, dag: str, first: datetime, last: datetime, days: int) -> None:
         """Raises LedgerError where Airflow would not run the DAG for each of the days: asked before anything is begun."""
+        newest = self._call("GET", "/api/v2/backfills", dag, params={"dag_id": dag, "order_by": "-id", "limit": 1})
+        if any(b["completed_at"] is None for b in newest["backfills"]):
+            raise LedgerError(_at_work(dag))
         if self._call("GET", f"/api/v2/dags/{dag}", dag)["is_paused"]:
             raise LedgerError(
                 f"{dag} is paused, so its runs would wait for ever; unpause it in Airflow, then ask again"
@@ -95,7 +98,7 @@ class Airflow:
             raise StoreError(f"Airflow at {self._url} does not answer ({type(e).__name__}); check LAKEHOUSE_AIRFLOW_URL, "
                              f"and that it runs: make status") from None  # fmt: skip
         if answer.status_code == httpx.codes.CONFLICT:
-            raise LedgerError(f"Airflow has a backfill of {what} at work already; wait for it or cancel it there")
+            raise LedgerError(_at_work(what))
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise StoreError(f"Airflow at {self._url} knows no {what or path}; check its DAG folder")
         if answer.is_error:
@@ -111,6 +114,10 @@ class Airflow:
             raise ConfigError(f"Airflow at {self._url} does not let {self._user} in ({answer.status_code}); check "
                               f"LAKEHOUSE_AIRFLOW_USER and LAKEHOUSE_AIRFLOW_PASSWORD")  # fmt: skip
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _at_work(dag: str) -> str:
+    return f"Airflow has a backfill of {dag} at work already; wait for it or cancel it there"
 
 
 def _request(dag: str, first: datetime, last: datetime, *, again: bool) -> dict[str, Any]:
