@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -39,3 +41,16 @@ def serving(handler: type[Handler]) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@contextmanager
+def receiver(received: list[dict[str, Any]]) -> Iterator[str]:
+    """The address of one that keeps what is posted to it."""
+
+    class Receiver(Handler):
+        def post(self, body: bytes) -> None:
+            received.append(json.loads(body))
+            self.answer(204)
+
+    with serving(Receiver) as url:
+        yield f"{url}/alerts"

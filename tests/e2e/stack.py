@@ -9,21 +9,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from datetime import date, datetime
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
+import psutil
 import psycopg2
 
+from lakehouse.contracts import load_contracts
 from lakehouse.stores.airflow import DAGS
 from lakehouse.stores.embedded import EmbeddedPostgres
 from tests.conftest import free_port
+from tests.content_hash import content_hash
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 PORTS = ("AIRFLOW", "DOCS", "JUPYTER", "MINIO", "MINIO_CONSOLE")
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+# A zone in which it is early afternoon: tonight's three times are over, and the next are hours away.
+AFTERNOON = ZoneInfo(f"Etc/GMT{datetime.now(UTC).hour - 14:+d}")
 TASKS = {"bronze": "ingest_to_bronze", "silver": "transform_to_silver", "gold": "aggregate_to_gold"}
 
 
@@ -60,19 +67,56 @@ class StackForTests:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def hashes(self) -> dict[str, tuple[int, int]]:
+        """Of every gold table: rows, and a hash of what they hold in any order."""
+        with closing(psycopg2.connect(self.dsn("ecommerce_gold"))) as connection, connection.cursor() as cursor:
+            return {
+                t: content_hash(cursor, f"gold.{t}", {c.name: c.type for c in contract.columns})
+                for t, contract in load_contracts()["gold"].items()
+            }
+
     def pid_of(self, part: str) -> int:
         """The process of a part; 0 where it does not run."""
         parts = json.loads(self.run("status", "--json").stdout)["parts"]
         return next(p["pid"] or 0 for p in parts if p["name"] == part)
 
-    def kill_scheduler_in_bronze(self, day: date) -> tuple[int, int]:
-        """Kills the scheduler while bronze is at work on a day; returns its process and that of the one that followed."""
+    def processes(self) -> list[psutil.Process]:
+        """The processes that carry the stack's mark, and those of its Postgres."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get("LAKEHOUSE_STACK") == str(self.home) or Path(process.cwd()).is_relative_to(
+                    self.home
+                ):
+                    found.append(process)
+        return found
+
+    def listeners(self) -> set[tuple[str, str, int]]:
+        """Who listens where: program, address and port."""
+        found = set()
+        for process in self.processes():
+            with suppress(psutil.Error):
+                found |= {
+                    (process.name(), connection.laddr.ip, connection.laddr.port)
+                    for connection in process.net_connections("inet")
+                    if connection.status == psutil.CONN_LISTEN
+                }
+        return found
+
+    def wait_for_bronze(self, day: date) -> None:
+        """Returns while bronze is at work on a day."""
         at_work = f"select 1 from ops.runs where layer = 'bronze' and state = 'running' and business_date = '{day}'"
         AirflowForTests.until("bronze is at work", lambda: bool(self.query("ecommerce_gold", at_work)))
-        before = self.pid_of("scheduler")
-        os.kill(before, signal.SIGKILL)
-        AirflowForTests.until("the scheduler is back", lambda: self.pid_of("scheduler") not in (0, before))
-        return before, self.pid_of("scheduler")
+
+    def kill_scheduler(self) -> int:
+        """Kills the scheduler; returns which process it was."""
+        pid = self.pid_of("scheduler")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def wait_for_scheduler(self, dead: int) -> None:
+        """Returns when another scheduler than the dead one is there."""
+        AirflowForTests.until("the scheduler is back", lambda: self.pid_of("scheduler") not in (0, dead))
 
     def secret(self, name: str) -> str:
         """A secret of the stack."""

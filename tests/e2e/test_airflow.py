@@ -3,32 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
+from lakehouse.stores.airflow import DAGS
 from tests.conftest import passable_folder
-from tests.e2e.stack import TASKS, StackForTests, running_stack
+from tests.e2e.stack import AFTERNOON, LOOPBACK, TASKS, StackForTests, running_stack
+from tests.web_server import receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+HOURS = {"bronze": 1, "silver": 3, "gold": 5}
+RUNS = "select layer, business_date, state from ops.runs order by seq"
+BY_HAND = date(1998, 12, 29)
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[StackForTests]:
-    # By hand only: unpaused, each DAG would at once run for yesterday, and the sample's days are long gone.
-    by_hand = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
+def alerts() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def stack(alerts: list[dict[str, Any]]) -> Iterator[StackForTests]:
     # A proxy that is not there: what the parts say to each other goes through none.
     dead_proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
-    with passable_folder() as folder, running_stack(folder, **by_hand, **dead_proxy) as started:
+    with (
+        passable_folder() as folder,
+        receiver(alerts) as url,
+        running_stack(
+            folder, LAKEHOUSE_TIMEAFTERNOON=AFTERNOON.key, LAKEHOUSE_ALERT_WEBHOOK=url, **dead_proxy
+        ) as started,
+    ):
         yield started
 
 
+def fires(stack: StackForTests, layer: str, at: datetime) -> str:
+    """The run that Airflow starts by itself once the time in its plan has come, which is set to one that has."""
+    columns = (
+        "next_dagrun",
+        "next_dagrun_create_after",
+        "next_dagrun_data_interval_start",
+        "next_dagrun_data_interval_end",
+    )
+    plan = ", ".join(f"{column} = '{at.isoformat()}'" for column in columns)
+    runs: list[dict[str, Any]] = []
+
+    def started() -> bool:
+        # Again and again: whenever the DAG processor reads the DAG it writes the plan anew.
+        stack.query("airflow", f"update dag set {plan} where dag_id = '{DAGS[layer]}'")
+        runs[:] = stack.airflow().call("GET", f"/dags/{DAGS[layer]}/dagRuns?run_type=scheduled")["dag_runs"]
+        return bool(runs)
+
+    stack.airflow().until(f"{layer} has started by itself", started)
+    return str(runs[0]["dag_run_id"])
+
+
 def test_a_backfill_of_paused_dags_is_refused_before_it_begins(stack: StackForTests) -> None:
-    range_ = ("--from", "1998-12-29", "--to", "1998-12-29")
-    done = stack.run("lakehouse", "backfill", *range_, "--airflow")
-    assert done.returncode == 8, done.stdout + done.stderr
-    assert "daily_bronze_ingestion is paused" in done.stdout + done.stderr
+    assert "daily_bronze_ingestion is paused" in refused_backfill(stack)
     assert stack.query("airflow", "select count(*) from backfill") == [(0,)]
+
+
+def test_a_backfill_is_refused_before_it_begins_where_another_is_at_work(stack: StackForTests) -> None:
+    airflow = stack.airflow()
+    airflow.call("PATCH", f"/dags/{DAGS['bronze']}", json={"is_paused": False})
+    day = datetime(1999, 6, 1, 3, tzinfo=AFTERNOON).isoformat()
+    other = airflow.call("POST", "/backfills", json={"dag_id": DAGS["silver"], "from_date": day, "to_date": day})
+
+    assert "Airflow has a backfill of daily_silver_transformation at work already" in refused_backfill(stack)
+
+    assert stack.query("airflow", "select dag_id from backfill") == [(DAGS["silver"],)]
+    airflow.call("PUT", f"/backfills/{other['id']}/cancel")
+
+
+def refused_backfill(stack: StackForTests) -> str:
+    """What is said where a backfill is refused."""
+    done = stack.run("lakehouse", "backfill", "--from", str(BY_HAND), "--to", str(BY_HAND), "--airflow")
+    assert done.returncode == 8, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests) -> None:
@@ -36,7 +88,15 @@ def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests)
     airflow.unpause()
     # Out of order, and at odd hours of the day after: the sensors find the run of the same business date.
     hours = {"gold": 20, "silver": 2, "bronze": 11}
-    runs = {layer: airflow.trigger(layer, datetime(1998, 12, 30, hour, 7, tzinfo=UTC)) for layer, hour in hours.items()}
+    runs = {
+        layer: airflow.trigger(layer, datetime(1998, 12, 30, hour, 7, tzinfo=AFTERNOON))
+        for layer, hour in hours.items()
+    }
+
+    stack.wait_for_bronze(BY_HAND)
+    listeners = stack.listeners()
+    assert "java" in {program for program, _, _ in listeners}
+    assert {ip for _, ip, _ in listeners} <= LOOPBACK
 
     airflow.ends(runs)
 
@@ -44,12 +104,25 @@ def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests)
     assert set(tasks["silver"]) == {"wait_for_bronze_ingestion", "transform_to_silver"}
     began = [tasks[layer][task]["start_date"] for layer, task in TASKS.items()]
     assert began == sorted(began)
-    runs_of_the_day = "select layer, business_date::text, state from ops.runs order by seq"
-    assert stack.query("ecommerce_gold", runs_of_the_day) == [
-        (layer, "1998-12-29", "published") for layer in ("bronze", "silver", "gold")
-    ]
+    assert stack.query("ecommerce_gold", RUNS) == [(layer, BY_HAND, "published") for layer in TASKS]
     [(sales, days)] = stack.query(
         "ecommerce_gold", "select count(*), count(distinct sales_date) from gold.fact_daily_sales"
     )
     assert sales > 90_000
     assert days > 300
+
+
+def test_a_night_starts_by_itself_and_late_gold_is_told(stack: StackForTests, alerts: list[dict[str, Any]]) -> None:
+    today = datetime.now(AFTERNOON).date()
+    yesterday = today - timedelta(days=1)
+    assert stack.run("lakehouse", "sample", "advance", "foodmart", "--to", "1998-12-30").returncode == 0
+
+    runs = {layer: fires(stack, layer, datetime.combine(today, time(hour), AFTERNOON)) for layer, hour in HOURS.items()}
+    stack.airflow().ends(runs)
+
+    assert stack.query("ecommerce_gold", RUNS)[3:] == [(layer, yesterday, "published") for layer in TASKS]
+    assert stack.query("ecommerce_gold", "select count(*) from gold.fact_customer_orders") == [(24_311,)]
+    stack.airflow().until("an alert has come", lambda: bool(alerts))
+    # Of gold only, which was due at seven; and nothing of the day by hand, which nobody expected at any hour.
+    assert [(a["event"], a["run"], a["business_date"]) for a in alerts] == [("late", runs["gold"], str(yesterday))]
+    assert "was due at 07:00" in alerts[0]["reason"]

@@ -5,17 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
-
-from lakehouse.contracts import load_contracts
-from tests.conftest import free_port
-from tests.content_hash import content_hash
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
@@ -90,63 +85,6 @@ def test_three_jobs_on_s3a_with_a_bucket_a_layer(zipped: Path, postgres: Any, mi
         assert done.returncode == 0, done.stderr[-3000:]
         assert minio.secret_key not in done.stderr + done.stdout
     assert_gold(settings)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """A standalone Spark of a master and two workers, as processes that know nothing of the lakehouse's secrets."""
-    kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "JAVA_HOME", "PATH")}
-    environment = {
-        **kept,
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-    }
-    port = free_port()
-    master, deploy = f"spark://127.0.0.1:{port}", "org.apache.spark.deploy"
-    here = ["--host", "127.0.0.1", "--webui-port", "0"]
-    commands = [
-        [f"{deploy}.master.Master", *here, "--port", str(port)],
-        *([f"{deploy}.worker.Worker", *here, "--cores", "1", "--memory", "1g", "--work-dir", str(tmp_path / name), master]
-          for name in ("one", "two")),
-    ]  # fmt: skip
-    with ExitStack() as stack:
-        for number, command in enumerate(commands):
-            log = stack.enter_context((tmp_path / f"{number}.log").open("wb"))
-            process = subprocess.Popen([BIN / "spark-class", *command], env=environment, stdout=log, stderr=log)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        yield master
-
-
-def gold_of(settings: dict[str, str]) -> dict[str, tuple[int, int]]:
-    contracts = load_contracts()["gold"]
-    with closing(psycopg2.connect(settings["LAKEHOUSE_GOLD_DSN"])) as connection, connection.cursor() as cursor:
-        return {
-            t: content_hash(cursor, f"gold.{t}", {c.name: c.type for c in contract.columns})
-            for t, contract in contracts.items()
-        }
-
-
-@pytest.mark.slow
-def test_a_day_on_a_standalone_cluster_gives_the_gold_of_a_day_on_one_machine(
-    zipped: Path, cluster: str, postgres: Any, minio: Any, tmp_path: Path
-) -> None:
-    found = []
-    for name, master in (("alone", "local[2]"), ("standalone", cluster)):
-        settings = {
-            **environment(postgres, minio, tmp_path / name, name),
-            "LAKEHOUSE_LAKE": f"s3a://lake-{name}/shop",
-            "SPARK_LOCAL_IP": "127.0.0.1",
-        }
-        done = submit(zipped, settings, "day", "2020-01-01", "--master", master, "--executor-memory", "1g")
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert_gold(settings)
-        found.append(gold_of(settings))
-    assert found[0] == found[1]
-    workers = [(tmp_path / f"{n}.log").read_text() for n in (1, 2)]
-    assert all("Asked to launch executor" in log for log in workers)
-    assert minio.secret_key not in "".join(workers)
 
 
 def test_a_day_on_executors_that_share_nothing_with_the_driver(

@@ -20,13 +20,12 @@ import pytest
 
 from lakehouse.cli.samples import _start_afresh
 from tests.conftest import free_port, passable_folder
-from tests.e2e.stack import PORTS, StackForTests, running_stack
+from tests.e2e.stack import LOOPBACK, PORTS, StackForTests, running_stack
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = ["postgres", "minio", "docs", "jupyter", "api-server", "scheduler", "dag-processor", "triggerer"]
-LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 # Refused before anything starts.
@@ -58,6 +57,18 @@ def test_a_port_given_twice_or_none_is_refused(stack: StackForTests) -> None:
 
     stack.environment["LAKEHOUSE_DOCS_PORT"] = "eighty"
     assert stack.run("up").stderr == "LAKEHOUSE_DOCS_PORT must be a port, a number up to 65535, and is eighty.\n"
+
+
+def test_ports_of_a_minio_that_is_not_started_are_not_asked_for(stack: StackForTests) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as own, socket.create_server(("127.0.0.1", 0)) as other:
+        stack.environment |= {
+            "LAKEHOUSE_LAKE": "s3a://",
+            "LAKEHOUSE_MINIO_PORT": str(own.getsockname()[1]),
+            "LAKEHOUSE_DOCS_PORT": str(other.getsockname()[1]),
+        }
+        said = stack.run("up").stderr
+    assert "which the Data Docs needs" in said
+    assert "MinIO" not in said
 
 
 def test_settings_come_from_the_file_and_the_environment_wins(stack: StackForTests, tmp_path: Path) -> None:
@@ -136,29 +147,6 @@ def status(stack: StackForTests) -> dict[str, dict[str, Any]]:
     return {part["name"]: part for part in json.loads(stack.run("status", "--json").stdout)["parts"]}
 
 
-def processes_of(stack: StackForTests) -> list[psutil.Process]:
-    """The processes that carry the stack's mark, and those of its Postgres."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("LAKEHOUSE_STACK") == str(stack.home) or Path(process.cwd()).is_relative_to(
-                stack.home
-            ):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def listeners(stack: StackForTests) -> set[tuple[str, int]]:
-    return {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in processes_of(stack)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-
 def comes_back(stack: StackForTests, name: str, dead: int) -> bool:
     """Whether a part is healthy again as another process, within a minute and a half."""
     deadline = time.monotonic() + 90
@@ -182,9 +170,9 @@ class TestWhole:
         assert [Path(part["log"]).exists() for part in status(whole).values()] == [True] * len(PARTS)
 
     def test_nothing_listens_beyond_this_machine(self, whole: StackForTests) -> None:
-        found = listeners(whole)
-        assert {ip for ip, _ in found} <= LOOPBACK
-        assert {int(whole.environment[f"LAKEHOUSE_{name}_PORT"]) for name in PORTS} <= {port for _, port in found}
+        found = whole.listeners()
+        assert {ip for _, ip, _ in found} <= LOOPBACK
+        assert {int(whole.environment[f"LAKEHOUSE_{name}_PORT"]) for name in PORTS} <= {port for _, _, port in found}
 
     def test_every_door_opens_with_its_key(self, whole: StackForTests) -> None:
         assert whole.airflow().call("GET", "/version")["version"].startswith("3.")
@@ -205,7 +193,7 @@ class TestWhole:
         files = [file for file in (*folder.iterdir(), *folder.rglob("*_DSN")) if file.is_file()]
         secrets = {file.read_text() for file in files}
         told = [file.read_text(errors="replace") for file in (whole.home / "logs").iterdir()]
-        told += [" ".join(process.cmdline()) for process in processes_of(whole)]
+        told += [" ".join(process.cmdline()) for process in whole.processes()]
         told.append((whole.home / "supervisord.conf").read_text())
         assert len(secrets) > 15
         assert [text[:200] for text in told if any(secret in text for secret in secrets)] == []
@@ -223,7 +211,10 @@ class TestWhole:
         assert done.returncode == 3
         assert "LAKEHOUSE_MAX_QUARANTINED_SHARE" in done.stderr
 
-    def test_up_again_changes_nothing(self, whole: StackForTests) -> None:
+    def test_up_again_from_another_shell_changes_nothing(
+        self, whole: StackForTests, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(whole.environment, "PATH", f"{whole.environment['PATH']}:/of/another/shell")
         before = {name: part["pid"] for name, part in status(whole).items()}
         up = whole.run("up")
         assert up.returncode == 0
@@ -247,14 +238,14 @@ class TestWhole:
         os.kill(int((whole.home / "supervisord.pid").read_text()), signal.SIGKILL)
         up = whole.run("up")
         assert up.returncode == 0, up.stderr
-        supervisors = [p for p in processes_of(whole) if "supervisord" in " ".join(p.cmdline())]
+        supervisors = [p for p in whole.processes() if "supervisord" in " ".join(p.cmdline())]
         assert len(supervisors) == 1
 
     def test_down_leaves_nothing_running(self, whole: StackForTests) -> None:
         ports = [int(whole.environment[f"LAKEHOUSE_{name}_PORT"]) for name in PORTS]
         for _ in range(2):
             assert whole.run("down").returncode == 0
-        assert processes_of(whole) == []
+        assert whole.processes() == []
         for port in ports:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -278,4 +269,4 @@ def test_a_part_that_cannot_start_is_named_with_its_reason_and_its_log() -> None
         finally:
             down = stack.run("down")
         assert down.returncode == 0, down.stderr
-        assert processes_of(stack) == []
+        assert stack.processes() == []
