@@ -169,6 +169,8 @@ def test_airflow_keeps_its_metadata_on_a_server_that_it_waits_for_and_the_shop_o
     assert found.hostname in SERVICES["airflow-init"]["depends_on"]
     assert (found.username, found.path) == (server["POSTGRES_USER"], f"/{server['POSTGRES_DB']}")
     assert found.password == (secrets / Path(server["POSTGRES_PASSWORD_FILE"]).name).read_text()
+    [timeout] = re.findall(r"idle_in_transaction_session_timeout=(\w+)", str(SERVICES["metadata"]["command"]))
+    assert f"idle_in_transaction_session_timeout = '{timeout}'" in (ROOT / "tools" / "stack_databases.py").read_text()
     for setting in ("LAKEHOUSE_SOURCE_DSN", "LAKEHOUSE_GOLD_DSN"):
         assert urlsplit((secrets / "compose" / "pipeline" / setting).read_text()).hostname == "host.docker.internal"
 

@@ -26,8 +26,8 @@ Admin = Callable[[str], str]
 
 # Database, its owner, and who else may connect to it.
 OF_A_SHOP = {"ecommerce_source": ("postgres", ("pipeline",)), "ecommerce_gold": ("pipeline", ("notebooks",))}
-METADATA = "airflow"
-DATABASES = {**OF_A_SHOP, METADATA: ("airflow", ())}
+METADATA_DATABASE = "airflow"
+DATABASES = {**OF_A_SHOP, METADATA_DATABASE: ("airflow", ())}
 SUPERUSER = "postgres"
 SAMPLE = ("foodmart", "--until", "1998-12-29")  # its last day is left to be run
 READERS = ("pipeline", "notebooks")  # of every table, also of those made later, where they may connect
@@ -51,10 +51,10 @@ def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[st
             _run(cursor, "REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
             for role in others:
                 _run(cursor, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
-        if METADATA in databases:
+        if METADATA_DATABASE in databases:
             # A scheduler that was killed leaves workers behind, which hold its connection open, and with it the locks on
             # the runs it was looking at: the next scheduler would pass these over for ever.
-            _run(cursor, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1min'", METADATA)
+            _run(cursor, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1min'", METADATA_DATABASE)
 
 
 def has_shop(admin: Admin) -> bool:

@@ -22,7 +22,7 @@ ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = ("LAKEHOUSE_LAKE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
 OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
-METADATA = "metadata:5432"  # docker compose: Airflow's own server, whichever one the shop's databases are on
+METADATA_SERVER = "metadata:5432"  # docker compose: Airflow's own server, whichever one the shop's databases are on
 # Of a shop's own settings, what those get who only read.
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
 
@@ -92,7 +92,7 @@ def main() -> None:
     stack = Stack(parser.parse_args().env_file)
     stack.make_folder()
     make_secrets(stack)
-    write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA, stack.secrets / "compose")
+    write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA_SERVER, stack.secrets / "compose")
     print(f"The secrets are in {stack.secrets}.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -29,6 +28,8 @@ ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 PORTS = ("AIRFLOW", "DOCS", "JUPYTER", "MINIO", "MINIO_CONSOLE")
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+# When each layer's DAG fires, by the clock of the shop.
+HOURS = {"bronze": 1, "silver": 3, "gold": 5}
 # A zone in which it is early afternoon: tonight's three times are over, and the next are hours away.
 AFTERNOON = ZoneInfo(f"Etc/GMT{datetime.now(UTC).hour - 14:+d}")
 TASKS = {"bronze": "ingest_to_bronze", "silver": "transform_to_silver", "gold": "aggregate_to_gold"}
@@ -80,6 +81,10 @@ class StackForTests:
         parts = json.loads(self.run("status", "--json").stdout)["parts"]
         return next(p["pid"] or 0 for p in parts if p["name"] == part)
 
+    def runs(self) -> list[tuple[Any, ...]]:
+        """Layer, business date and state of each run of the lakehouse, in their order."""
+        return self.query("ecommerce_gold", "select layer, business_date, state from ops.runs order by seq")
+
     def processes(self) -> list[psutil.Process]:
         """The processes that carry the stack's mark, and those of its Postgres."""
         found = []
@@ -105,14 +110,13 @@ class StackForTests:
 
     def wait_for_bronze(self, day: date) -> None:
         """Returns while bronze is at work on a day."""
-        at_work = f"select 1 from ops.runs where layer = 'bronze' and state = 'running' and business_date = '{day}'"
-        AirflowForTests.until("bronze is at work", lambda: bool(self.query("ecommerce_gold", at_work)))
 
-    def kill_scheduler(self) -> int:
-        """Kills the scheduler; returns which process it was."""
-        pid = self.pid_of("scheduler")
-        os.kill(pid, signal.SIGKILL)
-        return pid
+        def at_work() -> bool:
+            with suppress(psycopg2.errors.UndefinedTable):  # before the first run
+                return ("bronze", day, "running") in self.runs()
+            return False
+
+        AirflowForTests.until("bronze is at work", at_work)
 
     def wait_for_scheduler(self, dead: int) -> None:
         """Returns when another scheduler than the dead one is there."""

@@ -10,12 +10,10 @@ import pytest
 
 from lakehouse.stores.airflow import DAGS
 from tests.conftest import passable_folder
-from tests.e2e.stack import AFTERNOON, LOOPBACK, TASKS, StackForTests, running_stack
+from tests.e2e.stack import AFTERNOON, HOURS, LOOPBACK, TASKS, StackForTests, running_stack
 from tests.web_server import receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
-HOURS = {"bronze": 1, "silver": 3, "gold": 5}
-RUNS = "select layer, business_date, state from ops.runs order by seq"
 BY_HAND = date(1998, 12, 29)
 
 
@@ -31,15 +29,13 @@ def stack(alerts: list[dict[str, Any]]) -> Iterator[StackForTests]:
     with (
         passable_folder() as folder,
         receiver(alerts) as url,
-        running_stack(
-            folder, LAKEHOUSE_TIMEAFTERNOON=AFTERNOON.key, LAKEHOUSE_ALERT_WEBHOOK=url, **dead_proxy
-        ) as started,
+        running_stack(folder, LAKEHOUSE_TIMEZONE=AFTERNOON.key, LAKEHOUSE_ALERT_WEBHOOK=url, **dead_proxy) as started,
     ):
         yield started
 
 
-def fires(stack: StackForTests, layer: str, at: datetime) -> str:
-    """The run that Airflow starts by itself once the time in its plan has come, which is set to one that has."""
+def let_fire(stack: StackForTests, layer: str, at: datetime) -> str:
+    """Makes a time of a DAG come; returns the run that the scheduler then starts by itself."""
     columns = (
         "next_dagrun",
         "next_dagrun_create_after",
@@ -64,25 +60,6 @@ def test_a_backfill_of_paused_dags_is_refused_before_it_begins(stack: StackForTe
     assert stack.query("airflow", "select count(*) from backfill") == [(0,)]
 
 
-def test_a_backfill_is_refused_before_it_begins_where_another_is_at_work(stack: StackForTests) -> None:
-    airflow = stack.airflow()
-    airflow.call("PATCH", f"/dags/{DAGS['bronze']}", json={"is_paused": False})
-    day = datetime(1999, 6, 1, 3, tzinfo=AFTERNOON).isoformat()
-    other = airflow.call("POST", "/backfills", json={"dag_id": DAGS["silver"], "from_date": day, "to_date": day})
-
-    assert "Airflow has a backfill of daily_silver_transformation at work already" in refused_backfill(stack)
-
-    assert stack.query("airflow", "select dag_id from backfill") == [(DAGS["silver"],)]
-    airflow.call("PUT", f"/backfills/{other['id']}/cancel")
-
-
-def refused_backfill(stack: StackForTests) -> str:
-    """What is said where a backfill is refused."""
-    done = stack.run("lakehouse", "backfill", "--from", str(BY_HAND), "--to", str(BY_HAND), "--airflow")
-    assert done.returncode == 8, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests) -> None:
     airflow = stack.airflow()
     airflow.unpause()
@@ -104,7 +81,7 @@ def test_a_day_started_by_hand_goes_through_the_three_dags(stack: StackForTests)
     assert set(tasks["silver"]) == {"wait_for_bronze_ingestion", "transform_to_silver"}
     began = [tasks[layer][task]["start_date"] for layer, task in TASKS.items()]
     assert began == sorted(began)
-    assert stack.query("ecommerce_gold", RUNS) == [(layer, BY_HAND, "published") for layer in TASKS]
+    assert stack.runs() == [(layer, BY_HAND, "published") for layer in TASKS]
     [(sales, days)] = stack.query(
         "ecommerce_gold", "select count(*), count(distinct sales_date) from gold.fact_daily_sales"
     )
@@ -117,12 +94,32 @@ def test_a_night_starts_by_itself_and_late_gold_is_told(stack: StackForTests, al
     yesterday = today - timedelta(days=1)
     assert stack.run("lakehouse", "sample", "advance", "foodmart", "--to", "1998-12-30").returncode == 0
 
-    runs = {layer: fires(stack, layer, datetime.combine(today, time(hour), AFTERNOON)) for layer, hour in HOURS.items()}
+    runs = {
+        layer: let_fire(stack, layer, datetime.combine(today, time(hour), AFTERNOON)) for layer, hour in HOURS.items()
+    }
     stack.airflow().ends(runs)
 
-    assert stack.query("ecommerce_gold", RUNS)[3:] == [(layer, yesterday, "published") for layer in TASKS]
+    assert stack.runs()[3:] == [(layer, yesterday, "published") for layer in TASKS]
     assert stack.query("ecommerce_gold", "select count(*) from gold.fact_customer_orders") == [(24_311,)]
     stack.airflow().until("an alert has come", lambda: bool(alerts))
     # Of gold only, which was due at seven; and nothing of the day by hand, which nobody expected at any hour.
     assert [(a["event"], a["run"], a["business_date"]) for a in alerts] == [("late", runs["gold"], str(yesterday))]
     assert "was due at 07:00" in alerts[0]["reason"]
+
+
+def test_a_backfill_is_refused_before_it_begins_where_another_is_at_work(stack: StackForTests) -> None:
+    airflow = stack.airflow()
+    day = datetime(1999, 6, 1, HOURS["silver"], tzinfo=AFTERNOON).isoformat()
+    other = airflow.call("POST", "/backfills", json={"dag_id": DAGS["silver"], "from_date": day, "to_date": day})
+
+    assert "Airflow has a backfill of daily_silver_transformation at work already" in refused_backfill(stack)
+
+    assert stack.query("airflow", "select dag_id from backfill") == [(DAGS["silver"],)]
+    airflow.call("PUT", f"/backfills/{other['id']}/cancel")
+
+
+def refused_backfill(stack: StackForTests) -> str:
+    """What is said where a backfill is refused."""
+    done = stack.run("lakehouse", "backfill", "--from", str(BY_HAND), "--to", str(BY_HAND), "--airflow")
+    assert done.returncode == 8, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -77,5 +77,5 @@ def test_a_day_on_a_cluster_gives_the_gold_of_one_machine(tmp_path: Path) -> Non
             secrets = [stack.secret(f"{name}_password") for name in ("minio_pipeline", "postgres_pipeline")]
     for worker in ("one", "two"):
         said = (tmp_path / f"{worker}.log").read_text()
-        assert said.count("Asked to launch executor") == len(TASKS)
+        assert said.count("Asked to launch executor") >= len(TASKS)
         assert not [secret for secret in secrets if secret in said]

@@ -97,8 +97,7 @@ def backfill(
         raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
     if again and not by_airflow:
         raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
-    ledger = ledger_of(settings)
-    steps = work.plan(ledger, range_, replaces=replace)
+    steps = work.plan(ledger_of(settings), range_, replaces=replace)
     planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
     if dry_run or not as_json:
         print_table(planned, ("business_date", "layer", "state", "would"), as_json)
@@ -106,9 +105,13 @@ def backfill(
         return
     if by_airflow:
         _by_airflow(settings, *work.logical_dates(begin, end), len(range_), again=again, as_json=as_json)
-        if left := [s for s in work.plan(ledger, range_) if s.would != "nothing"]:
-            raise LakehouseError(f"Airflow's runs have ended, and {left[0].layer} of {left[0].day} is not published: Airflow "
-                                 f"counts it as done, from another lake or ledger; ask again with --again")  # fmt: skip
+        # The ledger asked anew: its connections may not have outlived the hours of a long range.
+        if left := [s for s in work.plan(ledger_of(settings), range_) if s.would != "nothing"]:
+            why = ("that Airflow writes to another lake or ledger: see its settings" if again else
+                   "Airflow counts it as done, perhaps in another lake or ledger; ask again with --again")  # fmt: skip
+            raise LakehouseError(
+                f"Airflow's runs have ended, and {left[0].layer} of {left[0].day} is not published: {why}"
+            )
         return
     with Watched(as_json):
         from lakehouse.house import Lakehouse
@@ -144,7 +147,7 @@ def _by_airflow(settings: Settings, begin: datetime, end: datetime, days: int, *
 def status(
     limit: Annotated[int, typer.Option(min=1, help="How many runs to show.")] = 15, as_json: Json = False
 ) -> None:
-    """The newest runs: state, rows, seconds, and the words of a failure."""
+    """The newest runs: state, exit code, rows, seconds, and the words of a failure."""
     runs = ledger_of(load_settings()).recent(limit)
     if as_json:
         print_json(runs)
