@@ -2,8 +2,7 @@
 
 Each role may do what its work needs: the pipeline reads the source and owns gold, the notebooks read gold, Airflow owns
 its metadata and sees nothing else. Doing it again changes nothing, but gives the roles the passwords of the secrets.
-As a program it makes source and gold on a server whose superuser's password is among the secrets: that of docker compose,
-where Airflow's metadata have a server of their own.
+As a program it does so on a server whose superuser's password is among the secrets: that of docker compose.
 """
 
 from __future__ import annotations
@@ -90,13 +89,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--server", required=True, help="host:port of the Postgres")
     parser.add_argument("--secrets", required=True, type=Path, help="folder of the secret files")
+    parser.add_argument("--shop-only", action="store_true", help="leave out Airflow's metadata, which are elsewhere")
     parser.add_argument("--sample", action="store_true", help="put a sample shop into an empty source")
     given = parser.parse_args()
 
     def admin(database: str) -> str:
         return dsn(given.secrets, "postgres", given.server, database)
 
-    make_databases(given.secrets, admin, OF_A_SHOP)
+    make_databases(given.secrets, admin, OF_A_SHOP if given.shop_only else DATABASES)
     if given.sample:
         load_sample(admin)
 

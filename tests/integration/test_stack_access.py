@@ -190,14 +190,15 @@ def put(client: Minio, bucket: str) -> None:
 
 @pytest.fixture(scope="module")
 def server(secrets: Path) -> Iterator[Callable[[str, str], Any]]:
-    """Runs a statement as a role in a database of the stack; databases and roles are made twice."""
+    """Runs a statement as a role in a database of the stack; databases and roles are made twice, those of the shop thrice."""
     with passable_folder() as home:
         embedded = EmbeddedPostgres(home)
         try:
             address = embedded.dsn("postgres").rpartition("@")[2].partition("/")[0]
             (secrets / "postgres_postgres_password").write_text((embedded.folder / "password").read_text())
-            for _ in range(2):
-                done = tool("stack_databases.py", "--server", address, "--secrets", secrets)
+
+            def make(*words: str) -> None:
+                done = tool("stack_databases.py", "--server", address, "--secrets", secrets, *words)
                 assert done.returncode == 0, done.stderr
 
             def run(role: str, database: str, statement: str = "select 1") -> Any:
@@ -208,6 +209,10 @@ def server(secrets: Path) -> Iterator[Callable[[str, str], Any]]:
                     cursor.execute(statement)
                     return cursor.fetchone()[0] if cursor.description else None
 
+            make("--shop-only")
+            assert run("postgres", "postgres", "select count(*) from pg_database where datname = 'airflow'") == 0
+            make()
+            make()
             yield run
         finally:
             embedded.stop()
