@@ -62,7 +62,8 @@ def dsn(secrets: Path, role: str, server: str, database: str) -> str:
 def write_settings(stack: Stack, server: str, metadata: str, folder: Path) -> None:
     """Writes the databases' URLs, and what each process reads from its LAKEHOUSE_SECRETS_DIR: a setting a file.
 
-    `server` (host:port) has source and gold, unless the shop names its own, and `metadata` Airflow's database. The pipeline gets all that a shop may set; the notebooks and the Data Docs' server get what they need to read.
+    `server` (host:port) has source and gold, unless the shop names its own, and `metadata` Airflow's database.
+    The pipeline gets all that a shop may set; the notebooks and the Data Docs' server get what they need to read.
     """
     write(folder / "airflow_dsn", dsn(stack.secrets, "airflow", metadata, "airflow"))
     shop = stack.of_the_shop()
