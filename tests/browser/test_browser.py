@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from lakehouse.stores.airflow import DAGS
 from tests.conftest import passable_folder
-from tests.e2e.stack import StackForTests, running_stack
+from tests.e2e.stack import HOURS, StackForTests, running_stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 # The pages are ours and local: nothing is looked up, and a page that asks the internet for something lacks it.
@@ -33,9 +33,8 @@ def stack() -> Iterator[StackForTests]:
     with passable_folder() as folder, running_stack(folder, AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE="False") as stack:
         airflow = stack.airflow()
         airflow.unpause()
-        hours = {"bronze": 1, "silver": 3, "gold": 5}
         airflow.ends(
-            {layer: airflow.trigger(layer, datetime(1998, 12, 30, hours[layer], tzinfo=UTC)) for layer in DAGS}
+            {layer: airflow.trigger(layer, datetime(1998, 12, 30, HOURS[layer], tzinfo=UTC)) for layer in DAGS}
         )
         yield stack
 
