@@ -25,8 +25,8 @@ from minio import Minio
 from psycopg2 import sql
 from pyspark.sql import SparkSession
 
+from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.session import CLASS_ARCHIVE
-from lakehouse.stores.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,7 +17,7 @@ import typer
 from lakehouse import errors
 from lakehouse.cli import app
 from lakehouse.contracts import load_contracts
-from lakehouse.quality.suites import load_suites
+from lakehouse.judging.suites import load_suites
 from lakehouse.settings import Settings
 
 pytestmark = pytest.mark.unit

@@ -19,13 +19,13 @@ DAYS = (date(1997, 1, 5), date(1997, 1, 6))
 
 def record() -> None:
     """Runs in a process of its own, whose JVM writes the archive when it ends."""
-    from lakehouse import pipeline
     from lakehouse.business_date import BusinessDate
     from lakehouse.cli.databases import Role, dsn_of
     from lakehouse.cli.samples import shop_named
-    from lakehouse.house import Lakehouse
+    from lakehouse.runs import day as pipeline
+    from lakehouse.server.embedded import EmbeddedPostgres
     from lakehouse.settings import Settings
-    from lakehouse.stores.embedded import EmbeddedPostgres
+    from lakehouse.wiring import Lakehouse
 
     with tempfile.TemporaryDirectory(prefix="lakehouse-classes-") as home:
         settings, shop = Settings(home=Path(home)), shop_named("foodmart")

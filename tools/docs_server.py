@@ -22,8 +22,8 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from lakehouse import log
 from lakehouse.errors import ConfigError, LakehouseError, StoreError
+from lakehouse.pages.store import CHUNK, NAME, DocsBucket, Page, content_type, place
 from lakehouse.settings import Settings, load_settings
-from lakehouse.stores.docs_bucket import CHUNK, NAME, DocsBucket, Page, content_type, place
 
 FRONT_PAGE = "index.html"
 # Names as Data Docs have them; what begins with a dot is being written, and `..` leads out.

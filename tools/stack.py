@@ -28,8 +28,8 @@ from stack_settings import AIRFLOW_BIN, OF_ONE_COMMAND, Stack
 from stack_supervisor import Supervisor, end_leftovers, leftovers
 
 from lakehouse.errors import LakehouseError
+from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import load_settings
-from lakehouse.stores.embedded import EmbeddedPostgres
 
 HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
 NOT_RUNNING = 3  # what `status` of a service ends with by convention

@@ -11,7 +11,7 @@ from machine import ROOT, VENV
 from minio import binary
 from stack_settings import AIRFLOW_BIN, Stack
 
-from lakehouse.stores.embedded import EmbeddedPostgres
+from lakehouse.server.embedded import EmbeddedPostgres
 
 TOOLS = ROOT / "tools"
 

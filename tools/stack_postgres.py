@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from lakehouse.errors import LakehouseError
-from lakehouse.stores.embedded import EmbeddedPostgres
+from lakehouse.server.embedded import EmbeddedPostgres
 
 LOOK_SECONDS = 2
 

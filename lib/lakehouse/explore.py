@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.contracts import load_contracts
+from lakehouse.database import Database
 from lakehouse.errors import LedgerError, StoreError, UsageError
+from lakehouse.lake import arrow as reader
+from lakehouse.ledger.ledger import Ledger
+from lakehouse.records import Version
+from lakehouse.server.databases import database_url
 from lakehouse.settings import Settings, load_settings
-from lakehouse.stores import reader
-from lakehouse.stores.databases import database_url
-from lakehouse.stores.ledger import Ledger
-from lakehouse.stores.postgres import Database
-from lakehouse.stores.reader import Version
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -75,7 +75,7 @@ class PublishedTables:
 
         Raises LedgerError where nothing was published by then.
         """
-        from lakehouse.stores.delta import Lake
+        from lakehouse.lake.delta import Lake
 
         layer, name = self._known(table)
         frame = Lake(self.spark, self.settings.lake_root).read(layer, name, self._version(table, as_of))

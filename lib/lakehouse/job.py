@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lakehouse import log, pipeline
+from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, safe_words
-from lakehouse.house import Lakehouse
+from lakehouse.runs import day as pipeline
 from lakehouse.settings import load_settings
+from lakehouse.wiring import Lakehouse
 
 
 def main(layer: str, description: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from lakehouse.stores.airflow import DAGS
+from lakehouse.airflow import DAGS
 from tests.conftest import passable_folder
 from tests.e2e.stack import HOURS, StackForTests, running_stack
 

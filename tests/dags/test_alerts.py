@@ -42,8 +42,8 @@ LOGICAL_DATE = datetime.datetime(2026, 2, 1, 1, tzinfo=datetime.UTC)
 REFUSED = """
 from datetime import date
 from lakehouse.errors import GateError, StoreError
-from lakehouse.stores.ledger import Ledger
-from lakehouse.stores.postgres import Database
+from lakehouse.ledger.ledger import Ledger
+from lakehouse.database import Database
 ledger = Ledger(Database(os.environ["LAKEHOUSE_GOLD_DSN"], "gold", StoreError))
 ledger.prepare("UTC")
 try:

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse import pipeline
 from lakehouse.business_date import BusinessDate
-from lakehouse.house import Lakehouse, Outcome
+from lakehouse.records import Outcome
+from lakehouse.runs import day as pipeline
 from lakehouse.settings import Settings
+from lakehouse.wiring import Lakehouse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -18,9 +18,9 @@ import httpx
 import psutil
 import psycopg2
 
+from lakehouse.airflow import DAGS
 from lakehouse.contracts import load_contracts
-from lakehouse.stores.airflow import DAGS
-from lakehouse.stores.embedded import EmbeddedPostgres
+from lakehouse.server.embedded import EmbeddedPostgres
 from tests.conftest import free_port
 from tests.content_hash import content_hash
 

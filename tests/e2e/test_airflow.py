@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.stores.airflow import DAGS
+from lakehouse.airflow import DAGS
 from tests.conftest import passable_folder
 from tests.e2e.stack import AFTERNOON, HOURS, LOOPBACK, TASKS, StackForTests, running_stack
 from tests.web_server import receiver

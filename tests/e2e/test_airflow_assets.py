@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from lakehouse.stores.airflow import DAGS
+from lakehouse.airflow import DAGS
 from tests.conftest import passable_folder
 from tests.e2e.stack import AFTERNOON, TASKS, running_stack
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lakehouse.stores.airflow import DAGS
+from lakehouse.airflow import DAGS
 from tests.conftest import passable_folder
 from tests.e2e.stack import HOURS, StackForTests, running_stack
 from tests.e2e.test_samples_by_day import HASHES, TOTALS

@@ -12,11 +12,11 @@ import psycopg2
 import pytest
 from typer.testing import CliRunner
 
-from lakehouse import backfill
+from lakehouse.airflow import Airflow
 from lakehouse.business_date import BusinessDate
 from lakehouse.cli import app
 from lakehouse.errors import ConfigError, StoreError, UsageError
-from lakehouse.stores.airflow import Airflow
+from lakehouse.runs import backfill
 from tests.e2e.lakehouse import RealPipeline
 
 pytestmark = pytest.mark.e2e
@@ -34,7 +34,7 @@ def test_a_range_is_planned_run_in_one_session_and_then_has_nothing_left(postgre
         cursor.execute("insert into customers (customer_id, created_at, updated_at) select 'c' || n, t, t from "
                        "generate_series(1, 3) n, lateral (select timestamptz '2020-01-01 12:00+00' + n * interval '1 day' t) t")  # fmt: skip
     lakehouse = RealPipeline(source, postgres.create_database("backfill_gold"), tmp_path)
-    house = lakehouse.house
+    house = lakehouse.wiring
     lakehouse.run_day(date(2020, 1, 2))
     range_ = backfill.days(day("2020-01-01"), day("2020-01-04"))
 

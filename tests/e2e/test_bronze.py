@@ -11,13 +11,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from lakehouse import pipeline
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contracts
 from lakehouse.errors import DriftError, SourceError
-from lakehouse.house import Outcome
-from lakehouse.layers import bronze
-from lakehouse.stores.source import Window
+from lakehouse.records import Outcome, Window
+from lakehouse.runs import bronze
+from lakehouse.runs import day as pipeline
 from tests.e2e.lakehouse import RealPipeline
 
 pytestmark = pytest.mark.e2e
@@ -33,7 +32,7 @@ class Shop:
         with closing(psycopg2.connect(self.source)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(SCHEMA)
         self.lakehouse = RealPipeline(self.source, postgres.create_database(f"{name}_gold"), lake)
-        self.lakehouse.house.spark.conf.set("spark.sql.session.timeZone", "UTC")
+        self.lakehouse.wiring.spark.conf.set("spark.sql.session.timeZone", "UTC")
 
     def session(self) -> Any:
         return psycopg2.connect(self.source)
@@ -47,8 +46,8 @@ class Shop:
             own.close()
 
     def bring(self, day: str, *, replaces: bool = False) -> Outcome:
-        business_date = BusinessDate(date.fromisoformat(day), self.lakehouse.house.settings.zone)
-        return bronze.ingest(self.lakehouse.house, business_date, replaces=replaces)
+        business_date = BusinessDate(date.fromisoformat(day), self.lakehouse.wiring.settings.zone)
+        return bronze.ingest(self.lakehouse.wiring, business_date, replaces=replaces)
 
     def held(self) -> list[tuple[str, str]]:
         """Each image bronze holds: key and the day it lies in."""
@@ -60,12 +59,12 @@ class Shop:
 def shop(postgres: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shop]:
     made = Shop(postgres, request.node.name.lower()[:40].replace("[", "_").replace("]", "_"), tmp_path)
     yield made
-    made.lakehouse.house.gold_database.close()
-    made.lakehouse.house.source.database.close()
+    made.lakehouse.wiring.gold_database.close()
+    made.lakehouse.wiring.source.database.close()
 
 
 def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: Shop) -> None:
-    shop.lakehouse.house.spark.catalog.clearCache()  # of what other tests keep
+    shop.lakehouse.wiring.spark.catalog.clearCache()  # of what other tests keep
     shop.write("before", "2020-01-01 10:00+00")
     shop.write("own-day", "2020-01-03 00:00+00")
     # Three sessions that stamp before the window's end and commit after its snapshot.
@@ -117,7 +116,7 @@ def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: 
     shop.bring("2020-01-05")
     assert [day for key, day in shop.held() if key == "stamped-early"] == ["2020-01-04"]
     # A session that runs many days must not hold the late rows of all of them.
-    shared = shop.lakehouse.house.spark._jsparkSession.sharedState()
+    shared = shop.lakehouse.wiring.spark._jsparkSession.sharedState()
     assert shared.cacheManager().isEmpty()
 
 
@@ -136,7 +135,7 @@ def test_what_postgres_breaks_off_while_spark_reads_is_an_error_of_the_source(sh
 def test_a_role_whose_sessions_may_not_idle_can_still_bring_a_day(shop: Shop) -> None:
     shop.write("before", "2020-01-01 10:00+00")
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("alter database " + shop.lakehouse.house.source.database.name
+        cursor.execute("alter database " + shop.lakehouse.wiring.source.database.name
                        + " set idle_in_transaction_session_timeout = '500ms'")  # fmt: skip
     assert shop.bring("2020-01-02").state == "published"
 
@@ -168,7 +167,7 @@ def test_a_new_column_evolves_where_the_lake_has_room_for_its_name_and_type(
 
 def test_a_row_committed_after_the_snapshot_is_not_seen_by_any_of_its_readers(shop: Shop) -> None:
     shop.write("before", "2020-01-01 10:00+00")
-    house = shop.lakehouse.house
+    house = shop.lakehouse.wiring
     end = BusinessDate(date(2020, 1, 2), house.settings.zone).end
     with house.source.snapshot() as snapshot:
         frame = snapshot.frame(house.spark, house.contracts["bronze"]["customers"], {}, Window(None, end))
@@ -184,8 +183,8 @@ def test_every_difference_of_the_schema_is_named_at_once_and_nothing_is_written(
         shop.bring("2020-01-02")
     for words in ("customers.city is missing", "products.price is text, not numeric(12,4)"):
         assert words in str(refused.value)
-    assert shop.lakehouse.house.ledger.published("bronze") == {}
-    assert [r["state"] for r in shop.lakehouse.house.ledger.recent()] == ["failed"]
+    assert shop.lakehouse.wiring.ledger.published("bronze") == {}
+    assert [r["state"] for r in shop.lakehouse.wiring.ledger.recent()] == ["failed"]
 
 
 def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop: Shop) -> None:
@@ -195,7 +194,7 @@ def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop
         cursor.execute("grant select on customers, products, orders, order_items, inventory to reader")
     as_reader = shop.source.replace(shop.source.split("//")[1].split("@")[0], "reader:only-reads")
     shop.write("before", "2020-01-01 10:00+00")
-    other = RealPipeline(as_reader, shop.lakehouse.house.dsn("gold"), shop.lakehouse.house.settings.home.parent)
+    other = RealPipeline(as_reader, shop.lakehouse.wiring.dsn("gold"), shop.lakehouse.wiring.settings.home.parent)
     day = BusinessDate(date(2020, 1, 2), other.house.settings.zone)
     with pytest.raises(SourceError, match=r"may not read public\.campaigns") as refused:
         pipeline.run(other.house, "bronze", day)
@@ -210,7 +209,7 @@ def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop
 def test_a_column_that_the_contract_gained_is_null_in_what_was_published_before(shop: Shop) -> None:
     shop.write("before", "2020-01-01 10:00+00")
     shop.bring("2020-01-02")
-    house = shop.lakehouse.house
+    house = shop.lakehouse.wiring
     contract = house.contracts["bronze"]["customers"]
     loyalty = contract.column("city").model_copy(update={"name": "loyalty"})
     gained = contract.model_copy(update={"columns": (*contract.columns, loyalty)})

@@ -17,7 +17,7 @@ from minio import Minio
 from minio.error import S3Error
 from psycopg2 import errors
 
-from lakehouse.stores.embedded import EmbeddedPostgres
+from lakehouse.server.embedded import EmbeddedPostgres
 from tests.conftest import MinioForTests, passable_folder
 
 pytestmark = pytest.mark.integration

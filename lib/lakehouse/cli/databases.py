@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 
 from lakehouse.cli.console import out
+from lakehouse.database import Database
 from lakehouse.errors import StoreError
+from lakehouse.ledger.ledger import Ledger
+from lakehouse.server.databases import database_url
+from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings, load_settings
-from lakehouse.stores.databases import database_url
-from lakehouse.stores.embedded import EmbeddedPostgres
-from lakehouse.stores.ledger import Ledger
-from lakehouse.stores.postgres import Database
 
 
 class Role(StrEnum):

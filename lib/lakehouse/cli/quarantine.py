@@ -32,7 +32,7 @@ def quarantine_list(
         found = [r for r in ledger.quarantined() if r["table"] in names]
         print_table(found, ("table", "reason", "rows"), as_json)
         return
-    from lakehouse.stores.reader import open_rows
+    from lakehouse.lake.arrow import open_rows
 
     published, listed = ledger.published("quarantine"), []
     for name in names:

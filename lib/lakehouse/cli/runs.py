@@ -47,8 +47,8 @@ def run(
         _plan(settings, step, business_date, as_json)
         return
     with Watched(as_json):
-        from lakehouse import pipeline
-        from lakehouse.house import Lakehouse
+        from lakehouse.runs import day as pipeline
+        from lakehouse.wiring import Lakehouse
 
         house = Lakehouse(settings)
         outcomes = (
@@ -69,8 +69,8 @@ def rebuild(
     if not yes:
         typer.confirm(f"Rebuild every table of {layer.value} from the layer before it?", abort=True)
     with Watched(as_json):
-        from lakehouse import pipeline
-        from lakehouse.house import Lakehouse
+        from lakehouse.runs import day as pipeline
+        from lakehouse.wiring import Lakehouse
 
         outcomes = [pipeline.rebuild(Lakehouse(load_settings()), layer.value)]
     print_outcomes(outcomes, as_json)
@@ -88,7 +88,7 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Bring a range of days: the plan first (days x layers, what exists, what will be rebuilt), then the work."""
-    from lakehouse import backfill as work
+    from lakehouse.runs import backfill as work
 
     settings = load_settings()
     begin, end = (BusinessDate.parse(text, settings.zone) for text in (first, last))
@@ -114,7 +114,7 @@ def backfill(
             )
         return
     with Watched(as_json):
-        from lakehouse.house import Lakehouse
+        from lakehouse.wiring import Lakehouse
 
         house, outcomes = Lakehouse(settings), []
         for outcome in work.run(house, steps):
@@ -126,7 +126,7 @@ def backfill(
 
 
 def _by_airflow(settings: Settings, begin: datetime, end: datetime, days: int, *, again: bool, as_json: bool) -> None:
-    from lakehouse.stores.airflow import DAGS, Airflow
+    from lakehouse.airflow import DAGS, Airflow
 
     if settings.schedule == "assets":
         raise UsageError("--airflow needs DAGs with a time of the day, and LAKEHOUSE_SCHEDULE is assets: leave --airflow "

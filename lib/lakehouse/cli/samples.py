@@ -19,8 +19,8 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.cli.console import Json, Watched, out, print_json, print_rows
 from lakehouse.cli.databases import Role, dsn_of
 from lakehouse.errors import StoreError, UsageError
+from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings, load_settings
-from lakehouse.stores.embedded import EmbeddedPostgres
 
 sample = typer.Typer(no_args_is_help=True, help="Sample shops to fill a source database with.")
 
@@ -37,8 +37,8 @@ def demo(name: Annotated[str, typer.Option("--sample", help="foodmart or online_
             dsn_of(settings, Role.source), shop.default_until, lambda words: log.event("sample", words=words)
         )
         loaded = time.monotonic() - clock
-        from lakehouse import pipeline
-        from lakehouse.house import Lakehouse
+        from lakehouse.runs import day as pipeline
+        from lakehouse.wiring import Lakehouse
 
         clock = time.monotonic()
         house = Lakehouse(settings)

@@ -1,1 +1,0 @@
-"""What a run of each layer does, in order: read, transform, conform, judge, write, gate, publish."""

@@ -1,0 +1,5 @@
+"""Pages for people: the Data Docs of every run.
+
+data_docs   writes a run's pages and the front page into a folder
+store       the same pages in the bucket of an s3a:// lake
+"""

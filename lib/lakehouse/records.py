@@ -1,0 +1,191 @@
+"""The values that travel between rooms: one of each, without behaviour beyond what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+Severity = Literal["critical", "warning"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of one layer for one business date, at work since `started_at`."""
+
+    run_id: str
+    layer: str
+    business_date: date
+    started_at: datetime
+
+
+@dataclass
+class TableRun:
+    """What a run did to one table; `version` None where it wrote none."""
+
+    table: str
+    version: int | None = None
+    rows_read: int = 0
+    rows_kept: int = 0
+    rows_deduplicated: int = 0
+    rows_quarantined: int = 0
+    rows_displaced: int = 0
+    bytes_written: int = 0
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    snapshot: str | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a layer came to. `covered`: an earlier run had done it, and nothing changed."""
+
+    layer: str
+    business_date: date
+    run_id: str
+    state: str
+    message: str
+    seconds: float
+    tables: list[TableRun] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Published:
+    """The version of a table that readers see."""
+
+    table: str
+    version: int
+    run_id: str
+    business_date: date
+    shape: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Version:
+    """The state in which a table was published for a business date."""
+
+    business_date: date
+    version: int
+    run_id: str
+    published_at: datetime
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A bronze run's part in one table: its window and the source's snapshot then."""
+
+    run_id: str
+    table: str
+    business_date: date
+    window_start: datetime | None
+    window_end: datetime
+    snapshot: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a run brings of a table: mark <= updated_at < end, and what committed late below the mark.
+
+    `mark` None: everything below the end. `snapshot`: the source's snapshot when the window below the mark was read.
+    """
+
+    mark: datetime | None
+    end: datetime
+    snapshot: str | None = None
+    lookback: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of a window by the source's own count, in the snapshot that is extracted; `late` ones lie below it."""
+
+    rows: int
+    late: int
+    outside: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of a lake table and what its commit wrote."""
+
+    version: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Rows that a publish of gold changed in one table."""
+
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule on one table: whether it was met, on how many rows (null: not counted), and how many broke it."""
+
+    layer: str
+    table: str
+    rule: str
+    severity: Severity
+    success: bool
+    unexpected: int | None
+    rows: int | None
+
+    def __str__(self) -> str:
+        if self.unexpected and self.rows:
+            counts = f" ({self.unexpected:,} of {self.rows:,} rows)"
+        elif self.unexpected:
+            counts = f" ({self.unexpected:,})"
+        else:
+            counts = f" ({self.rows:,} rows)" if self.rows is not None else ""
+        return f"{self.layer}.{self.table} {self.rule}{counts}"
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """A critical rule that a table did not meet: how many rows broke it, of how many (null: not counted)."""
+
+    table: str
+    rule: str
+    unexpected: int | None
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed, in its own words."""
+
+    run_id: str
+    error_code: int | None
+    message: str
+    rules: tuple[BrokenRule, ...]
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run as the ledger has it: how it stands, in whose words it failed, and its rules by outcome."""
+
+    run_id: str
+    layer: str
+    business_date: date
+    state: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    message: str | None = None
+    rules: int = 0
+    critical: int = 0
+    warnings: int = 0
+
+    @property
+    def needs_a_look(self) -> bool:
+        return self.state in ("failed", "abandoned") or self.critical + self.warnings > 0
+
+
+Shapes = Mapping[str, Mapping[str, Mapping[str, str]]]
+Row = dict[str, Any]

