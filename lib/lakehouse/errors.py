@@ -48,7 +48,7 @@ class StoreError(LakehouseError):
 
 
 class LedgerError(LakehouseError):
-    """The ledger forbids the run: another one is at work, an earlier layer has not published, a contract changed."""
+    """The ledger forbids it until a person changes something: a contract, the zone, the lake or the ledger itself."""
 
     exit_code = 8
 
@@ -57,6 +57,24 @@ class SetupError(LakehouseError):
     """The environment lacks something `make setup` installs."""
 
     exit_code = 9
+
+
+class BusyError(LakehouseError):
+    """Another run of the layer is at work: wait for it to end, then run again."""
+
+    exit_code = 10
+
+
+class RightLostError(LakehouseError):
+    """The run lost its lock while it worked: another may have taken over, so nothing more was written."""
+
+    exit_code = 11
+
+
+class NotYetError(LakehouseError):
+    """An earlier layer has not published the day yet."""
+
+    exit_code = 12
 
 
 def safe_words(error: BaseException) -> str:

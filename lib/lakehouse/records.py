@@ -18,6 +18,7 @@ class Run:
     layer: str
     business_date: date
     started_at: datetime
+    rebuilds: bool = False
 
 
 @dataclass
@@ -70,6 +71,26 @@ class Version:
     version: int
     run_id: str
     published_at: datetime
+
+
+@dataclass(frozen=True)
+class Last:
+    """The newest published run of a layer, and `as_of`, the greatest business date the layer ever published."""
+
+    run_id: str
+    business_date: date
+    as_of: date
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Rows of one table since its last rebuild: read, gone (deduplicated or displaced), held, open in quarantine."""
+
+    read: int = 0
+    gone: int = 0
+    held: int = 0
+    open: int = 0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_a_range_is_planned_run_in_one_session_and_then_has_nothing_left(postgre
         cursor.execute("insert into customers (customer_id, created_at, updated_at) select 'c' || n, t, t from "
                        "generate_series(1, 3) n, lateral (select timestamptz '2020-01-01 12:00+00' + n * interval '1 day' t) t")  # fmt: skip
     lakehouse = RealPipeline(source, postgres.create_database("backfill_gold"), tmp_path)
-    house = lakehouse.wiring
+    house = lakehouse.lakehouse
     lakehouse.run_day(date(2020, 1, 2))
     range_ = backfill.days(day("2020-01-01"), day("2020-01-04"))
 

@@ -41,7 +41,7 @@ def dsn_of(settings: Settings, role: Role) -> str:
 
 
 def ledger_of(settings: Settings) -> Ledger:
-    """The ledger, made on first use."""
+    """The ledger, to look at: nothing is made or changed."""
     ledger = Ledger(Database(dsn_of(settings, Role.gold), "gold", StoreError))
-    ledger.prepare(settings.timezone)
+    ledger.check_zone(settings.timezone)
     return ledger
