@@ -138,6 +138,34 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """Who commits to the lake: a run of a layer for a business date, and the ledger that knows the run."""
+
+    ledger: str
+    run: str
+    layer: str
+    business_date: date
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A commit of a lake table and the stamp it bears; ledger and run are None where somebody else committed.
+
+    `facts`: what its run kept with it, such as bronze's window.
+    """
+
+    version: int
+    operation: str
+    ledger: str | None
+    run: str | None
+    layer: str | None
+    facts: Mapping[str, Any]
+    rows: int
+    timestamp: datetime
+    business_date: date | None = None
+
+
+@dataclass(frozen=True)
 class Changes:
     """Rows that a publish of gold changed in one table."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from lakehouse import address
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 
@@ -31,11 +32,8 @@ def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSessi
         os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*arguments, "pyspark-shell"])
     builder = SparkSession.builder.appName(app_name).config("spark.sql.session.timeZone", settings.timezone)
     # Spark reads AWS_* from the environment by itself; from a folder of secrets they come this way. Redacted in logs.
-    for option, secret in (("access.key", settings.access_key), ("secret.key", settings.secret_key)):
-        if secret is not None:
-            builder = builder.config(f"spark.hadoop.fs.s3a.{option}", secret.get_secret_value())
-    if settings.endpoint:
-        builder = builder.config("spark.hadoop.fs.s3a.endpoint", settings.endpoint)
+    for option, value in address.s3a_options(settings).items():
+        builder = builder.config(f"spark.hadoop.{option}", value)
     spark = builder.getOrCreate()
     if spark.conf.get("spark.sql.icu.caseMappings.enabled", "true") != "false":
         raise ConfigError("Spark was started without spark-defaults.conf, whose options decide results: give spark-submit "
