@@ -81,6 +81,9 @@ def backfill(
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")],
     last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")],
     replace: Annotated[bool, typer.Option("--replace", help="Read published days again and keep the union.")] = False,
+    by_day: Annotated[
+        bool, typer.Option("--by-day", help="Silver and gold after each day, for versions of every day; slower.")
+    ] = False,
     by_airflow: Annotated[
         bool, typer.Option("--airflow", help="Let Airflow run its DAGs over the range, and wait for them.")
     ] = False,
@@ -98,7 +101,7 @@ def backfill(
         raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
     if again and not by_airflow:
         raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
-    steps = work.plan(ledger_of(settings), range_, replaces=replace)
+    steps = work.plan(ledger_of(settings), range_, replaces=replace, by_day=by_day)
     planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
     if dry_run or not as_json:
         print_table(planned, ("business_date", "layer", "state", "would"), as_json)

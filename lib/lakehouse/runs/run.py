@@ -20,6 +20,7 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import BusyError, LakehouseError, safe_words
 from lakehouse.gate.findings import raise_if_critical
+from lakehouse.lake.failures import answering
 from lakehouse.ledger.lease import Lease
 from lakehouse.pages.data_docs import LISTED
 from lakehouse.parts import Lakehouse
@@ -139,7 +140,8 @@ def opened(lakehouse: Lakehouse, layer: str, day: BusinessDate, *, reason: str |
             lease.watch(run.run_id)
             work = OpenRun(lakehouse, run, lease)
             try:
-                yield work
+                with answering(lakehouse.settings.lake_root):
+                    yield work
             except BaseException as e:
                 ledger.fail(run.run_id, e)
                 raise
