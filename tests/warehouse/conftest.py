@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -62,6 +63,17 @@ ROWS: dict[str, list[tuple[object, ...]]] = {
     "agg_streets": [("s", "C", "1.50", 1_000_001, -1), ("t", None, "2.00", None, 20_000)],
     "agg_pairs": [("s", "t"), ("t", "s")],
 }
+
+AREAS = """
+-- Land and area.
+create materialized view marts.areas as select land, area from gold.dim_lands;
+create unique index areas_key on marts.areas (land);
+comment on materialized view marts.areas is 'One row per land';
+"""
+CITIES = """
+create materialized view marts.cities as select land, count(*) as cities from gold.dim_cities group by land;
+create unique index cities_key on marts.cities (land);
+"""
 
 
 class Store:
@@ -124,3 +136,14 @@ def store(store_of: Callable[..., Store]) -> Store:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakehouse.warehouse.patience.FOR_CHANGES", Patience(tries=2, milliseconds=50))
     monkeypatch.setattr("lakehouse.warehouse.gold.FOR_A_PUBLISH", Patience(tries=2, milliseconds=50))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two marts in place of the project's."""
+    monkeypatch.setattr("lakehouse.warehouse.marts.resource_folder", lambda _: tmp_path)
+    marts = tmp_path / "postgres" / "marts"
+    marts.mkdir(parents=True)
+    (marts / "areas.sql").write_text(AREAS)
+    (marts / "cities.sql").write_text(CITIES)
+    return marts

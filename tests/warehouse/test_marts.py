@@ -10,30 +10,9 @@ import pytest
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.warehouse.marts import digest
 from tests.tables import CONTRACTS as PROJECT
-from tests.warehouse.conftest import ROWS, Store
+from tests.warehouse.conftest import AREAS, CITIES, ROWS, Store
 
 pytestmark = pytest.mark.integration
-AREAS = """
--- Land and area.
-create materialized view marts.areas as select land, area from gold.dim_lands;
-create unique index areas_key on marts.areas (land);
-comment on materialized view marts.areas is 'One row per land';
-"""
-CITIES = """
-create materialized view marts.cities as select land, count(*) as cities from gold.dim_cities group by land;
-create unique index cities_key on marts.cities (land);
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two marts in place of the project's."""
-    monkeypatch.setattr("lakehouse.warehouse.marts.resource_folder", lambda _: tmp_path)
-    marts = tmp_path / "postgres" / "marts"
-    marts.mkdir(parents=True)
-    (marts / "areas.sql").write_text(AREAS)
-    (marts / "cities.sql").write_text(CITIES)
-    return marts
 
 
 @pytest.fixture

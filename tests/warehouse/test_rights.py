@@ -32,12 +32,27 @@ def night(store_of: Callable[..., Store]) -> Iterator[Store]:
     dba.ask("drop owned by night cascade; drop role night")
 
 
+@pytest.mark.usefixtures("folder")
 def test_schemas_that_a_dba_made_and_gave_are_enough(night: Store) -> None:
     night.ask(*(f"create schema {s}; grant usage, create on schema {s} to night" for s in SCHEMAS))
     assert night.ask("select has_database_privilege('night', current_database(), 'create')") == [(False,)]
     night.gold.prepare()
     night.published(ROWS)
-    night.gold.refresh_marts("r1") if not night.gold.marts.definitions else None
+    night.gold.refresh_marts("r1")
+    assert night.ask("select count(*) from gold.dim_lands union all select count(*) from marts.areas") == [(2,), (2,)]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "marts", ["create schema marts", "create schema marts; grant usage on schema marts to night", ""]
+)
+def test_marts_that_the_role_may_not_make_keep_no_gold_from_being_published(night: Store, marts: str) -> None:
+    night.ask(*(f"create schema {s}; grant usage, create on schema {s} to night" for s in SCHEMAS if s != "marts"))
+    night.ask(marts or "select")
+    night.gold.prepare()
+    night.published(ROWS)
+    with pytest.raises(StoreError, match=r"gold is published, and .*its role lacks rights: grant .*\bmarts\b"):
+        night.gold.refresh_marts("r1")
     assert night.ask("select count(*) from gold.dim_lands") == [(2,)]
 
 
@@ -83,7 +98,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused_at_first_use(store_of
             cursor.execute("drop database if exists latin")
             cursor.execute("create database latin template template0 encoding 'LATIN1' locale_provider libc locale 'C'")
     latin = store_of(CONTRACTS, dsn.rpartition("/")[0] + "/latin")
-    with pytest.raises(LedgerError, match="/latin cannot take gold.* its encoding is LATIN1, .* encoding UTF8"):
+    with pytest.raises(LedgerError, match=r"/latin cannot take gold.* its encoding is LATIN1, .* encoding UTF8"):
         latin.gold.prepare()
     assert latin.ask("select to_regnamespace('gold')") == [(None,)]
     with (
@@ -133,7 +148,7 @@ def test_a_contract_that_changed_asks_for_the_table_itself_and_one_that_did_not_
         changed.gold.prepare()
 
 
-def test_the_source_is_asked_for_nothing(postgres: object, store_of: Callable[..., Store]) -> None:
+def test_the_source_is_asked_for_nothing(store_of: Callable[..., Store]) -> None:
     """Its role may only read, and stays so."""
     database = Database(store_of().dsn, "source", StoreError)
     with database.connection() as connection, connection.cursor() as cursor:

@@ -41,7 +41,7 @@ SERVER_TYPES = {
 NOT_FOR_JDBC = {
     "client_encoding", "dbname", "fallback_application_name", "gssdelegation", "host", "hostaddr", "keepalives",
     "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "passfile", "password", "port",
-    "requirepeer", "service", "servicefile", "sslcompression", "sslpassword", "sslsni", "tcp_user_timeout", "user",
+    "requirepeer", "service", "servicefile", "sslcertmode", "sslcompression", "sslpassword", "sslsni", "tcp_user_timeout", "user",
 }  # fmt: skip
 # libpq's own defaults, which it lists among the effective parameters.
 DEFAULTS = {
@@ -51,7 +51,6 @@ DEFAULTS = {
     "max_protocol_version": "3.0",
     "min_protocol_version": "3.0",
     "ssl_min_protocol_version": "TLSv1.2",
-    "sslcertmode": "allow",
     "sslmode": "prefer",
     "sslnegotiation": "postgres",
     "target_session_attrs": "any",

@@ -19,6 +19,7 @@ from lakehouse import log
 from lakehouse.contracts import resource_folder
 from lakehouse.contracts.model import NAME
 from lakehouse.database import Database
+from lakehouse.database.rights import missing_schema_rights
 from lakehouse.errors import ConfigError, LakehouseError, LedgerError, StoreError, safe_words
 from lakehouse.warehouse.ddl import ensure_schemas, quoted
 from lakehouse.warehouse.patience import patiently
@@ -82,8 +83,10 @@ class Marts:
         """
         faults: list[str] = []
         fresh: set[str] = set()
+        missing: list[str] = []
         try:
             with self.database.connection() as connection, connection.cursor() as cursor:
+                missing = missing_schema_rights(cursor, [SCHEMA])
                 ensure_schemas(cursor, SCHEMA)
                 cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (SCHEMA,))
                 if cursor.fetchone() == (None,):
@@ -91,7 +94,8 @@ class Marts:
                 cursor.execute("select value from ops.settings where name = %s", (MADE_FOR,))
                 up_to_date = cursor.fetchone() == (run_id,)
         except LakehouseError as e:
-            raise StoreError(f"the views of {SCHEMA} are not up to date: {e}") from None
+            lacks = f"its role lacks rights: {'; '.join(missing)}" if missing else str(e)
+            raise StoreError(f"gold is published, and the views of {SCHEMA} are not up to date: {lacks}") from None
         for mart, definition in self.definitions.items():
             try:
                 if self._brought(mart, definition, faults, up_to_date=up_to_date):
@@ -105,6 +109,8 @@ class Marts:
                     "on conflict (name) do update set value = excluded.value", (MADE_FOR, run_id),
                 )  # fmt: skip
         if faults:
+            # Who owns the views needs no right to make one, so a lack of it alone is no fault.
+            faults += [f"its role lacks rights: {'; '.join(missing)}"] if missing else []
             raise StoreError(
                 f"gold is published, and not every view of {SCHEMA} is as it should be: {'; '.join(faults)}"
             )
