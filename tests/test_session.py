@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +75,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def otherwise(home: Path) -> Iterator[dict[str, Any]]:
+def otherwise(home: Path) -> dict[str, Any]:
     """A session where the locale is C, SPARK_HOME leads nowhere, and the home has letters beyond ASCII."""
     done = python(OTHERWISE, home, LC_ALL="C", SPARK_HOME="/nowhere", **KEYS)
     assert done.returncode == 0, done.stderr
-    yield json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def test_keys_of_the_store_reach_hadoop_but_no_command_line_environment_or_option(otherwise: dict[str, Any]) -> None:
@@ -97,7 +96,7 @@ def test_file_names_do_not_depend_on_the_locale(otherwise: dict[str, Any], home:
 
 
 def test_temporary_files_lie_in_the_home_which_is_closed(otherwise: dict[str, Any], home: Path) -> None:
-    assert otherwise["temporary"].startswith(f"{home}/tmp/")
+    assert otherwise["temporary"].startswith(str(home / "tmp") + "/")
     assert any("blockmgr" in name for name in otherwise["local"])
     assert home.stat().st_mode & 0o777 == 0o700
 
@@ -144,11 +143,11 @@ def test_a_home_whose_name_spark_would_read_as_a_pattern_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str
 ) -> None:
     monkeypatch.setenv("LAKEHOUSE_HOME", f"{tmp_path}/a{sign}b")
-    with pytest.raises(ConfigError, match="LAKEHOUSE_HOME: .*choose another folder"):
+    with pytest.raises(ConfigError, match=r"LAKEHOUSE_HOME: .*choose another folder"):
         load_settings()
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     monkeypatch.setenv("LAKEHOUSE_LAKE", f"file://{tmp_path}/a{sign}b")
-    with pytest.raises(ConfigError, match="LAKEHOUSE_LAKE: .*choose another place"):
+    with pytest.raises(ConfigError, match=r"LAKEHOUSE_LAKE: .*choose another place"):
         load_settings()
 
 
