@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from pyspark import SparkContext
@@ -117,6 +118,15 @@ def _keep_values_out_of_logs(spark: SparkSession) -> None:
     Executors follow the driver's level by spark.executor.syncLogLevel.enabled of spark-defaults.conf.
     """
     spark.sparkContext.setLogLevel("OFF")
+    quiet_pyspark()
+
+
+@cache
+def quiet_pyspark() -> None:
+    """Silences the loggers by which PySpark quotes rows; once a process, before it has threads.
+
+    Only by PySpark's own door, as a plain logger of the name would break PySpark when it asks for its own. That door sets
+    the class of all new loggers and puts it back: two threads in it at once leave the wrong one for the whole process.
+    """
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
-        # Only by this door: a plain logger of the name would break PySpark when it asks for its own.
         PySparkLogger.getLogger(name).disabled = True

@@ -14,15 +14,16 @@ from lakehouse.settings import Settings, load_settings
 
 
 class Role(StrEnum):
-    """The two databases."""
+    """The two databases, and gold for one who may only read it."""
 
     source = "source"
     gold = "gold"
+    reader = "reader"
 
 
 def dsn(role: Role) -> None:
     """Print the libpq URL of a database, password included, starting the embedded server if it is down."""
-    print(dsn_of(load_settings(), role))
+    print(dsn_of(load_settings(), role, create=False))
 
 
 def stop() -> None:
@@ -35,13 +36,13 @@ def stop() -> None:
         out.print("the embedded server was not running")
 
 
-def dsn_of(settings: Settings, role: Role) -> str:
-    """The libpq URL of a database."""
-    return database_url(settings, role.value)
+def dsn_of(settings: Settings, role: Role, *, create: bool = True) -> str:
+    """The libpq URL of a database; raises LedgerError where there is none and none is to be created."""
+    return database_url(settings, role.value, create=create)
 
 
-def ledger_of(settings: Settings) -> Ledger:
-    """The ledger, made on first use."""
-    ledger = Ledger(Database(dsn_of(settings, Role.gold), "gold", StoreError))
+def ledger_of(settings: Settings, *, create: bool = False) -> Ledger:
+    """The ledger, for who looks: raises LedgerError where there is none, unless it is to be created."""
+    ledger = Ledger(Database(dsn_of(settings, Role.gold, create=create), "gold", StoreError))
     ledger.prepare(settings.timezone)
     return ledger

@@ -97,7 +97,7 @@ def backfill(
         raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
     if again and not by_airflow:
         raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
-    steps = work.plan(ledger_of(settings), range_, replaces=replace)
+    steps = work.plan(ledger_of(settings, create=not dry_run), range_, replaces=replace)
     planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
     if dry_run or not as_json:
         print_table(planned, ("business_date", "layer", "state", "would"), as_json)

@@ -216,7 +216,10 @@ class EmbeddedPostgres:
             **run_as,
         )
         if done.returncode != 0:
-            last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            # What follows a fault is how the program cleans up.
+            faults = [line for line in lines if "FATAL" in line or "error:" in line]
+            last = (faults or lines or ["no message"])[-1]
             raise StoreError(f"{name} of the embedded Postgres failed ({last.rstrip('.')}): see {self.log}.")
 
     # What the folder says.
