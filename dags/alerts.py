@@ -147,8 +147,9 @@ def _words(error: object) -> str:
 
 def _from_ledger(settings: Settings, layer: str, day: str, since: datetime) -> Any:
     # Late: reading this file needs no store.
-    from lakehouse.database import Database
     from lakehouse.ledger.failures import last_failure
+
+    from lakehouse.database import Database
 
     if settings.gold_dsn is None:
         return None

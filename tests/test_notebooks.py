@@ -74,8 +74,8 @@ def shop(postgres: Any, spark: SparkSession, tmp_path_factory: pytest.TempPathFa
     )
     reader = gold.replace(gold.split("//")[1].split("@")[0], "notebook_reader:only-reads")
     yield Shop(lakehouse, lake, source, gold, reader, before, after)
-    lakehouse.wiring.gold_database.close()
-    lakehouse.wiring.source.database.close()
+    lakehouse.lakehouse.gold_database.close()
+    lakehouse.lakehouse.source.database.close()
     ask(gold, "drop owned by notebook_reader; drop role notebook_reader")
 
 

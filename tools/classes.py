@@ -22,7 +22,7 @@ def record() -> None:
     from lakehouse.business_date import BusinessDate
     from lakehouse.cli.databases import Role, dsn_of
     from lakehouse.cli.samples import shop_named
-    from lakehouse.runs import day as pipeline
+    from lakehouse.runs.day import run
     from lakehouse.server.embedded import EmbeddedPostgres
     from lakehouse.settings import Settings
     from lakehouse.wiring import Lakehouse
@@ -32,11 +32,11 @@ def record() -> None:
         try:
             source = dsn_of(settings, Role.source)
             shop.load(source, DAYS[0], lambda _: None)
-            house = Lakehouse(settings)
+            lakehouse = Lakehouse(settings)
             for day in DAYS:
                 shop.advance(source, day, lambda _: None)
-                pipeline.run(house, "day", BusinessDate.parse(day.isoformat(), settings.zone))
-            house.spark.stop()
+                run(lakehouse, "day", BusinessDate.parse(day.isoformat(), settings.zone))
+            lakehouse.spark.stop()
         finally:
             EmbeddedPostgres(settings.home).stop()
 

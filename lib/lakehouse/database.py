@@ -17,6 +17,9 @@ from lakehouse.errors import LakehouseError, safe_words
 TIMEOUT_SECONDS = 10
 # Two are held by a run; the rest are for its tables, which wait for one another where there are more.
 MOST_CONNECTIONS = 8
+IDLE_LIMITS = (
+    "('idle_session_timeout', 'idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')"
+)
 
 
 class Database:
@@ -56,12 +59,27 @@ class Database:
                 with suppress(psycopg2.Error):  # there may be nothing left to roll back on
                     connection.rollback()
                 if isinstance(e, psycopg2.OperationalError | psycopg2.InterfaceError):
-                    # Its words may quote a statement and with it a value.
-                    raise self.error(f"the {self.role} database at {self.where} broke off the work ({safe_words(e)}); "
-                                     f"check that the server runs, and run it again") from None  # fmt: skip
+                    raise self.broke_off(e) from None
                 raise
             finally:
                 pool.putconn(connection, close=bool(connection.closed))
+
+    def dedicated(self) -> Connection:
+        """A connection of its own, beside the pool, which the caller closes. Raises `error` when there is none.
+
+        No limit of the role's ends its session while it idles, and a dead network is noticed within half a minute.
+        """
+        try:
+            connection = psycopg2.connect(
+                self._dsn, connect_timeout=TIMEOUT_SECONDS, application_name="lakehouse", keepalives_idle=10,
+                keepalives_interval=5, keepalives_count=3, tcp_user_timeout=30_000,
+            )  # fmt: skip
+            with connection.cursor() as cursor:
+                cursor.execute(f"select set_config(name, '0', false) from pg_settings where name in {IDLE_LIMITS}")
+            connection.commit()
+        except psycopg2.Error as e:
+            raise self.unreachable(e) from None
+        return connection
 
     def check(self) -> None:
         """Raises `error` when there is no way in."""
@@ -73,6 +91,11 @@ class Database:
         if self._pool is not None:
             self._pool.closeall()
             self._pool = None
+
+    def broke_off(self, cause: BaseException) -> LakehouseError:
+        """One sentence about work that the server broke off. Its own words may quote a statement and with it a value."""
+        return self.error(f"the {self.role} database at {self.where} broke off the work ({safe_words(cause)}); "
+                          f"check that the server runs, and run it again")  # fmt: skip
 
     def unreachable(self, cause: psycopg2.Error) -> LakehouseError:
         """One sentence about a failed connection. libpq's own words name host, user and database, no password."""

@@ -52,7 +52,7 @@ class StoreError(LakehouseError):
 
 
 class LedgerError(LakehouseError):
-    """The ledger forbids the run: another one is at work, an earlier layer has not published, a contract changed."""
+    """The ledger forbids it until a person changes something: a contract, the zone, the lake or the ledger itself."""
 
     exit_code = 8
 
@@ -61,6 +61,24 @@ class SetupError(LakehouseError):
     """The environment lacks something `make setup` installs."""
 
     exit_code = 9
+
+
+class BusyError(LakehouseError):
+    """Another run of the layer is at work: wait for it to end, then run again."""
+
+    exit_code = 10
+
+
+class RightLostError(LakehouseError):
+    """The run lost its lock while it worked: another may have taken over, so nothing more was written."""
+
+    exit_code = 11
+
+
+class NotYetError(LakehouseError):
+    """An earlier layer has not published the day yet."""
+
+    exit_code = 12
 
 
 def frames(error: BaseException) -> list[str]:

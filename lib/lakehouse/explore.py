@@ -23,6 +23,7 @@ from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.lake import arrow as reader
+from lakehouse.ledger import versions as history
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.records import Version
 from lakehouse.server.databases import database_url
@@ -61,11 +62,14 @@ class PublishedTables:
         return spark_session(self.settings, "notebook")
 
     def versions(self, table: str) -> list[Version]:
-        """What was published of a table for each business date, oldest first.
+        """The state of a table as of each date that was published, oldest first: how far back it goes.
+
+        A day that was run again after a later one is part of that later date. What `lakehouse maintain` no longer keeps is
+        listed and cannot be read.
 
         Raises LedgerError where there is none yet, UsageError for a table that there is not.
         """
-        found = reader.versions(self._database, *self._known(table))
+        found = history.versions(self._database, *self._known(table))
         if not found:
             raise LedgerError(f"{table} has no published version yet: run a day, or `make demo`")
         return found
@@ -108,7 +112,8 @@ class PublishedTables:
             return Ledger(self._database).published(layer)[name].version
         by_then = [v for v in known if v.business_date <= as_of]
         if not by_then:
-            raise LedgerError(f"{table} was first published for {known[0].business_date}, so there is none of {as_of}")
+            raise LedgerError(f"{table} goes back to {known[0].business_date}, for which it was first published: there is "
+                              f"none of {as_of}")  # fmt: skip
         return by_then[-1].version
 
     def _shown(self, table: str, columns: Sequence[str]) -> list[str]:

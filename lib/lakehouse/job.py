@@ -10,7 +10,7 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, frames, safe_words
 from lakehouse.home import close_files_to_others
-from lakehouse.runs import day as pipeline
+from lakehouse.runs.day import replace_day, run
 from lakehouse.settings import load_settings
 from lakehouse.wiring import Lakehouse
 
@@ -31,11 +31,11 @@ def main(layer: str, description: str) -> None:
     try:
         settings = load_settings()
         day = BusinessDate.parse(arguments.date, settings.zone)
-        house = Lakehouse(settings)
+        lakehouse = Lakehouse(settings)
         if getattr(arguments, "replace", False):
-            pipeline.replace_day(house, day)
+            replace_day(lakehouse, day)
         else:
-            pipeline.run(house, layer, day)
+            run(lakehouse, layer, day)
     except LakehouseError as e:
         log.event("run.refused", code=e.exit_code, message=str(e))
         sys.exit(e.exit_code)

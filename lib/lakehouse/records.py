@@ -18,6 +18,7 @@ class Run:
     layer: str
     business_date: date
     started_at: datetime
+    rebuilds: bool = False
 
 
 @dataclass
@@ -73,6 +74,26 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Last:
+    """The newest published run of a layer, and `as_of`, the greatest business date the layer ever published."""
+
+    run_id: str
+    business_date: date
+    as_of: date
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Rows of one table since its last rebuild: read, gone (deduplicated or displaced), held, open in quarantine."""
+
+    read: int = 0
+    gone: int = 0
+    held: int = 0
+    open: int = 0
+
+
+@dataclass(frozen=True)
 class Extracted:
     """A bronze run's part in one table: its window and the source's snapshot then."""
 
@@ -114,6 +135,43 @@ class Commit:
     version: int
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Who commits to the lake: a run of a layer for a business date, and the ledger that knows the run."""
+
+    ledger: str
+    run: str
+    layer: str
+    business_date: date
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A commit of a lake table and the stamp it bears; ledger and run are None where somebody else committed.
+
+    `facts`: what its run kept with it, such as bronze's window.
+    """
+
+    version: int
+    operation: str
+    ledger: str | None
+    run: str | None
+    layer: str | None
+    facts: Mapping[str, Any]
+    rows: int
+    timestamp: datetime
+    business_date: date | None = None
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The lake's own copy of a layer's pointers: the ledger, the run that published them, a version per table."""
+
+    ledger: str
+    run: str
+    versions: Mapping[str, int]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from lakehouse import address
 from lakehouse.errors import ConfigError, SetupError
 from lakehouse.home import scratch
 from lakehouse.java import check_java, has_resolvable_name, java_environment
@@ -27,10 +27,8 @@ from lakehouse.settings import Settings, secret_variables
 CLASS_ARCHIVE = Path(sys.prefix) / "share" / "lakehouse" / "classes.jsa"
 
 
-def spark_session(
-    settings: Settings, app_name: str = "lakehouse", s3a: Mapping[str, str] | None = None
-) -> SparkSession:
-    """The one session of the process, in the shop's zone. `s3a` are Hadoop's options of the object store, keys included.
+def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSession:
+    """The one session of the process, in the shop's zone.
 
     Plain Python in a checkout reads its spark-defaults.conf unless SPARK_CONF_DIR says otherwise; spark-submit was given it.
     Raises ConfigError where Spark has not read spark-defaults.conf, SetupError where this machine cannot run it.
@@ -45,7 +43,7 @@ def spark_session(
         raise ConfigError("Spark was started without spark-defaults.conf, whose options decide results: give spark-submit "
                           "--properties-file spark-defaults.conf, or unset SPARK_CONF_DIR")  # fmt: skip
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
-    for option, value in (_s3a(settings) if s3a is None else s3a).items():
+    for option, value in address.s3a_options(settings).items():
         hadoop.set(option, value)
     _remember_classes(spark)
     _keep_values_out_of_logs(spark)
@@ -88,13 +86,6 @@ def _set_arguments(temporary: Path) -> None:
         words.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
     arguments = ["--properties-file", str(options), "--conf", f"spark.driver.defaultJavaOptions={' '.join(words)}"]
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*arguments, "pyspark-shell"])
-
-
-def _s3a(settings: Settings) -> dict[str, str]:
-    """What Hadoop is told of the object store."""
-    keys = (("access.key", settings.access_key), ("secret.key", settings.secret_key))
-    options = {f"fs.s3a.{name}": secret.get_secret_value() for name, secret in keys if secret is not None}
-    return options | ({"fs.s3a.endpoint": settings.endpoint} if settings.endpoint else {})
 
 
 def _between_machines(settings: Settings) -> dict[str, str]:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigError
@@ -89,7 +89,11 @@ class Settings(BaseSettings):
     airflow_password: SecretStr | None = None
     access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
     endpoint: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
+    # What Amazon's own clients read, in their order. Stores that are not Amazon's seldom care.
+    region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+    s3_path_style: bool = True
     spark_secret: SecretStr | None = None  # shared by all machines of a Spark cluster
     # What Airflow's DAGs read besides; a job has no use for these.
     schedule: Literal["cron", "assets"] = "cron"

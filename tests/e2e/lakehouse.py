@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.records import Outcome
-from lakehouse.runs import day as pipeline
+from lakehouse.runs import day
+from lakehouse.runs.published import published_frame
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 
@@ -26,7 +27,7 @@ class RealPipeline:
     def __init__(self, source_dsn: str, gold_dsn: str, lake: Path | str, zone: str = "UTC", **settings: Any) -> None:
         root = lake.as_uri() if isinstance(lake, Path) else lake
         home = settings.pop("home", None) or (lake / "home" if isinstance(lake, Path) else None)
-        self.house = Lakehouse(
+        self.lakehouse = Lakehouse(
             Settings(
                 home=home, source_dsn=SecretStr(source_dsn), gold_dsn=SecretStr(gold_dsn), lake=root, timezone=zone,
                 **settings,
@@ -35,27 +36,28 @@ class RealPipeline:
 
     def run_day(self, business_date: date) -> list[Outcome]:
         # The tests of a process share one session; its zone is this shop's while this shop runs.
-        self.house.spark.conf.set("spark.sql.session.timeZone", self.house.settings.timezone)
-        return pipeline.run(self.house, "day", BusinessDate.parse(business_date.isoformat(), self.house.settings.zone))
+        self.lakehouse.spark.conf.set("spark.sql.session.timeZone", self.lakehouse.settings.timezone)
+        return day.run(
+            self.lakehouse, "day", BusinessDate.parse(business_date.isoformat(), self.lakehouse.settings.zone)
+        )
 
     def silver(self, table: str) -> Iterable[Mapping[str, Any]]:
-        return rows(self.house.published_frame("silver", table))
+        return rows(published_frame(self.lakehouse, "silver", table))
 
     def bronze(self, table: str) -> list[dict[str, Any]]:
-        return rows(self.house.published_frame("bronze", table))
+        return rows(published_frame(self.lakehouse, "bronze", table))
 
     def quarantine(self, table: str) -> Iterable[tuple[Mapping[str, Any], Iterable[str]]]:
-        names = self.house.contracts["bronze"][table].names
-        for row in rows(self.house.published_frame("quarantine", table)):
+        names = self.lakehouse.contracts["bronze"][table].names
+        for row in rows(published_frame(self.lakehouse, "quarantine", table)):
             yield {n: row[n] for n in names}, row["_reasons"]
 
     def counts(self, table: str) -> Mapping[str, Any]:
-        extracted, gone = self.house.ledger.silver_totals(table)
-        kept, waiting = self.house.ledger.table_rows("silver")[table], self.house.ledger.open_rows(table)
-        return {"extracted": extracted, "kept": kept, "deduplicated": gone, "open": waiting}
+        totals = self.lakehouse.ledger.totals("silver")[table]
+        return {"extracted": totals.read, "kept": totals.held, "deduplicated": totals.gone, "open": totals.open}
 
     def run_counts(self, table: str) -> Mapping[str, Any]:
-        with self.house.gold_database.connection() as connection, connection.cursor() as cursor:
+        with self.lakehouse.gold_database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(
                 "select rows_read, coalesce(lag(rows_quarantined) over (order by seq), 0), rows_kept, rows_deduplicated, "
                 "rows_quarantined from ops.run_tables join ops.runs using (run_id) where run_tables.layer = 'silver' "

@@ -34,7 +34,7 @@ def test_a_range_is_planned_run_in_one_session_and_then_has_nothing_left(postgre
         cursor.execute("insert into customers (customer_id, created_at, updated_at) select 'c' || n, t, t from "
                        "generate_series(1, 3) n, lateral (select timestamptz '2020-01-01 12:00+00' + n * interval '1 day' t) t")  # fmt: skip
     lakehouse = RealPipeline(source, postgres.create_database("backfill_gold"), tmp_path)
-    house = lakehouse.wiring
+    house = lakehouse.lakehouse
     lakehouse.run_day(date(2020, 1, 2))
     range_ = backfill.days(day("2020-01-01"), day("2020-01-04"))
 
@@ -42,21 +42,22 @@ def test_a_range_is_planned_run_in_one_session_and_then_has_nothing_left(postgre
 
     assert [(str(s.day), s.layer, s.state, s.would) for s in steps] == [
         ("2020-01-01", "bronze", "within 2020-01-02", "nothing"),
-        ("2020-01-01", "silver", "published", "nothing"),
-        ("2020-01-01", "gold", "published", "nothing"),
         ("2020-01-02", "bronze", "published", "nothing"),
-        ("2020-01-02", "silver", "published", "nothing"),
-        ("2020-01-02", "gold", "published", "nothing"),
         ("2020-01-03", "bronze", "missing", "run"),
-        ("2020-01-03", "silver", "missing", "run"),
-        ("2020-01-03", "gold", "missing", "run"),
         ("2020-01-04", "bronze", "missing", "run"),
         ("2020-01-04", "silver", "missing", "run"),
         ("2020-01-04", "gold", "missing", "run"),
     ]
+    by_day = backfill.plan(house.ledger, range_, by_day=True)
+    assert [(str(s.day), s.layer) for s in by_day if s.would != "nothing"] == [
+        (day, layer) for day in ("2020-01-03", "2020-01-04") for layer in ("bronze", "silver", "gold")
+    ]
     outcomes = list(backfill.run(house, steps))
     assert [(o.layer, o.business_date.day, o.state) for o in outcomes] == [
-        (layer, n, "published") for n in (3, 4) for layer in ("bronze", "silver", "gold")
+        ("bronze", 3, "published"),
+        ("bronze", 4, "published"),
+        ("silver", 4, "published"),
+        ("gold", 4, "published"),
     ]
     assert {r["customer_id"] for r in lakehouse.silver("customers")} == {"C1", "C2", "C3"}
     assert {s.would for s in backfill.plan(house.ledger, range_)} == {"nothing"}

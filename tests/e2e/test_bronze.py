@@ -13,10 +13,12 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contracts
+from lakehouse.contracts.types import holds
 from lakehouse.errors import DriftError, SourceError
 from lakehouse.records import Outcome, Window
 from lakehouse.runs import bronze
-from lakehouse.runs import day as pipeline
+from lakehouse.runs import day as days
+from lakehouse.source.drift import evolvable
 from tests.e2e.lakehouse import RealPipeline
 
 pytestmark = pytest.mark.e2e
@@ -32,7 +34,7 @@ class Shop:
         with closing(psycopg2.connect(self.source)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(SCHEMA)
         self.lakehouse = RealPipeline(self.source, postgres.create_database(f"{name}_gold"), lake)
-        self.lakehouse.wiring.spark.conf.set("spark.sql.session.timeZone", "UTC")
+        self.lakehouse.lakehouse.spark.conf.set("spark.sql.session.timeZone", "UTC")
 
     def session(self) -> Any:
         return psycopg2.connect(self.source)
@@ -46,8 +48,8 @@ class Shop:
             own.close()
 
     def bring(self, day: str, *, replaces: bool = False) -> Outcome:
-        business_date = BusinessDate(date.fromisoformat(day), self.lakehouse.wiring.settings.zone)
-        return bronze.ingest(self.lakehouse.wiring, business_date, replaces=replaces)
+        business_date = BusinessDate(date.fromisoformat(day), self.lakehouse.lakehouse.settings.zone)
+        return bronze.run(self.lakehouse.lakehouse, business_date, replaces=replaces)
 
     def held(self) -> list[tuple[str, str]]:
         """Each image bronze holds: key and the day it lies in."""
@@ -59,12 +61,12 @@ class Shop:
 def shop(postgres: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shop]:
     made = Shop(postgres, request.node.name.lower()[:40].replace("[", "_").replace("]", "_"), tmp_path)
     yield made
-    made.lakehouse.wiring.gold_database.close()
-    made.lakehouse.wiring.source.database.close()
+    made.lakehouse.lakehouse.gold_database.close()
+    made.lakehouse.lakehouse.source.database.close()
 
 
 def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: Shop) -> None:
-    shop.lakehouse.wiring.spark.catalog.clearCache()  # of what other tests keep
+    shop.lakehouse.lakehouse.spark.catalog.clearCache()  # of what other tests keep
     shop.write("before", "2020-01-01 10:00+00")
     shop.write("own-day", "2020-01-03 00:00+00")
     # Three sessions that stamp before the window's end and commit after its snapshot.
@@ -116,7 +118,7 @@ def test_days_bring_their_windows_and_late_commits_come_with_the_next_run(shop: 
     shop.bring("2020-01-05")
     assert [day for key, day in shop.held() if key == "stamped-early"] == ["2020-01-04"]
     # A session that runs many days must not hold the late rows of all of them.
-    shared = shop.lakehouse.wiring.spark._jsparkSession.sharedState()
+    shared = shop.lakehouse.lakehouse.spark._jsparkSession.sharedState()
     assert shared.cacheManager().isEmpty()
 
 
@@ -135,15 +137,15 @@ def test_what_postgres_breaks_off_while_spark_reads_is_an_error_of_the_source(sh
 def test_a_role_whose_sessions_may_not_idle_can_still_bring_a_day(shop: Shop) -> None:
     shop.write("before", "2020-01-01 10:00+00")
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("alter database " + shop.lakehouse.wiring.source.database.name
+        cursor.execute("alter database " + shop.lakehouse.lakehouse.source.database.name
                        + " set idle_in_transaction_session_timeout = '500ms'")  # fmt: skip
     assert shop.bring("2020-01-02").state == "published"
 
 
 def test_a_type_with_a_length_or_precision_is_no_drift() -> None:
-    assert bronze._holds("timestamptz", "timestamp(3) with time zone")
-    assert bronze._holds("text", "character varying(20)")
-    assert not bronze._holds("timestamptz", "timestamp(3) without time zone")
+    assert holds("timestamptz", "timestamp(3) with time zone")
+    assert holds("text", "character varying(20)")
+    assert not holds("timestamptz", "timestamp(3) without time zone")
 
 
 @pytest.mark.parametrize(
@@ -162,12 +164,12 @@ def test_a_type_with_a_length_or_precision_is_no_drift() -> None:
 def test_a_new_column_evolves_where_the_lake_has_room_for_its_name_and_type(
     name: str, source_type: str, carried: str | None
 ) -> None:
-    assert bronze._evolvable(name, source_type) == carried
+    assert evolvable(name, source_type) == carried
 
 
 def test_a_row_committed_after_the_snapshot_is_not_seen_by_any_of_its_readers(shop: Shop) -> None:
     shop.write("before", "2020-01-01 10:00+00")
-    house = shop.lakehouse.wiring
+    house = shop.lakehouse.lakehouse
     end = BusinessDate(date(2020, 1, 2), house.settings.zone).end
     with house.source.snapshot() as snapshot:
         frame = snapshot.frame(house.spark, house.contracts["bronze"]["customers"], {}, Window(None, end))
@@ -183,8 +185,8 @@ def test_every_difference_of_the_schema_is_named_at_once_and_nothing_is_written(
         shop.bring("2020-01-02")
     for words in ("customers.city is missing", "products.price is text, not numeric(12,4)"):
         assert words in str(refused.value)
-    assert shop.lakehouse.wiring.ledger.published("bronze") == {}
-    assert [r["state"] for r in shop.lakehouse.wiring.ledger.recent()] == ["failed"]
+    assert shop.lakehouse.lakehouse.ledger.published("bronze") == {}
+    assert [r["state"] for r in shop.lakehouse.lakehouse.ledger.recent()] == ["failed"]
 
 
 def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop: Shop) -> None:
@@ -194,14 +196,14 @@ def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop
         cursor.execute("grant select on customers, products, orders, order_items, inventory to reader")
     as_reader = shop.source.replace(shop.source.split("//")[1].split("@")[0], "reader:only-reads")
     shop.write("before", "2020-01-01 10:00+00")
-    other = RealPipeline(as_reader, shop.lakehouse.wiring.dsn("gold"), shop.lakehouse.wiring.settings.home.parent)
-    day = BusinessDate(date(2020, 1, 2), other.house.settings.zone)
+    other = RealPipeline(as_reader, shop.lakehouse.lakehouse.dsn("gold"), shop.lakehouse.lakehouse.settings.home.parent)
+    day = BusinessDate(date(2020, 1, 2), other.lakehouse.settings.zone)
     with pytest.raises(SourceError, match=r"may not read public\.campaigns") as refused:
-        pipeline.run(other.house, "bronze", day)
+        days.run(other.lakehouse, "bronze", day)
     assert "only-reads" not in str(refused.value)
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
         cursor.execute("grant select on campaigns to reader")
-    assert pipeline.run(other.house, "bronze", day)[0].state == "published"
+    assert days.run(other.lakehouse, "bronze", day)[0].state == "published"
     with closing(shop.session()) as connection, connection, connection.cursor() as cursor:
         cursor.execute("drop owned by reader; drop role reader")
 
@@ -209,7 +211,7 @@ def test_a_role_that_may_only_select_is_enough_and_one_that_may_not_is_told(shop
 def test_a_column_that_the_contract_gained_is_null_in_what_was_published_before(shop: Shop) -> None:
     shop.write("before", "2020-01-01 10:00+00")
     shop.bring("2020-01-02")
-    house = shop.lakehouse.wiring
+    house = shop.lakehouse.lakehouse
     contract = house.contracts["bronze"]["customers"]
     loyalty = contract.column("city").model_copy(update={"name": "loyalty"})
     gained = contract.model_copy(update={"columns": (*contract.columns, loyalty)})

@@ -40,8 +40,8 @@ class World:
             shop.apply(source, "schema.sql", *DAYS[DAY_1])
             lakehouse.run_day(DAY_1)
             shop.apply(source, *DAYS[DAY_2])
-        lakehouse.wiring.gold_database.close()
-        lakehouse.wiring.source.database.close()
+        lakehouse.lakehouse.gold_database.close()
+        lakehouse.lakehouse.source.database.close()
         with closing(psycopg2.connect(postgres.create_database("kills_judged"))) as judged:
             shop.apply(judged, "schema.sql", *DAYS[DAY_1])
             shop.judged(judged, DAY_1, ZONE)
@@ -98,8 +98,8 @@ class Trial:
         try:
             return shop.found(lakehouse, self.gold, expected)
         finally:
-            lakehouse.wiring.gold_database.close()
-            lakehouse.wiring.source.database.close()
+            lakehouse.lakehouse.gold_database.close()
+            lakehouse.lakehouse.source.database.close()
 
     def new(self, layer: str, pattern: str) -> list[Path]:
         """Files of a layer that this run has made."""

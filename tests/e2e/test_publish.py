@@ -72,7 +72,7 @@ class Shop:
         return [self.ask(f"select t.xmin::text, t.* from gold.{t} t order by t::text") for t in tables]
 
     def versions(self) -> dict[str, Any]:
-        return {layer: self.pipeline.house.ledger.published(layer) for layer in ("silver", "quarantine", "gold")}
+        return {layer: self.pipeline.lakehouse.ledger.published(layer) for layer in ("silver", "quarantine", "gold")}
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def shop(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sh
     """One shop for the file: its second day is refused by the first test, and published with the third by the second."""
     made = Shop(postgres, "story", tmp_path_factory.mktemp("publish"))
     yield made
-    made.pipeline.house.gold_database.close()
-    made.pipeline.house.source.database.close()
+    made.pipeline.lakehouse.gold_database.close()
+    made.pipeline.lakehouse.source.database.close()
 
 
 def test_a_failed_gate_leaves_versions_and_gold_alone_and_shows_no_value_and_no_secret(

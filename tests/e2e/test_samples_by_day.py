@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from pyspark.sql import functions as F
 
+from lakehouse.runs.published import published_frame
 from tests.content_hash import content_hash
 from tests.e2e.lakehouse import RealPipeline
 
@@ -70,7 +71,7 @@ class Sample:
 
     def hashes(self) -> tuple[Hashes, Hashes]:
         """Of every gold and every silver table: rows, and a hash of what they hold in any order."""
-        contracts = self.pipeline.house.contracts
+        contracts = self.pipeline.lakehouse.contracts
         with closing(psycopg2.connect(self.gold)) as connection, connection.cursor() as cursor:
             gold = {
                 t: content_hash(cursor, f"gold.{t}", {col.name: col.type for col in c.columns})
@@ -78,7 +79,7 @@ class Sample:
             }
         silver = {}
         for table, contract in contracts["silver"].items():
-            frame = self.pipeline.house.published_frame("silver", table)
+            frame = published_frame(self.pipeline.lakehouse, "silver", table)
             digest = F.sum(F.xxhash64(*contract.names).cast("decimal(38,0)"))
             row = frame.agg(F.count(F.lit(1)), F.coalesce(digest, F.lit(0))).first()
             assert row is not None
@@ -97,9 +98,9 @@ def by_day(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         states = [o.state for o in sample.pipeline.run_day(day)]
         assert states[0] == "published"
         told["totals"][day] = sample.totals()
-        before = {layer: sample.pipeline.house.ledger.published(layer) for layer in ("bronze", "silver", "gold")}
+        before = {layer: sample.pipeline.lakehouse.ledger.published(layer) for layer in ("bronze", "silver", "gold")}
         again = [o.state for o in sample.pipeline.run_day(day)]
-        after = {layer: sample.pipeline.house.ledger.published(layer) for layer in ("bronze", "silver", "gold")}
+        after = {layer: sample.pipeline.lakehouse.ledger.published(layer) for layer in ("bronze", "silver", "gold")}
         told["repeated"][day] = (again, before == after)
         day += timedelta(days=1)
     told["hashes"] = sample.hashes()

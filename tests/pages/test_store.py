@@ -10,15 +10,18 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import boto3
 import pytest
 from pydantic import SecretStr
 
 from lakehouse import log
+from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError, StoreError
 from lakehouse.pages.store import DocsBucket, Place, place
 from lakehouse.records import Finding
+from lakehouse.runs.run import opened
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 
@@ -137,17 +140,16 @@ class Shop:
     """A lakehouse whose runs do nothing but find something; its lake is never asked for."""
 
     def __init__(self, house: Lakehouse) -> None:
-        self.house = house
+        self.lakehouse = house
 
     def run(self, *findings: Finding, refused: str = "", layer: str = "silver") -> str:
         """A run that is published, or refused in these words."""
-        with suppress(GateError), self.house.ledger.run(layer, DAY) as run, self.house.recorded(run) as found:
-            found += findings
+        with suppress(GateError), opened(self.lakehouse, layer, BusinessDate(DAY, ZoneInfo("UTC"))) as run:
+            run.find(findings)
             if refused:
                 raise GateError(refused)
-            with self.house.gold_database.connection() as connection, connection.cursor() as cursor:
-                self.house.ledger.publish(cursor, run, {}, {})
-        return run.run_id
+            run.publish({layer: []}, {layer: {}}, "")
+        return run.record.run_id
 
 
 @contextmanager
@@ -173,7 +175,7 @@ def test_runs_of_two_machines_are_on_one_front_page_in_the_bucket(postgres: Any,
         published = one.run(MET)
         refused = two.run(WARNED, refused="the gate refused <3> rows")
         silent = two.run(refused="the source is down", layer="bronze")
-        assert one.house.docs != two.house.docs
+        assert one.lakehouse.pages.folder != two.lakehouse.pages.folder
     front = text_of(minio, "docs-front", "lake/data-docs/index.html")
     assert front.index(silent) < front.index(refused) < front.index(published)
     assert "the gate refused &lt;3&gt; rows" in front
@@ -190,7 +192,7 @@ def test_a_bucket_that_is_not_there_fails_no_run_and_gets_the_pages_later(
     with shop(minio, postgres.create_database("docs_late_gold"), tmp_path, "s3a://docs-late") as late:
         first = late.run(MET)
         assert "(NoSuchBucket)" in str(told["docs.not_synced"]["reason"])
-        assert late.house.ledger.recent()[0]["state"] == "published"
+        assert late.lakehouse.ledger.recent()[0]["state"] == "published"
         assert first in (tmp_path / "data-docs" / "index.html").read_text()
         minio.make_bucket("docs-late")
         late.run(MET)
@@ -203,6 +205,6 @@ def test_a_run_whose_pages_cannot_be_copied_fails_for_its_own_reason(
 ) -> None:
     with shop(minio, postgres.create_database("docs_reason_gold"), tmp_path, "s3a://docs-nowhere") as other:
         other.run(WARNED, refused="the gate refused")
-        assert [(r["state"], r["error_code"]) for r in other.house.ledger.recent()] == [("failed", 6)]
+        assert [(r["state"], r["error_code"]) for r in other.lakehouse.ledger.recent()] == [("failed", 6)]
     assert "docs.not_synced" in told
     assert "the gate refused" in (tmp_path / "data-docs" / "index.html").read_text()

@@ -44,5 +44,5 @@ def dsn_of(settings: Settings, role: Role, *, create: bool = True) -> str:
 def ledger_of(settings: Settings, *, create: bool = False) -> Ledger:
     """The ledger, for who looks: raises LedgerError where there is none, unless it is to be created."""
     ledger = Ledger(Database(dsn_of(settings, Role.gold, create=create), "gold", StoreError))
-    ledger.prepare(settings.timezone)
+    ledger.check_zone(settings.timezone)
     return ledger

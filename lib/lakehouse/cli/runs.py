@@ -44,15 +44,16 @@ def run(
     if replace and step is not Step.bronze:
         raise UsageError("--replace is for bronze: silver and gold follow from it")
     if dry_run:
-        _plan(settings, step, business_date, as_json)
+        _plan(settings, step, business_date, replace, as_json)
         return
     with Watched(as_json):
-        from lakehouse.runs import day as pipeline
+        from lakehouse.runs.day import replace_day
+        from lakehouse.runs.day import run as run_layer
         from lakehouse.wiring import Lakehouse
 
-        house = Lakehouse(settings)
+        lakehouse = Lakehouse(settings)
         outcomes = (
-            [pipeline.replace_day(house, business_date)] if replace else pipeline.run(house, step.value, business_date)
+            [replace_day(lakehouse, business_date)] if replace else run_layer(lakehouse, step.value, business_date)
         )
     print_outcomes(outcomes, as_json)
 
@@ -69,10 +70,10 @@ def rebuild(
     if not yes:
         typer.confirm(f"Rebuild every table of {layer.value} from the layer before it?", abort=True)
     with Watched(as_json):
-        from lakehouse.runs import day as pipeline
+        from lakehouse.runs import rebuild as work
         from lakehouse.wiring import Lakehouse
 
-        outcomes = [pipeline.rebuild(Lakehouse(load_settings()), layer.value)]
+        outcomes = [work.rebuild(Lakehouse(load_settings()), layer.value)]
     print_outcomes(outcomes, as_json)
 
 
@@ -80,6 +81,9 @@ def backfill(
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")],
     last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")],
     replace: Annotated[bool, typer.Option("--replace", help="Read published days again and keep the union.")] = False,
+    by_day: Annotated[
+        bool, typer.Option("--by-day", help="Silver and gold after each day, for versions of every day; slower.")
+    ] = False,
     by_airflow: Annotated[
         bool, typer.Option("--airflow", help="Let Airflow run its DAGs over the range, and wait for them.")
     ] = False,
@@ -97,7 +101,7 @@ def backfill(
         raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
     if again and not by_airflow:
         raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
-    steps = work.plan(ledger_of(settings, create=not dry_run), range_, replaces=replace)
+    steps = work.plan(ledger_of(settings, create=not dry_run), range_, replaces=replace, by_day=by_day)
     planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
     if dry_run or not as_json:
         print_table(planned, ("business_date", "layer", "state", "would"), as_json)
@@ -116,8 +120,8 @@ def backfill(
     with Watched(as_json):
         from lakehouse.wiring import Lakehouse
 
-        house, outcomes = Lakehouse(settings), []
-        for outcome in work.run(house, steps):
+        lakehouse, outcomes = Lakehouse(settings), []
+        for outcome in work.run(lakehouse, steps):
             outcomes.append(outcome)
             if not as_json:
                 print_outcomes([outcome], as_json)
@@ -183,12 +187,11 @@ def tables(as_json: Json = False) -> None:
     out.print(table)
 
 
-def _plan(settings: Settings, step: Step, day: BusinessDate, as_json: bool) -> None:
-    ledger = ledger_of(settings)
-    plan = []
-    for layer in LAYERS if step is Step.day else [step.value]:
-        last = ledger.last(layer)
-        done = last is not None and last["as_of"] >= day.day
-        plan.append({"layer": layer, "business_date": str(day), "would": "check for late input" if done else "run",
-                     "last_published": last["as_of"] if last else None})  # fmt: skip
-    print_table(plan, ("layer", "business_date", "would", "last_published"), as_json)
+def _plan(settings: Settings, step: Step, day: BusinessDate, replace: bool, as_json: bool) -> None:
+    """What a run would do, by the very plans that runs carry out."""
+    from lakehouse.runs.dry_run import planned
+    from lakehouse.wiring import Lakehouse
+
+    layers = LAYERS if step is Step.day else [step.value]
+    print_table(planned(Lakehouse(settings), list(layers), day, replaces=replace),
+                ("layer", "business_date", "would", "last_published", "words"), as_json)  # fmt: skip

@@ -37,16 +37,16 @@ def demo(name: Annotated[str, typer.Option("--sample", help="foodmart or online_
             dsn_of(settings, Role.source), shop.default_until, lambda words: log.event("sample", words=words)
         )
         loaded = time.monotonic() - clock
-        from lakehouse.runs import day as pipeline
+        from lakehouse.runs.day import run
         from lakehouse.wiring import Lakehouse
 
         clock = time.monotonic()
-        house = Lakehouse(settings)
-        outcomes = pipeline.run(house, "day", BusinessDate.parse(shop.default_until.isoformat(), settings.zone))
+        lakehouse = Lakehouse(settings)
+        outcomes = run(lakehouse, "day", BusinessDate.parse(shop.default_until.isoformat(), settings.zone))
         worked = time.monotonic() - clock
     table = Table("table", "source", "bronze", "silver", "quarantine", title=f"{name} as of {shop.default_until}")
     bronze, silver = ({t.table: t for t in o.tables} for o in outcomes[:2])
-    for t in house.contracts["bronze"]:
+    for t in lakehouse.contracts["bronze"]:
         table.add_row(
             t, *(f"{n:,}" for n in (rows[t], bronze[t].rows_kept, silver[t].rows_kept, silver[t].rows_quarantined))
         )
@@ -56,9 +56,9 @@ def demo(name: Annotated[str, typer.Option("--sample", help="foodmart or online_
     out.print(table, gold)
     seconds = ", ".join(f"{o.layer} {o.seconds:.1f} s" for o in outcomes)
     out.print(f"sample loaded in {loaded:.1f} s; pipeline {worked:.1f} s ({seconds})")
-    out.print(f"Data Docs: {house.docs / 'index.html'}", soft_wrap=True)
+    out.print(f"Data Docs: {lakehouse.pages.folder / 'index.html'}", soft_wrap=True)
     out.print("gold:      .venv/bin/lakehouse psql", soft_wrap=True)
-    house.spark.stop()
+    lakehouse.spark.stop()
 
 
 @sample.command("list")

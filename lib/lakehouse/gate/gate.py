@@ -29,12 +29,11 @@ TECHNICAL: Mapping[str, tuple[str, ...]] = {
 
 
 class Gate:
-    """One a process. Checks frames, gathers findings, and at the end of a layer's run publishes its Data Docs."""
+    """One per process. Checks frames, and keeps what Great Expectations said for the pages of the run."""
 
     def __init__(self) -> None:
         self._great_expectations = Late()
         self._lock = threading.Lock()
-        self._findings: list[Finding] = []
         self._validations: dict[str, dict[str, Validation]] = {}
 
     def warm(self) -> None:
@@ -66,18 +65,11 @@ class Gate:
             self._validations.setdefault(contract.layer, {})[contract.table] = validation
         return found
 
-    def add(self, found: Iterable[Finding]) -> None:
-        """Takes in the findings of a run, its own and those counted elsewhere: the run's page shows them all."""
+    def pages(self, run_id: str, layer: str) -> dict[str, str]:
+        """Great Expectations' page of each table that the layer's run checked, as HTML; lets go of what it held for them."""
         with self._lock:
-            self._findings += found
-
-    def pages(self, run_id: str, layer: str) -> tuple[list[Finding], dict[str, str]]:
-        """The findings of a layer's run so far, and Great Expectations' page of each table as HTML; both are let go of."""
-        with self._lock:
-            found = [f for f in self._findings if f.layer == layer]
-            self._findings = [f for f in self._findings if f.layer != layer]
             validations = self._validations.pop(layer, {})
-        return found, self._great_expectations.get().pages(run_id, validations) if validations else {}
+        return self._great_expectations.get().pages(run_id, validations) if validations else {}
 
 
 def structural(contract: Contract) -> list[NativeRule]:

@@ -1,114 +1,230 @@
 """The lake: Delta tables by layer and name, read at a version, written a day, a merge or a whole table at a time.
 
-Delta's log is plain files, `_delta_log/<version>.json`, contiguous: whether a version is the head is one look for the
-next file, and a commit's own figures are read from its file. Neither costs a Spark job.
+Every commit bears the stamp of the run that made it, and what a write left in the log is read back: a version that bears
+another stamp, above or below one's own, is never taken for one's own.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Any
 
 from delta.tables import DeltaTable
-from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from lakehouse.errors import StoreError
-from lakehouse.records import Commit
+from lakehouse import address
+from lakehouse.errors import LedgerError, StoreError
+from lakehouse.lake import log
+from lakehouse.lake.failures import answering, kinds
+from lakehouse.lake.files import Files
+from lakehouse.lake.identity import Identity
+from lakehouse.records import Commit, Marks, Stamp, Stamped
 from lakehouse.settings import BUCKETS
 
 # Above this many literals a predicate costs more to plan than it saves in files.
 MOST_PARTITIONS = 400
+USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+KEEPS_LOG = {"delta.enableExpiredLogCleanup": "false"}
+# What Delta raises for a restore to a version whose data files are not there any more.
+LACKS_FILES = ("IllegalArgumentException", "FileNotFoundException")
 
 
 class Lake:
     """Tables under one root: `file:///…`, `s3a://` (a bucket a layer) or `s3a://bucket/prefix` (a folder a layer)."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
-        self._spark, self._root = spark, root.rstrip("/")
+        self._spark, self.root = spark, root.rstrip("/")
+        self.files = Files(spark)
+        self._identity = Identity(self.files, self.root)
+        self._stamp: Stamp | None = None
+        # Called before a write and again when its commit is there; raises when the run has lost its right to write.
+        self.guard: Callable[[], None] = lambda: None
+
+    def stamp(self, ledger_id: str, run_id: str, layer: str, business_date: date) -> None:
+        """Sets who commits from now on in this process: one run at a time, whose threads share the stamp."""
+        self._stamp = Stamp(ledger_id, run_id, layer, business_date)
+        # A write of a frame is told by an option; a merge, a restore, a delete and the like know only the session's.
+        self._spark.conf.set(USER_METADATA, log.words(self._stamp))
+
+    def unstamp(self) -> None:
+        """From now on nobody commits."""
+        self._stamp = None
+        self._spark.conf.unset(USER_METADATA)
 
     def path(self, layer: str, table: str) -> str:
         """Where a table lies."""
-        separator = "//" if self._root == "s3a:" else "/"
-        return f"{self._root}{separator}{layer}/{table}"
+        return address.table(self.root, layer, table)
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Around work on the lake: raises StoreError, in a sentence, for what the store did not answer or refused."""
+        return answering(self.root)
 
     def check(self) -> None:
         """Raises StoreError in one sentence when the lake cannot be reached, before any work is done."""
         for layer in BUCKETS:
-            path = self.path(layer, "_")
-            try:
-                self._files(path).exists(self._hadoop_path(path))
-            except Py4JJavaError as e:
-                raise StoreError(f"the lake at {self.path(layer, '')} does not answer ({_kind(e)}); check LAKEHOUSE_LAKE, "
-                                 f"AWS_ENDPOINT_URL, the credentials and that the bucket exists") from None  # fmt: skip
+            with self.answering():
+                self.files.exists(self.path(layer, "_"))
+
+    def identity(self) -> str | None:
+        """The id of the ledger that the lake belongs to; None where it has not been claimed yet."""
+        return self._identity.read()
+
+    def claim(self, ledger_id: str) -> None:
+        """Says that the lake belongs to a ledger, once and for good. Raises LedgerError where another's id stands."""
+        self._identity.claim(ledger_id)
+
+    def mark(self, layer: str, ledger_id: str, run_id: str, versions: Mapping[str, int]) -> None:
+        """Keeps a copy of the pointers that a run has published of a layer."""
+        self._identity.mark(layer, ledger_id, run_id, versions)
+
+    def marks(self, layer: str) -> Marks | None:
+        """The pointers that a run last published of a layer, by the lake's own copy; None where there is none."""
+        return self._identity.marks(layer)
+
+    def tables(self, layer: str) -> list[str]:
+        """The tables that there are of a layer, whoever made them."""
+        return sorted(n for n in self.files.names(address.layer(self.root, layer)) if self.head(layer, n) is not None)
 
     def head(self, layer: str, table: str, known: int | None = None) -> int | None:
-        """The newest version, None where there is no table; `known`, a version that exists, makes it one look."""
-        if known is not None and not self._has(layer, table, known):
-            raise StoreError(f"{self.path(layer, table)} has no version {known}, which the ledger says is published; "
-                             f"restore the lake from its backup")  # fmt: skip
-        if known is None:
-            log = self.path(layer, table) + "/_delta_log"
-            found = self._files(log).globStatus(self._hadoop_path(log + "/*.json"))
-            if not found:
-                return None
-            known = max(int(s.getPath().getName().removesuffix(".json")) for s in found)
-        while self._has(layer, table, known + 1):
-            known += 1
-        return known
+        """The newest version, None where there is no table.
+
+        Raises StoreError where `known`, a version that the ledger says is published, can no longer be loaded.
+        """
+        held = self.log(layer, table)
+        if known is not None and not held.loadable(known):
+            raise StoreError(f"{self.path(layer, table)} has no version {known} that can be loaded, which the ledger says "
+                             f"is published; restore the lake from its backup")  # fmt: skip
+        return held.head
+
+    def log(self, layer: str, table: str) -> log.Log:
+        """The versions that a table's log holds: one look at its folder."""
+        return log.read_names(self.files.names(self._log_folder(layer, table)))
+
+    def commits(self, layer: str, table: str, after: int) -> list[Stamped]:
+        """The commits above a version, oldest first, with the stamps they bear; -1 for all that the log still has."""
+        versions = sorted(v for v in self.log(layer, table).commits if v > after)
+        return [log.stamped(v, self._commit_info(layer, table, v)) for v in versions]
 
     def read(self, layer: str, table: str, version: int) -> DataFrame:
         """A table as it was at a version."""
         return self._spark.read.format("delta").option("versionAsOf", version).load(self.path(layer, table))
 
     def restore(self, layer: str, table: str, version: int) -> int:
-        """Puts the content of a version back as the head; returns the new head."""
-        DeltaTable.forPath(self._spark, self.path(layer, table)).restoreToVersion(version)
-        return self._written(layer, table, version).version
+        """Puts the content of a version back as the head; returns the new head.
 
-    def clear(self, layer: str, table: str) -> None:
-        """Empties a table that was never published; its files stay for who wants to look."""
-        DeltaTable.forPath(self._spark, self.path(layer, table)).delete()
+        Raises StoreError where data files of the version are gone, which only a vacuum or a hand can have deleted.
+        """
+        before = self.head(layer, table, version)
+        try:
+            self._write(layer, table, before, lambda: self._table(layer, table).restoreToVersion(version))
+        except (Py4JJavaError, CapturedException) as e:
+            if not any(kind.endswith(LACKS_FILES) for kind in kinds(e)):
+                raise
+            raise StoreError(f"version {version} of {layer}.{table}, which is published, cannot be restored: data files of it "
+                             f"are gone from {self.path(layer, table)}, as after a vacuum without retention; {_way_out(layer)}"
+                             ) from None  # fmt: skip
+        return self._newest(layer, table)
+
+    def clear(self, layer: str, table: str, ledger_id: str) -> None:
+        """Empties a table that was never published; its files stay for who wants to look.
+
+        Raises LedgerError unless every commit of the table bears a stamp of this ledger.
+        """
+        held = self.log(layer, table)
+        ours = {c.version for c in self.commits(layer, table, -1) if c.ledger == ledger_id}
+        if held.head is None or ours != set(range(held.head + 1)):
+            raise LedgerError(f"the lake holds {layer}.{table}, which this ledger never published: point LAKEHOUSE_LAKE at an "
+                              f"empty place, or LAKEHOUSE_GOLD_DSN at its own ledger")  # fmt: skip
+        self._write(layer, table, held.head, self._table(layer, table).delete)
+
+    def keep_log(self, layer: str, table: str) -> int | None:
+        """Keeps Delta from cleaning a table's log up by age, as only we know what is published or pinned.
+
+        Returns the new head where that took a commit, None where the table was so already, as every new one is.
+        """
+        held = self.files.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+            self._spark._jsparkSession, self.path(layer, table)
+        )
+        kept = held.unsafeVolatileSnapshot().metadata().configuration()
+        if all(kept.contains(name) and kept.apply(name) == value for name, value in KEEPS_LOG.items()):
+            return None
+        listed = ", ".join(f"'{name}' = '{value}'" for name, value in KEEPS_LOG.items())
+        before = self._newest(layer, table)
+        self._write(
+            layer, table, before, lambda: self._sql(f"alter table {{}} set tblproperties ({listed})", layer, table)
+        )
+        return self._newest(layer, table)
+
+    def compact(self, layer: str, table: str) -> Commit:
+        """Joins small files of a table; same content, and a new version where there was anything to join."""
+        before = self._newest(layer, table)
+        return self._write(layer, table, before, self._table(layer, table).optimize().executeCompaction)
 
     def create(self, schema: StructType, layer: str, table: str) -> Commit:
         """Makes a table without rows."""
         # Delta compares the place with its normal form, and `file:///` is not that.
-        place = self._hadoop_path(self.path(layer, table)).toString()
-        DeltaTable.create(self._spark).location(place).addColumns(schema).execute()
-        return self._written(layer, table, None)
+        place = self.files.place(self.path(layer, table)).toString()
+        return self._write(
+            layer, table, None, DeltaTable.create(self._spark).location(place).addColumns(schema).execute
+        )
 
     def add_partition(
-        self, frame: DataFrame, layer: str, table: str, partition: Mapping[str, str], head: int | None
+        self,
+        frame: DataFrame,
+        layer: str,
+        table: str,
+        partition: Mapping[str, str],
+        head: int | None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Writes the frame into a partition that holds nothing."""
         columns = {name: F.lit(value) for name, value in partition.items()}
-        return self.append(frame.withColumns(columns), layer, table, tuple(partition), head)
+        return self.append(frame.withColumns(columns), layer, table, tuple(partition), head, facts)
 
     def replace_partition(
-        self, frame: DataFrame, layer: str, table: str, partition: Mapping[str, str], head: int
+        self,
+        frame: DataFrame,
+        layer: str,
+        table: str,
+        partition: Mapping[str, str],
+        head: int,
+        facts: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Makes the frame the whole content of one partition."""
-        columns = {name: F.lit(value) for name, value in partition.items()}
         where = " and ".join(f"{name} = '{value}'" for name, value in partition.items())
-        return self._save(
-            frame.withColumns(columns), layer, table, tuple(partition), head, mergeSchema="true", replaceWhere=where
-        )
+        frame = frame.withColumns({name: F.lit(value) for name, value in partition.items()})
+        options = {"mergeSchema": "true", "replaceWhere": where}
+        return self._save(frame, "overwrite", layer, table, tuple(partition), head, facts, options)
 
     def overwrite(
-        self, frame: DataFrame, layer: str, table: str, partitions: Sequence[str], head: int | None
+        self,
+        frame: DataFrame,
+        layer: str,
+        table: str,
+        partitions: Sequence[str],
+        head: int | None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Makes the frame the whole content and the schema of a table."""
-        return self._save(frame, layer, table, partitions, head, overwriteSchema="true")
+        return self._save(frame, "overwrite", layer, table, partitions, head, facts, {"overwriteSchema": "true"})
 
-    def append(self, frame: DataFrame, layer: str, table: str, partitions: Sequence[str], head: int | None) -> Commit:
+    def append(
+        self,
+        frame: DataFrame,
+        layer: str,
+        table: str,
+        partitions: Sequence[str],
+        head: int | None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Commit:
         """Adds rows, in files of their own; columns that are new join the table."""
-        writer = self._writer(frame, partitions, mergeSchema="true").mode("append")
-        writer.save(self.path(layer, table))
-        return self._written(layer, table, head)
+        return self._save(frame, "append", layer, table, partitions, head, facts, {"mergeSchema": "true"})
 
     def merge(
         self, frame: DataFrame, layer: str, table: str, key: Sequence[str], old: Sequence[Mapping[str, str]], head: int
@@ -117,69 +233,75 @@ class Lake:
         match = [f"t.{k} = s.{k}" for k in key]
         if 0 < len(old) <= MOST_PARTITIONS and old[0]:
             match.append("(" + " or ".join(f"({_literal(p)})" for p in old) + ")")
-        (
-            DeltaTable.forPath(self._spark, self.path(layer, table))
+        merge = (
+            self._table(layer, table)
             .alias("t")
             .merge(frame.alias("s"), " and ".join(match))
             .withSchemaEvolution()
             .whenMatchedUpdateAll()
             .whenNotMatchedInsertAll()
-            .execute()
         )
-        return self._written(layer, table, head)
+        return self._write(layer, table, head, merge.execute)
 
     def _save(
-        self, frame: DataFrame, layer: str, table: str, partitions: Sequence[str], head: int | None, **options: str
+        self,
+        frame: DataFrame,
+        mode: str,
+        layer: str,
+        table: str,
+        partitions: Sequence[str],
+        head: int | None,
+        facts: Mapping[str, Any] | None,
+        options: Mapping[str, str],
     ) -> Commit:
-        self._writer(frame, partitions, **options).mode("overwrite").save(self.path(layer, table))
-        return self._written(layer, table, head)
+        said = {"userMetadata": log.words(self._stamp, facts)} if self._stamp else {}
+        writer = frame.write.format("delta").mode(mode).options(**options, **said).partitionBy(*partitions)
+        return self._write(layer, table, head, lambda: writer.save(self.path(layer, table)))
 
-    @staticmethod
-    def _writer(frame: DataFrame, partitions: Sequence[str], **options: str):  # type: ignore[no-untyped-def]
-        return frame.write.format("delta").options(**options).partitionBy(*partitions)
+    def _write(self, layer: str, table: str, before: int | None, action: Callable[[], object]) -> Commit:
+        """Carries out what commits to a table. Raises what `guard` raises, and StoreError for a commit of anybody else."""
+        self.guard()
+        action()
+        self.guard()
+        return self._written(layer, table, before)
 
     def _written(self, layer: str, table: str, before: int | None) -> Commit:
         """The commit just made, with its own figures; of a write without rows Delta may make none."""
-        version = self.head(layer, table, before)
-        assert version is not None  # noqa: S101 - the write returned, so its version is there
-        if version == before:
-            return Commit(version, 0, 0)
-        path = f"{self.path(layer, table)}/_delta_log/{version:020d}.json"
-        stream = self._files(path).open(self._hadoop_path(path))
-        try:
-            text = self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
-        finally:
-            stream.close()
-        for line in text.splitlines():
-            if "commitInfo" in line:
-                metrics = json.loads(line)["commitInfo"].get("operationMetrics", {})
-                return Commit(version, int(metrics.get("numOutputRows", 0)),
-                              int(metrics.get("numOutputBytes", metrics.get("numTargetBytesAdded", 0))))  # fmt: skip
-        return Commit(version, 0, 0)
+        version, commit = self._newest(layer, table), None
+        for number in range(-1 if before is None else before, version):
+            info = self._commit_info(layer, table, number + 1)
+            by = log.stamped(number + 1, info)
+            if (by.ledger, by.run) != ((self._stamp.ledger, self._stamp.run) if self._stamp else (None, None)):
+                raise StoreError(f"version {by.version} of {layer}.{table} was committed by {by.run or 'no run of ours'} while "
+                                 f"this run wrote to it: nothing is published; see that only one run of {layer} is at work, "
+                                 f"then run again")  # fmt: skip
+            commit = log.figures(number + 1, info)
+        return commit or Commit(version, 0, 0)
 
-    def _has(self, layer: str, table: str, version: int) -> bool:
-        path = f"{self.path(layer, table)}/_delta_log/{version:020d}.json"
-        return bool(self._files(path).exists(self._hadoop_path(path)))
+    def _newest(self, layer: str, table: str) -> int:
+        version = self.head(layer, table)
+        if version is None:
+            raise StoreError(f"there is no table at {self.path(layer, table)}; restore the lake from its backup")
+        return version
 
-    @cached_property
-    def _jvm(self) -> JavaObject:
-        return self._spark._jvm
+    def _commit_info(self, layer: str, table: str, version: int) -> dict[str, Any]:
+        return log.commit_info(self.files.read(f"{self._log_folder(layer, table)}/{log.commit_name(version)}") or "")
 
-    @cached_property
-    def _conf(self) -> JavaObject:
-        return self._spark._jsparkSession.sessionState().newHadoopConf()
+    def _log_folder(self, layer: str, table: str) -> str:
+        return f"{self.path(layer, table)}/{log.FOLDER}"
 
-    def _files(self, path: str) -> JavaObject:
-        return self._hadoop_path(path).getFileSystem(self._conf)
+    def _table(self, layer: str, table: str) -> DeltaTable:
+        return DeltaTable.forPath(self._spark, self.path(layer, table))
 
-    def _hadoop_path(self, path: str) -> JavaObject:
-        return self._jvm.org.apache.hadoop.fs.Path(path)
+    def _sql(self, statement: str, layer: str, table: str) -> DataFrame:
+        return self._spark.sql(statement.format(f"delta.`{self.path(layer, table).replace('`', '``')}`"))
 
 
 def _literal(partition: Mapping[str, str]) -> str:
     return " and ".join(f"t.{k} is null" if v is None else f"t.{k} = '{v}'" for k, v in partition.items())
 
 
-def _kind(error: Py4JJavaError) -> str:
-    """The Java error's class: its message may hold what does not belong in a log."""
-    return str(error.java_exception.getClass().getSimpleName())
+def _way_out(layer: str) -> str:
+    if layer == "bronze":
+        return "restore the lake from its backup"
+    return "rebuild it: lakehouse rebuild silver, or restore the lake from its backup"

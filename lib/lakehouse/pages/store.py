@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lakehouse import address
 from lakehouse.errors import StoreError
 from lakehouse.settings import Settings
 
@@ -48,10 +49,8 @@ class Page:
 
 def place(settings: Settings) -> Place | None:
     """Where the Data Docs of a lake lie; None where they are only the folder in LAKEHOUSE_HOME."""
-    if not settings.lake_root.startswith("s3a:"):
-        return None
-    bucket, _, prefix = settings.lake_root.removeprefix("s3a:").strip("/").partition("/")
-    return Place(bucket, f"{prefix}/{NAME}/".lstrip("/")) if bucket else Place(NAME, "")
+    where = address.bucket_and_prefix(settings.lake_root, NAME)
+    return Place(*where) if where else None
 
 
 class DocsBucket:
@@ -116,7 +115,7 @@ class DocsBucket:
         except (BotoCoreError, ClientError) as e:
             raise StoreError(
                 f"the Data Docs at s3://{self._where.bucket}/{self._where.prefix} do not answer ({_code(e)}); check that "
-                "the bucket exists, AWS_ENDPOINT_URL, and that the credentials may list, read and write there"
+                "the bucket exists, AWS_ENDPOINT_URL, AWS_REGION, and that the credentials may list, read and write there"
             ) from None
 
     @cached_property
@@ -124,19 +123,15 @@ class DocsBucket:
         import boto3
         from botocore.config import Config
 
-        s = self._settings
         return boto3.client(
             "s3",
-            endpoint_url=s.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=s.access_key.get_secret_value() if s.access_key else None,
-            aws_secret_access_key=s.secret_key.get_secret_value() if s.secret_key else None,
+            **address.client_arguments(self._settings),
             config=Config(
                 connect_timeout=5,
                 read_timeout=30,
                 retries={"mode": "standard", "total_max_attempts": 3},
                 max_pool_connections=UPLOADS_AT_ONCE,
-                s3={"addressing_style": "path" if s.endpoint else "auto"},
+                s3={"addressing_style": address.addressing_style(self._settings)},
                 # Stores that are not Amazon's need not know its newer checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",

@@ -1,6 +1,7 @@
 """Backfill: a range of business dates, planned first, then run in one session or by Airflow.
 
-The plan is made from the ledger alone: what a day already has is left, unless its bronze is to be read again.
+The plan is made from the ledger alone: what a day already has is left, unless its bronze is to be read again. Bronze
+brings each day by itself; silver and gold catch up once, through the last day, unless versions of every day are wanted.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import UsageError
 from lakehouse.ledger.ledger import Ledger
+from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Outcome
-from lakehouse.runs import day as pipeline
-from lakehouse.wiring import Lakehouse
+from lakehouse.runs.day import replace_day
+from lakehouse.runs.day import run as run_layer
 
 
 @dataclass(frozen=True)
@@ -36,43 +38,56 @@ def days(first: BusinessDate, last: BusinessDate) -> list[BusinessDate]:
     return [BusinessDate(first.day + timedelta(days=n), first.zone) for n in range((last.day - first.day).days + 1)]
 
 
-def plan(ledger: Ledger, range_: list[BusinessDate], *, replaces: bool = False) -> list[Step]:
-    """Every layer of every day, oldest first.
+def plan(ledger: Ledger, range_: list[BusinessDate], *, replaces: bool = False, by_day: bool = False) -> list[Step]:
+    """What a backfill would do, in order.
 
     Bronze runs where no window covers the day; with `replaces`, what a day's own run had read is read again. Silver and
-    gold run where they have not published the day, or bronze is about to bring something.
+    gold run where they have not published the day, or bronze is about to bring something: once through the last day, or
+    with `by_day` after each day.
     """
-    extracts, steps = ledger.extracts(), list[Step]()
-    as_of = {layer: ledger.last(layer) for layer in LAYERS}
-    for day in range_:
-        bronze = _bronze(day, extracts, replaces=replaces)
-        steps.append(bronze)
-        brought = bronze.would != "nothing"
-        for layer in LAYERS[1:]:
-            last = as_of[layer]
-            published = last is not None and last["as_of"] >= day.day
-            would = ("rebuild" if published else "run") if brought or not published else "nothing"
-            steps.append(Step(day, layer, "published" if published else "missing", would))
+    own = _own_windows(ledger, range_)
+    bronze = [_bronze(ledger, day, own.get(day, []), replaces=replaces) for day in range_]
+    if not by_day:
+        return bronze + _catch_up(ledger, range_[-1], brought=any(s.would != "nothing" for s in bronze))
+    steps: list[Step] = []
+    for step in bronze:
+        steps += [step, *_catch_up(ledger, step.day, brought=step.would != "nothing")]
     return steps
 
 
-def _bronze(day: BusinessDate, extracts: list[Extracted], *, replaces: bool) -> Step:
-    own = [e for e in extracts if e.business_date == day.day]
-    over = min((e for e in extracts if e.window_end >= day.end), key=lambda e: e.window_end, default=None)
+def _own_windows(ledger: Ledger, range_: list[BusinessDate]) -> dict[BusinessDate, list[Extracted]]:
+    found: dict[BusinessDate, list[Extracted]] = {}
+    for e in ledger.windows_between(range_[0].day, range_[-1].day):
+        found.setdefault(BusinessDate(e.business_date, range_[0].zone), []).append(e)
+    return found
+
+
+def _bronze(ledger: Ledger, day: BusinessDate, own: list[Extracted], *, replaces: bool) -> Step:
     if own:
         return Step(day, "bronze", "published", "replace" if replaces else "nothing", own[-1].run_id)
+    over = ledger.first_covering(day.end)
     if over:
         return Step(day, "bronze", f"within {over.business_date}", "nothing", over.run_id)
     return Step(day, "bronze", "missing", "run")
 
 
-def run(house: Lakehouse, steps: list[Step]) -> Iterator[Outcome]:
-    """Does what the plan says in one session, day by day; stops at the first error, which it raises."""
+def _catch_up(ledger: Ledger, day: BusinessDate, *, brought: bool) -> list[Step]:
+    steps = []
+    for layer in LAYERS[1:]:
+        last = ledger.last(layer)
+        published = last is not None and last.as_of >= day.day
+        would = ("rebuild" if published else "run") if brought or not published else "nothing"
+        steps.append(Step(day, layer, "published" if published else "missing", would))
+    return steps
+
+
+def run(lakehouse: Lakehouse, steps: list[Step]) -> Iterator[Outcome]:
+    """Does what the plan says in one session; stops at the first error, which it raises."""
     for step in steps:
         if step.would == "replace":
-            yield pipeline.replace_day(house, step.day)
+            yield replace_day(lakehouse, step.day)
         elif step.would != "nothing":
-            yield from pipeline.run(house, step.layer, step.day)
+            yield from run_layer(lakehouse, step.layer, step.day)
 
 
 def logical_dates(first: BusinessDate, last: BusinessDate) -> tuple[datetime, datetime]:

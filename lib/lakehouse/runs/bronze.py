@@ -6,6 +6,7 @@ replacement reads its recorded window again and keeps the union, so images the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,14 +18,24 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contract
 from lakehouse.errors import DriftError, LedgerError
-from lakehouse.gate.findings import raise_if_critical
+from lakehouse.lake.published import check_shape
+from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Run, Severity, TableRun, Window
+from lakehouse.runs.published import published_frame
+from lakehouse.runs.run import opened
 from lakehouse.source.drift import drifts, evolvable
 from lakehouse.source.postgres import Snapshot
-from lakehouse.wiring import Lakehouse
 
 # Tables read at once: while one is planned, others are read. How many are best was not measured by itself.
 READERS = 3
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a run brings: a window per table that is due; or, where none is, the run that covers the day."""
+
+    windows: Mapping[str, Window]
+    covered_by: Extracted | None = None
 
 
 @dataclass(frozen=True)
@@ -36,65 +47,64 @@ class Plan:
     extra: dict[str, str]
 
 
-def ingest(house: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> Outcome:
-    """Brings a business date. Succeeds without change for a day that an earlier run covered.
+def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> Due:
+    """What a run for a business date would bring; `replaces`: the recorded windows of the day's own runs again.
 
-    Raises SourceError, DriftError, GateError, LedgerError; then nothing is published.
+    Raises LedgerError where there is nothing to replace.
     """
-    extracts = house.ledger.extracts()
-    windows = _recorded(house, day, extracts) if replaces else _due(house, day, extracts)
-    if not windows:
-        return _covered(day, extracts)
-    with house.ledger.run("bronze", day.day) as run, house.recorded(run) as findings:
-        house.source.database.check()
-        with house.source.snapshot() as snapshot:
-            plans = _plans(house, snapshot, windows, findings)
-            published = house.put_back("bronze")
-            for plan in plans:
-                house.check_shape(plan.contract, published.get(plan.contract.table))
-            done = _extract(house, run, day, snapshot, plans, findings, replaces=replaces)
-        raise_if_critical(findings)
-        shapes = {"bronze": {p.contract.table: p.contract.shape for p in plans}}
-        with house.gold_database.connection() as connection, connection.cursor() as cursor:
-            house.ledger.publish(cursor, run, {"bronze": done}, shapes)
-    rows = sum(t.rows_read for t in done)
-    return Outcome("bronze", day.day, run.run_id, "published", f"{rows:,} rows of {len(done)} tables", 0.0, done)
-
-
-def _due(house: Lakehouse, day: BusinessDate, extracts: list[Extracted]) -> dict[str, Window]:
-    """The window of each table whose mark lies below the day's end."""
-    windows = {}
-    for table, contract in house.contracts["bronze"].items():
-        last = max((e for e in extracts if e.table == table), key=lambda e: e.window_end, default=None)
+    ledger, contracts = lakehouse.ledger, lakehouse.contracts["bronze"]
+    covering = ledger.covering(contracts, day.end)
+    first = min(covering.values(), key=lambda e: e.window_end, default=None)
+    if replaces:
+        windows: dict[str, Window] = {}
+        for e in ledger.windows_of(day.day):
+            windows.setdefault(e.table, Window(e.window_start, e.window_end))
+        if not windows:
+            how = covered(day, first) if first else "run bronze for it first"
+            raise LedgerError(f"no run has published {day} by itself, so there is nothing to replace; {how}")
+        return Due(windows)
+    windows, marks = {}, ledger.marks(contracts)
+    for table, contract in contracts.items():
+        last = marks.get(table)
         if last is None:
             windows[table] = Window(None, day.end)
         elif last.window_end < day.end:
             whole = contract.extraction is not None and contract.extraction.mode == "snapshot"
             windows[table] = Window(
-                None if whole else last.window_end, day.end, last.snapshot, house.settings.extract_lookback
+                None if whole else last.window_end, day.end, last.snapshot, lakehouse.settings.extract_lookback
             )
-    return windows
+    return Due(windows, None if windows else first)
 
 
-def _recorded(house: Lakehouse, day: BusinessDate, extracts: list[Extracted]) -> dict[str, Window]:
-    """The windows that the day's own runs had read."""
-    windows: dict[str, Window] = {}
-    for e in extracts:
-        if e.business_date == day.day and e.table not in windows:
-            windows[e.table] = Window(e.window_start, e.window_end)
-    if not windows:
-        raise LedgerError(f"no run has published {day} by itself, so there is nothing to replace; "
-                          f"{_covered(day, extracts).message if any(e.window_end >= day.end for e in extracts) else 'run bronze for it first'}")  # fmt: skip
-    return windows
+def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reason: str | None = None) -> Outcome:
+    """Brings a business date. Succeeds without change for a day that an earlier run covered.
+
+    Raises SourceError, DriftError, GateError, LedgerError, RightLostError; then nothing is published.
+    """
+    with opened(lakehouse, "bronze", day, reason=reason) as run:
+        due = plan(lakehouse, day, replaces=replaces)
+        if not due.windows:
+            return run.cover(covered(day, due.covered_by))
+        lakehouse.source.database.check()
+        published = run.restore("bronze", lakehouse.contracts["bronze"])
+        with lakehouse.source.snapshot() as snapshot:
+            plans = _plans(lakehouse, snapshot, due.windows, run.findings)
+            for one in plans:
+                check_shape(one.contract, published.get(one.contract.table))
+            done = _extract(lakehouse, run.record, day, snapshot, plans, run.findings, replaces=replaces)
+        shapes = {"bronze": {p.contract.table: p.contract.shape for p in plans}}
+        rows = sum(t.rows_read for t in done)
+        return run.publish({"bronze": done}, shapes, f"{rows:,} rows of {len(done)} tables")
 
 
-def _covered(day: BusinessDate, extracts: list[Extracted]) -> Outcome:
-    first = min((e for e in extracts if e.window_end >= day.end), key=lambda e: e.window_end)
-    how = "published" if first.business_date == day.day else f"covered by the run of {first.business_date}"
-    return Outcome("bronze", day.day, first.run_id, "covered", f"{day} was already {how} ({first.run_id})", 0.0)
+def covered(day: BusinessDate, first: Extracted | None) -> str:
+    """Which run covers a day, in words."""
+    if first is None or first.business_date == day.day:
+        return f"{day} was already published" + (f" ({first.run_id})" if first else "")
+    return f"{day} was already covered by the run of {first.business_date} ({first.run_id})"
 
 
-def _plans(house: Lakehouse, snapshot: Snapshot, windows: dict[str, Window], findings: list[Finding]) -> list[Plan]:
+def _plans(house: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], findings: list[Finding]) -> list[Plan]:
     """Holds every table's schema against its contract; raises DriftError with all that the policies forbid."""
     forbidden, plans = [], []
     for table, window in windows.items():
@@ -158,7 +168,7 @@ def _unseen(house: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
     table, window = plan.contract.table, plan.window
     candidates = snapshot.late(house.spark, plan.contract, plan.extra, window)
     assert window.mark is not None  # noqa: S101 - without a mark nothing is late
-    held = house.published_frame("bronze", table).where(_mark(plan.contract) >= F.lit(window.mark - window.lookback))
+    held = published_frame(house, "bronze", table).where(_mark(plan.contract) >= F.lit(window.mark - window.lookback))
     return _not_in(candidates, held)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import json
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from graphlib import CycleError, TopologicalSorter
-from zlib import crc32
 
+from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -18,10 +15,13 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
-from lakehouse.errors import ConfigError, LedgerError
-from lakehouse.gate.findings import raise_if_critical
-from lakehouse.records import Finding, Outcome, Published, TableRun
-from lakehouse.wiring import Lakehouse
+from lakehouse.errors import NotYetError
+from lakehouse.lake.published import check_shape
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
+from lakehouse.runs.published import frame as frame_of
+from lakehouse.runs.run import opened
+from lakehouse.runs.transforms import digest, inputs_of, transform_of
 
 # The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
 ROLL_UPS = {
@@ -31,74 +31,90 @@ ROLL_UPS = {
 }
 
 
-def aggregate(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Outcome:
+@dataclass(frozen=True)
+class Plan:
+    """What a run computes: gold as of a date, from versions of silver and the meaning of its tables (`inputs`)."""
+
+    as_of: date
+    silver: Mapping[str, Published]
+    inputs: Mapping[str, int]
+    covered_by: Last | None = None
+
+
+def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Plan:
+    """What a run through a business date would compute: nothing, where gold was made of the same inputs.
+
+    Raises NotYetError where silver has not published the day.
+    """
+    ledger = lakehouse.ledger
+    silver, last, silver_run = ledger.published("silver"), ledger.last("gold"), ledger.last("silver")
+    if silver_run is None or silver_run.as_of < day.day:
+        raise NotYetError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
+    as_of = max(day.day, last.as_of) if last else day.day
+    inputs = {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal(),
+              "transforms": digest(lakehouse, "gold")}  # fmt: skip
+    return Plan(as_of, silver, inputs, last if last and last.inputs == inputs and not rebuilds else None)
+
+
+def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None) -> Outcome:
     """Publishes gold from what silver has published, as of the greatest business date so far.
 
-    Raises LedgerError where silver has not published the day, GateError where a critical rule fails.
+    Raises NotYetError where silver has not published the day, GateError where a critical rule fails.
     """
-    silver, last = house.ledger.published("silver"), house.ledger.last("gold")
-    silver_run = house.ledger.last("silver")
-    if silver_run is None or silver_run["as_of"] < day.day:
-        raise LedgerError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
-    as_of = max(day.day, last["as_of"]) if last else day.day
-    shapes = {t: c.shape for t, c in house.contracts["gold"].items()}
-    inputs = {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal(),
-              "contracts": crc32(json.dumps(shapes, sort_keys=True).encode())}  # fmt: skip
-    if last and last["inputs"] == inputs and not rebuilds:
-        house.gold.refresh_marts(str(last["run_id"]))
-        return Outcome("gold", day.day, str(last["run_id"]), "covered",
-                       f"{day} was already published ({last['run_id']})", 0.0)  # fmt: skip
-    with house.ledger.run("gold", day.day, rebuilds=rebuilds) as run, house.recorded(run) as findings:
-        published = house.ledger.published("gold")
-        for table, contract in house.contracts["gold"].items():
-            house.check_shape(contract, None if rebuilds else published.get(table))
-        house.gold.prepare()
-        frames, totals = _staged(house, silver, as_of, findings)
-        findings += _roll_ups(frames, totals)
-        raise_if_critical(findings)
-        with house.gold_database.connection() as connection, connection.cursor() as cursor:
+    ledger, gold, contracts = lakehouse.ledger, lakehouse.gold, lakehouse.contracts["gold"]
+    shapes = {t: c.shape for t, c in contracts.items()}
+    with opened(lakehouse, "gold", day, reason=reason) as run:
+        due = plan(lakehouse, day, rebuilds=rebuilds)
+        if due.covered_by:
+            last = due.covered_by
+            run.after(lambda: gold.refresh_marts(last.run_id))
+            return run.cover(f"{day} was already published ({last.run_id})", due.inputs)
+        run.record = replace(run.record, rebuilds=rebuilds)
+        published = ledger.published("gold")
+        for table, contract in contracts.items():
+            check_shape(contract, None if rebuilds else published.get(table))
+        gold.prepare()
+        frames, totals = _staged(lakehouse, due, run.findings)
+        run.find(_roll_ups(frames, totals))
+        tables = [TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"])
+                  for t in frames]  # fmt: skip
+        changes: dict[str, Changes] = {}
+
+        def change(cursor: Cursor) -> None:
             if rebuilds:
-                changed = [
-                    t for t, p in published.items() if any(shapes.get(t, {}).get(n) != k for n, k in p.shape.items())
-                ]
-                house.gold.remake(cursor, changed)
-            changes = house.gold.publish(cursor, run.run_id)
-            done = [
-                TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"],
-                         rows_displaced=changes[t].updated + changes[t].deleted)
-                for t in frames
-            ]  # fmt: skip
-            house.ledger.publish(cursor, run, {"gold": done}, {"gold": shapes}, inputs=inputs)
-        house.gold.settle(changes)
-        house.gold.refresh_marts(run.run_id)
+                gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
+            changes.update(gold.publish(cursor, run.record.run_id))
+            ledger.count_changes(cursor, run.record, changes)
+
+        run.after(lambda: gold.settle(changes))
+        run.after(lambda: gold.refresh_marts(run.record.run_id))
+        outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
     rows_changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
-    message = f"{sum(t.rows_kept for t in done):,} rows in {len(done)} tables, {rows_changed:,} of them changed"
-    return Outcome("gold", day.day, run.run_id, "published", message, 0.0, done)
+    message = f"{sum(t.rows_kept for t in tables):,} rows in {len(tables)} tables, {rows_changed:,} of them changed"
+    return replace(outcome, message=message)
 
 
-def _staged(
-    house: Lakehouse, silver: Mapping[str, Published], as_of: date, findings: list[Finding]
-) -> tuple[dict[str, DataFrame], dict[str, Row]]:
+def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]) -> bool:
+    return any(shapes.get(published.table, {}).get(name) != kind for name, kind in published.shape.items())
+
+
+def _staged(lakehouse: Lakehouse, due: Plan, findings: list[Finding]) -> tuple[dict[str, DataFrame], dict[str, Row]]:
     """Computes, stages and gates every table, several at a time, each when those its transform asks for by name are there.
 
     A table built on another is given its computed, still wide frame: sums are narrowed once, when they are published.
     """
-    contracts, before = house.contracts["gold"], house.ledger.last_rows("gold")
-    transforms = {name: importlib.import_module(f"lakehouse.gold.{name}").transform for name in contracts}
-    asked = {name: list(inspect.signature(transform).parameters) for name, transform in transforms.items()}
-    try:
-        TopologicalSorter({name: set(names) & asked.keys() for name, names in asked.items()}).prepare()
-    except CycleError as e:
-        raise ConfigError(f"gold's transforms ask for each other in a circle: {', '.join(e.args[1])}") from None
+    silver, as_of = due.silver, due.as_of
+    contracts, before = lakehouse.contracts["gold"], lakehouse.ledger.table_rows("gold")
+    asked = inputs_of(contracts)
     wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
 
     def argument(name: str) -> DataFrame | date:
         if name == "business_date":
             return as_of
-        return wide[name].result() if name in wide else house.frame("silver", name, silver.get(name))
+        return wide[name].result() if name in wide else frame_of(lakehouse, "silver", name, silver.get(name))
 
     def table(name: str) -> tuple[DataFrame, Row, list[Finding]]:
-        contract, transform = contracts[name], transforms[name]
+        contract, transform = contracts[name], transform_of("gold", name)
         try:
             computed = transform(*(argument(a) for a in asked[name]))
             wide[name].set_result(computed.localCheckpoint(eager=False))
@@ -107,9 +123,9 @@ def _staged(
             raise
         frame = conformed(wide[name].result(), contract)
         totals = _totals(contract, frame)
-        _load(house, contract, frame, totals)
+        _load(lakehouse, contract, frame, totals)
         parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
-        return frame, totals, _checked(house, contract, frame, totals, parameters)
+        return frame, totals, _checked(lakehouse, contract, frame, totals, parameters)
 
     with ThreadPoolExecutor(len(contracts)) as pool:
         tables = dict(zip(contracts, pool.map(table, contracts), strict=True))
@@ -130,19 +146,19 @@ def _totals(contract: Contract, frame: DataFrame) -> Row:
     return row
 
 
-def _load(house: Lakehouse, contract: Contract, frame: DataFrame, totals: Row) -> None:
-    house.gold.stage(frame, contract, totals["rows"])
-    house.gold.verify(contract, {n: v for n, v in totals.asDict().items() if not n.startswith("_")})
+def _load(lakehouse: Lakehouse, contract: Contract, frame: DataFrame, totals: Row) -> None:
+    lakehouse.gold.stage(frame, contract, totals["rows"])
+    lakehouse.gold.verify(contract, {n: v for n, v in totals.asDict().items() if not n.startswith("_")})
     log.event("gold.staged", table=contract.table, rows=totals["rows"])
 
 
 def _checked(
-    house: Lakehouse, contract: Contract, frame: DataFrame, totals: Row, parameters: dict[str, int | date | None]
+    lakehouse: Lakehouse, contract: Contract, frame: DataFrame, totals: Row, parameters: dict[str, int | date | None]
 ) -> list[Finding]:
     """The gate of one table: the suite, and the counted warnings."""
     rows = totals["rows"]
     return [
-        *house.gate.check(contract, house.suites["gold"][contract.table], frame, rows, parameters),
+        *lakehouse.gate.check(contract, lakehouse.suites["gold"][contract.table], frame, rows, parameters),
         *(
             Finding("gold", contract.table, w.removeprefix("_warn_"), "warning", totals[w] == 0, totals[w], rows)
             for w in warning_columns(frame)

@@ -6,11 +6,10 @@ so a line, its order and its customer come in together whenever the last of them
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,64 +18,89 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
-from lakehouse.errors import LedgerError
-from lakehouse.gate.findings import raise_if_critical
+from lakehouse.errors import NotYetError
 from lakehouse.judging.rules import Rule, quarantine_rules
 from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
-from lakehouse.records import Extracted, Finding, Outcome, Published, Run, TableRun
-from lakehouse.wiring import Lakehouse
+from lakehouse.lake.published import check_shape
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Extracted, Finding, Last, Outcome, TableRun, Totals
+from lakehouse.runs import silver_gate
+from lakehouse.runs.published import frame
+from lakehouse.runs.run import OpenRun, opened
+from lakehouse.runs.silver_gate import Silver
+from lakehouse.runs.transforms import digest, transform_of
 
-# A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
-FEW_ROWS = 100
 GATES = 2
 
 
-@dataclass
-class Silver:
-    """What the tables of one run share."""
+@dataclass(frozen=True)
+class Plan:
+    """What a run catches up with: windows of bronze by table, judged again from the beginning where `rebuilds`."""
 
-    house: Lakehouse
-    day: BusinessDate
-    run: Run
+    pending: Mapping[str, list[Extracted]]
     rebuilds: bool
-    bronze: Mapping[str, Published]
-    published: Mapping[str, Published]
-    quarantine: Mapping[str, Published]
-    # Heads written in this run: children are held against their parents as this run leaves them.
-    heads: dict[str, int]
+    inputs: Mapping[str, int]
+    covered_by: Last | None = None
 
 
-def transform(house: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Outcome:
-    """Judges every published bronze day not judged yet. `rebuilds`: the whole of bronze, as if for the first time.
+def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Plan:
+    """What a run through a business date would judge; `rebuilds`: the whole of bronze, as if for the first time.
 
-    Raises LedgerError where bronze has not published the day, GateError where a critical rule fails.
+    A transform, rule or contract that changed since the last run means another silver: everything is judged again.
+    Raises NotYetError where bronze has not published the day.
     """
-    pending = {
-        t: [e for e in house.ledger.extracts(t) if rebuilds or e.run_id not in house.ledger.consumed(t)]
-        for t in house.contracts["silver"]
-    }
-    last = house.ledger.last("silver")
-    if not any(e.window_end >= day.end for t in house.contracts["silver"] for e in house.ledger.extracts(t)):
-        raise LedgerError(f"bronze has not published {day} yet; run: lakehouse run bronze --date {day}")
-    if last and last["as_of"] >= day.day and not any(pending.values()):
-        message = f"{day} was already published ({last['run_id']})"
-        return Outcome("silver", day.day, str(last["run_id"]), "covered", message, 0.0)
-    with house.ledger.run("silver", day.day, rebuilds=rebuilds) as run, house.recorded(run) as findings:
-        silver = Silver(house, day, run, rebuilds, house.ledger.published("bronze"), house.put_back("silver"),
-                        house.put_back("quarantine"), {})  # fmt: skip
-        silver.heads.update({t: p.version for t, p in silver.published.items()})
-        kept, quarantined = _tables(silver, pending, findings)
-        raise_if_critical(findings)
+    ledger, tables = lakehouse.ledger, lakehouse.contracts["silver"]
+    if not ledger.covering(tables, day.end):
+        raise NotYetError(f"bronze has not published {day} yet; run: lakehouse run bronze --date {day}")
+    last, inputs = ledger.last("silver"), {"transforms": digest(lakehouse, "silver")}
+    if last and last.inputs.get("transforms", inputs["transforms"]) != inputs["transforms"]:
+        log.event("silver.transforms_changed", run_id=last.run_id)
+        rebuilds = True
+    pending = ledger.pending(tables, whole=rebuilds)
+    done = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds
+    return Plan(pending, rebuilds, inputs, last if done else None)
+
+
+def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None) -> Outcome:
+    """Judges every published bronze day not judged yet; `rebuilds`: the whole of bronze.
+
+    Raises NotYetError where bronze has not published the day, GateError where a critical rule fails.
+    """
+    with opened(lakehouse, "silver", day, reason=reason) as run:
+        due = plan(lakehouse, day, rebuilds=rebuilds)
+        if due.covered_by:
+            return run.cover(f"{day} was already published ({due.covered_by.run_id})", due.inputs)
+        run.record = replace(run.record, rebuilds=due.rebuilds)
+        silver = _entered(lakehouse, day, run, due)
+        kept, quarantined = _tables(silver, due.pending, run.findings)
         shapes = {
-            "silver": {t: c.shape for t, c in house.contracts["silver"].items()},
-            "quarantine": {t: c.shape for t, c in house.contracts["bronze"].items()},
+            "silver": {t: c.shape for t, c in lakehouse.contracts["silver"].items()},
+            "quarantine": {t: c.shape for t, c in lakehouse.contracts["bronze"].items()},
         }
-        with house.gold_database.connection() as connection, connection.cursor() as cursor:
-            house.ledger.publish(cursor, run, {"silver": kept, "quarantine": quarantined}, shapes)
-            house.ledger.consume(cursor, run, {t: [e.run_id for e in es] for t, es in pending.items()})
-    message = (f"{sum(t.rows_read for t in kept):,} rows read, {sum(t.rows_kept for t in kept):,} kept, "
-               f"{sum(t.rows_quarantined for t in kept):,} in quarantine")  # fmt: skip
-    return Outcome("silver", day.day, run.run_id, "published", message, 0.0, kept)
+        message = (
+            f"{sum(t.rows_read for t in kept):,} rows read, {sum(t.rows_kept for t in kept):,} kept, "
+            f"{sum(t.rows_quarantined for t in kept):,} in quarantine"
+        )
+        return run.publish(
+            {"silver": kept, "quarantine": quarantined},
+            shapes,
+            message,
+            inputs=due.inputs,
+            also=lambda cursor: lakehouse.ledger.consume(cursor, run.record, due.pending),
+        )
+
+
+def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -> Silver:
+    """The tables as published; what is replaced whole needs no restore."""
+    ledger, tables = lakehouse.ledger, lakehouse.contracts["silver"]
+    if due.rebuilds:
+        run.enter_lake()
+        published, quarantine = ledger.published("silver"), ledger.published("quarantine")
+    else:
+        published, quarantine = run.restore("silver", tables), run.restore("quarantine", tables)
+    heads = {t: p.version for t, p in published.items()}
+    return Silver(lakehouse, day, run.record, due.rebuilds, ledger.published("bronze"), published, quarantine,
+                  ledger.totals("silver"), ledger.archive(), heads)  # fmt: skip
 
 
 def _tables(
@@ -105,9 +129,9 @@ def _table(
 ) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
     """Judges and writes one table; returns what became of it and of its quarantine, and its gate, still at work."""
     house, name, is_new = silver.house, contract.table, silver.rebuilds or contract.table not in silver.published
-    house.check_shape(contract, None if silver.rebuilds else silver.published.get(name))
+    check_shape(contract, None if silver.rebuilds else silver.published.get(name))
     batch_rows = sum(e.rows for e in pending)
-    open_before = 0 if is_new else house.ledger.open_rows(name)
+    open_before = 0 if is_new else silver.totals.get(name, Totals()).open
     done, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     if not is_new and batch_rows + open_before == 0:
         return done, waiting, None
@@ -127,8 +151,11 @@ def _table(
         # No child reads a quarantine, so none waits for it.
         if counts[OPEN] + open_before or is_new:
             _write_open(silver, contract, frame, waiting)
-        balances = _balances(silver, done, batch_rows, open_before, counts)
-        return balances + _quality(silver, contract, frame, rules, batch_rows, counts)
+        return [
+            *silver_gate.balances(silver, contract, done, batch_rows, open_before, counts),
+            *silver_gate.keys_once(silver, contract, frame, counts, is_new=is_new),
+            *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts),
+        ]
 
     return done, waiting, gates.submit(gate)
 
@@ -140,8 +167,8 @@ def _judged(
     house, bronze = silver.house, silver.house.contracts["bronze"][contract.table]
     images = _candidates(silver, bronze, pending, open_before)
     source = F.struct(*bronze.names).alias("_source")
-    module = importlib.import_module(f"lakehouse.silver.{contract.table}")
-    standard = conformed(module.transform(identified(images, bronze).select("*", source)), contract)
+    transform = transform_of("silver", contract.table)
+    standard = conformed(transform(identified(images, bronze).select("*", source)), contract)
     for column in contract.columns:
         if column.references:
             parent = house.contracts["silver"][column.references.table]
@@ -156,10 +183,14 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
     """Bronze rows of the pending runs, and the rows open in quarantine."""
     house, table = silver.house, bronze.table
     columns = [*bronze.names, "_not_representable"]
-    rows = house.frame("bronze", table, silver.bronze[table])
+    rows = frame(house, "bronze", table, silver.bronze[table])
     runs = [e.run_id for e in pending]
     days = sorted({e.business_date for e in pending})
-    if not silver.rebuilds:
+    # Rows of runs that never published lie in a version unseen; they are nobody's.
+    if silver.rebuilds:
+        known = house.spark.createDataFrame([(r,) for r in runs], "_run_id string")
+        rows = rows.join(F.broadcast(known), "_run_id", how="left_semi")
+    else:
         rows = rows.where(F.col("_run_id").isin(runs))
         rows = rows.where(F.concat_ws("-", "year", "month", "day").isin([d.isoformat() for d in days]))
         for part, width in (("year", "%Y"), ("month", "%m"), ("day", "%d")):
@@ -256,41 +287,3 @@ def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: T
     else:
         commit = lake.overwrite(rows.coalesce(1), "quarantine", contract.table, (), head)
     waiting.version, waiting.bytes_written = commit.version, commit.bytes
-
-
-def _balances(silver: Silver, done: TableRun, batch_rows: int, open_before: int, counts: Counter[str]) -> list[Finding]:
-    """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
-    of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
-    held = silver.house.lake.read("silver", done.table, silver.heads[done.table]).count()
-    read, gone = (0, 0) if silver.rebuilds else silver.house.ledger.silver_totals(done.table)
-    ever = read + batch_rows - (gone + counts[DEDUPLICATED] + counts["displaced"]) - held - counts[OPEN]
-    return [
-        Finding("silver", done.table, "rows_of_run_add_up", "critical", of_run == 0, abs(of_run), batch_rows),
-        Finding(
-            "silver", done.table, "rows_since_beginning_add_up", "critical", ever == 0, abs(ever), read + batch_rows
-        ),
-    ]
-
-
-def _quality(
-    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Counter[str]
-) -> list[Finding]:
-    """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
-    name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
-    findings = silver.house.gate.check(
-        contract, silver.house.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
-    )
-    told = {f.rule for f in findings}
-
-    def warn(rule: str, unexpected: int) -> Finding:
-        return Finding("silver", name, rule, "warning", unexpected == 0, unexpected, judged_rows)
-
-    findings += [warn(r.name, counts[f"fired_{r.name}"]) for r in rules if r.name not in told]
-    findings += [warn(w.removeprefix("_warn_"), counts[w]) for w in warning_columns(frame)]
-    findings += [warn(c.references.warning, counts[f"unheld_{c.name}"])
-                 for c in contract.columns if c.references and c.references.warning]  # fmt: skip
-    share, limit = counts["open_in_batch"] / max(batch_rows, 1), silver.house.settings.max_quarantined_share
-    too_many = counts["open_in_batch"] > FEW_ROWS and share > limit
-    findings.append(Finding("silver", name, "quarantined_share", "critical", not too_many,
-                            counts["open_in_batch"], batch_rows))  # fmt: skip
-    return findings

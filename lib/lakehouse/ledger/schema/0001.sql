@@ -1,6 +1,4 @@
--- The ledger, made on first use; safe to run again.
-create schema if not exists ops;
-comment on schema ops is 'The ledger of the lakehouse: runs, published versions, quality results, quarantine counts';
+-- The ledger as the first release made it; safe to run on one of those.
 
 create table if not exists ops.settings (
     name text primary key,

@@ -1,0 +1,147 @@
+"""The right to write in a layer: one session-level advisory lock, on a connection that nothing else uses.
+
+The run publishes on this very connection, so a run that lost its lock cannot publish: with the session go the lock and
+the only way to commit. A thread keeps the connection busy, so that no idle limit ends it, and notices when it is gone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse import log
+from lakehouse.database import Database
+from lakehouse.errors import BusyError, RightLostError, StoreError
+from lakehouse.ledger.migrations import LOCK_SPACE
+
+LOCK_OF = {"bronze": 1, "silver": 2, "gold": 3}
+HEARTBEAT_SECONDS = 10.0
+
+
+class Lease:
+    """A layer's lock while it is held. Every method raises RightLostError once it is not."""
+
+    def __init__(self, database: Database, layer: str, connection: Connection) -> None:
+        self.database, self.layer = database, layer
+        self._connection, self._turn, self._over = connection, threading.RLock(), threading.Event()
+        self._run_id: str | None = None
+        self._lost = False
+
+    def watch(self, run_id: str, every: float = HEARTBEAT_SECONDS) -> None:
+        """From now on the lease is that of a run, and its connection is kept alive."""
+        self._run_id = run_id
+        threading.Thread(target=self._beat, args=(every,), name=f"lease-{self.layer}", daemon=True).start()
+
+    def check(self) -> None:
+        """Asks the server whether the run still has its right. Raises RightLostError where it has not."""
+        with self.transaction() as cursor:
+            self._still_running(cursor)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A transaction on the lock's own connection."""
+        with self._turn:
+            if self._lost:
+                raise self._lost_right()
+            try:
+                with self._connection.cursor() as cursor:
+                    yield cursor
+                self._connection.commit()
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as e:
+                with suppress(psycopg2.Error):
+                    self._connection.rollback()
+                if self._connection.closed or isinstance(e, psycopg2.InterfaceError):
+                    self._lost = True
+                    raise self._lost_right() from None
+                raise self.database.broke_off(e) from None
+            except BaseException:
+                with suppress(psycopg2.Error):
+                    self._connection.rollback()
+                raise
+
+    def _still_running(self, cursor: Cursor) -> None:
+        if self._run_id is None:
+            return
+        cursor.execute("select state from ops.runs where run_id = %s", (self._run_id,))
+        if cursor.fetchone() != ("running",):
+            self._lost = True
+            raise self._lost_right()
+
+    def _beat(self, every: float) -> None:
+        while not self._over.wait(every):
+            try:
+                with self.transaction() as cursor:
+                    self._still_running(cursor)
+                    cursor.execute(
+                        "update ops.leases set seen_at = clock_timestamp() where layer = %s and run_id = %s",
+                        (self.layer, self._run_id),
+                    )
+            except RightLostError:
+                log.warning("lease.lost", layer=self.layer, run_id=self._run_id)
+                return
+            except psycopg2.Error:
+                # Busy or short of something: the next beat, or the next check, will tell.
+                continue
+
+    def _lost_right(self) -> RightLostError:
+        return RightLostError(
+            f"this run of {self.layer} lost its lock in the gold database at {self.database.where}: its connection was "
+            "ended, or another run has taken over. Nothing more was written; run it again, which first undoes what is "
+            "not published"
+        )
+
+    def release(self) -> None:
+        """Gives the lock back by closing its connection."""
+        self._over.set()
+        with self._turn, suppress(psycopg2.Error):
+            self._connection.close()
+
+
+@contextmanager
+def held(database: Database, layer: str) -> Iterator[Lease]:
+    """Holds a layer's lock. Raises BusyError where another run has it, StoreError where a pooler breaks session locks."""
+    connection = database.dedicated()
+    lease = Lease(database, layer, connection)
+    try:
+        _refuse_pooler(database, connection)
+        with lease.transaction() as cursor:
+            cursor.execute("select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, LOCK_OF[layer]))
+            if cursor.fetchone() != (True,):
+                raise BusyError(f"another run of {layer} is at work: wait for it to end, or see `lakehouse status`")
+        yield lease
+    finally:
+        lease.release()
+
+
+def _refuse_pooler(database: Database, connection: Connection) -> None:
+    """A pooler in transaction mode gives each transaction whatever server session is free: a session lock is nobody's.
+
+    It shows in one of two ways: a second connection is given the session that the first one left idle, or the first one
+    is given another session than before, because the second holds it.
+    """
+    first = _backend(connection)
+    connection.commit()
+    other = database.dedicated()
+    try:
+        second = _backend(other)  # its transaction stays open: it holds whatever session it was given
+        again = _backend(connection)
+        connection.commit()
+    finally:
+        other.close()
+    if first in (second,) or again != first:
+        raise StoreError(
+            f"the gold database at {database.where} is reached through a pooler in transaction mode, which breaks the lock "
+            "of a run: name the server itself in LAKEHOUSE_GOLD_DSN, or set pool_mode=session"
+        )
+
+
+def _backend(connection: Connection) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0

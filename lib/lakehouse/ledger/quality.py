@@ -1,0 +1,81 @@
+"""What gates found: quality results, open quarantine by reason, and what an alert says of a failed run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+from psycopg2.extras import RealDictCursor, execute_values
+
+from lakehouse.database import Database
+from lakehouse.ledger.questions import Questions
+from lakehouse.records import BrokenRule, Failure, Finding, ListedRun, Run
+
+RUN = """
+    select run_id, error_code, message from ops.runs
+    where layer = %s and business_date = %s and state = 'failed' and started_at >= %s
+    order by seq desc limit 1
+"""
+RULES = """
+    select layer || '.' || table_name as table, rule, unexpected, rows from ops.quality_results
+    where run_id = %s and severity = 'critical' and not success order by 1, 2
+"""
+LISTED = """
+    select r.run_id, r.layer, r.business_date, r.state, r.started_at, r.finished_at, r.message,
+           f.rules, f.critical, f.warnings
+    from ops.runs r
+    cross join lateral (
+        select count(*) as rules,
+               count(*) filter (where not success and severity = 'critical') as critical,
+               count(*) filter (where not success and severity = 'warning') as warnings
+        from ops.quality_results q where q.run_id = r.run_id
+    ) f
+"""
+
+
+class Quality(Questions):
+    """Results of rules, and the rows open in quarantine."""
+
+    def record_findings(self, run: Run, findings: Iterable[Finding]) -> None:
+        """Writes what the gates of a run found, whatever becomes of the run."""
+        with self.database.connection() as connection, connection.cursor() as cursor:
+            execute_values(
+                cursor,
+                "insert into ops.quality_results (run_id, layer, table_name, rule, severity, success, unexpected, rows) "
+                "values %s",
+                [(run.run_id, f.layer, f.table, f.rule, f.severity, f.success, f.unexpected, f.rows) for f in findings],
+            )
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Rows open in quarantine by table and reason, after each table's last silver run."""
+        return self._rows(
+            "select q.table_name as table, q.reason, q.rows from ops.totals t join ops.quarantine_counts q "
+            "using (run_id, table_name) where t.layer = 'silver' order by 1, 2"
+        )
+
+    def listed_run(self, run_id: str) -> ListedRun:
+        """One run, with the rules of its gate by outcome, as its page shows it."""
+        return ListedRun(**self._rows(f"{LISTED} where r.run_id = %s", (run_id,))[0])
+
+    def listed_runs(self, limit: int) -> tuple[list[ListedRun], int]:
+        """The newest runs, newest first, and how many there were in all."""
+        rows = self._rows(f"{LISTED} order by r.seq desc limit %s", (limit,))
+        # By the newest number: a count would read all of history.
+        total = self._rows("select coalesce(max(seq), 0) as n from ops.runs")[0]["n"]
+        return [ListedRun(**row) for row in rows], max(total, len(rows))
+
+
+def last_failure(database: Database, layer: str, business_date: date, since: datetime) -> Failure | None:
+    """The newest failed run of a layer and day that began at `since` or later; None where none was opened."""
+    with database.connection() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute("select to_regclass('ops.runs') as ledger")
+        if cursor.fetchall()[0]["ledger"] is None:
+            return None
+        cursor.execute(RUN, (layer, business_date, since))
+        run = cursor.fetchone()
+        if run is None:
+            return None
+        cursor.execute(RULES, (run["run_id"],))
+        rules = tuple(BrokenRule(**row) for row in cursor.fetchall())
+    return Failure(run["run_id"], run["error_code"], run["message"] or "", rules)

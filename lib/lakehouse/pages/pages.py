@@ -1,0 +1,44 @@
+"""The Data Docs as a run leaves them: its own pages, the front page, and the same in the bucket of an s3a:// lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lakehouse import log
+from lakehouse.errors import StoreError, safe_words
+from lakehouse.pages import data_docs
+from lakehouse.pages.store import DocsBucket
+from lakehouse.records import Finding, ListedRun
+
+# Two runs that end at once may both write the front page: whoever finds it out of date writes it again.
+MOST_LOOKS = 3
+Listing = tuple[Sequence[ListedRun], int]
+
+
+class Pages:
+    """A folder of pages, and the bucket they are copied to, where there is one."""
+
+    def __init__(self, folder: Path, bucket: DocsBucket | None) -> None:
+        self.folder, self._bucket = folder, bucket
+
+    def publish(self, run: ListedRun, findings: Sequence[Finding], pages: Mapping[str, str]) -> None:
+        """Writes the pages of a run; `pages`: Great Expectations' own, HTML by table."""
+        data_docs.publish(self.folder, run, findings, pages)
+
+    def publish_front(self, listing: Callable[[], Listing]) -> None:
+        """Lists the newest runs on the front page and copies what is new to the bucket, if it answers.
+
+        No lock is held meanwhile: the list is asked for again afterwards, and a page that is out of date written again.
+        """
+        for _ in range(MOST_LOOKS):
+            runs, total = listing()
+            data_docs.publish_front_page(self.folder, runs, total)
+            if self._bucket is not None:
+                try:
+                    paged = self._bucket.sync(self.folder)
+                    self._bucket.write("index.html", data_docs.front_page(runs, total, paged).encode())
+                except (StoreError, OSError) as e:
+                    log.warning("docs.not_synced", reason=safe_words(e))
+            if listing() == (runs, total):
+                return

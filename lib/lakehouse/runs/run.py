@@ -1,0 +1,154 @@
+"""The frame of every run: lock, row, restore, body, publish on the lock's own connection; afterwards pages and statistics.
+
+    with opened(lakehouse, "silver", day) as run:
+        plan = …                                   under the lock
+        run.restore("silver", tables)              heads that are not published go back
+        …                                          write, judge, run.find(findings)
+        run.publish({"silver": tables}, shapes)    one transaction, refused to a run that lost its right
+
+What comes after the publish can warn. It can change neither the verdict nor the exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse import log
+from lakehouse.business_date import BusinessDate
+from lakehouse.errors import BusyError, LakehouseError, safe_words
+from lakehouse.gate.findings import raise_if_critical
+from lakehouse.lake.failures import answering
+from lakehouse.ledger.lease import Lease
+from lakehouse.pages.data_docs import LISTED
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Finding, Outcome, Published, Run, Shapes, TableRun
+from lakehouse.runs.restore import recognise, restored
+
+
+class OpenRun:
+    """A run at work: it holds its layer's lock, and everything it commits to the lake bears its name."""
+
+    def __init__(self, lakehouse: Lakehouse, run: Run, lease: Lease) -> None:
+        self.lakehouse, self.record, self.lease = lakehouse, run, lease
+        self.findings: list[Finding] = []
+        self._after: list[Callable[[], None]] = []
+        self._touches_lake = self._succeeded = False
+
+    def restore(self, layer: str, tables: Iterable[str]) -> dict[str, Published]:
+        """The published version of each table, made the head again where a dead or refused run left another."""
+        self.enter_lake()
+        return restored(self.lakehouse, self.record, self.lease, layer, tables)
+
+    def enter_lake(self) -> None:
+        """From here on every commit bears this run's name, and none is made once its right is lost."""
+        if not self._touches_lake:
+            self._touches_lake, lake, ledger = True, self.lakehouse.lake, self.lakehouse.ledger
+            lake.guard = self.lease.check
+            lake.stamp(ledger.identity(), self.record.run_id, self.record.layer, self.record.business_date)
+            recognise(self.lakehouse)
+
+    def find(self, findings: Iterable[Finding]) -> None:
+        """Takes in what a gate found; the ledger and the run's page show it however the run ends."""
+        self.findings += findings
+
+    def after(self, call: Callable[[], None]) -> None:
+        """Something to do once the run is published: it can only warn."""
+        self._after.append(call)
+
+    def cover(self, message: str, inputs: Mapping[str, int] | None = None) -> Outcome:
+        """Closes a run for which nothing was due."""
+        with self.lease.transaction() as cursor:
+            self.lakehouse.ledger.close(cursor, self.record, "covered", message, inputs)
+        return self._outcome("covered", message, [])
+
+    def publish(
+        self,
+        tables: Mapping[str, list[TableRun]],
+        shapes: Shapes,
+        message: str,
+        *,
+        inputs: Mapping[str, int] | None = None,
+        also: Callable[[Cursor], None] = lambda _: None,
+    ) -> Outcome:
+        """Moves the pointers of the layer in one transaction, on the connection that holds the lock; `also` joins it.
+
+        Raises GateError where a critical rule failed, RightLostError where the run lost its right: then nothing moved.
+        """
+        ledger, layer = self.lakehouse.ledger, self.record.layer
+        raise_if_critical(self.findings)
+        if self._touches_lake:
+            self.lakehouse.lake.claim(ledger.identity())
+        try:
+            with self.lease.transaction() as cursor:
+                ledger.publish(cursor, self.record, tables, shapes, inputs)
+                also(cursor)
+        except LakehouseError as e:
+            # The reply to a commit can be lost: the ledger tells.
+            if ledger.state(self.record.run_id) != "published":
+                raise
+            log.warning("publish.reply_lost", run_id=self.record.run_id, message=safe_words(e))
+        if self._touches_lake:
+            self.after(lambda: self._mark(layer, tables))
+        return self._outcome("published", message, tables[layer])
+
+    def _mark(self, layer: str, tables: Mapping[str, list[TableRun]]) -> None:
+        lakehouse = self.lakehouse
+        for name in tables:
+            versions = {t: p.version for t, p in lakehouse.ledger.published(name).items()}
+            lakehouse.lake.mark(name, lakehouse.ledger.identity(), self.record.run_id, versions)
+
+    def _outcome(self, state: str, message: str, tables: list[TableRun]) -> Outcome:
+        run, self._succeeded = self.record, True
+        return Outcome(run.layer, run.business_date, run.run_id, state, message, 0.0, tables)
+
+    def leave(self) -> None:
+        """What is told of a run once it has ended: its findings, its pages, statistics and views."""
+        ledger, pages, run = self.lakehouse.ledger, self.lakehouse.pages, self.record
+        if self._touches_lake:
+            self.lakehouse.lake.unstamp()
+        steps: list[Callable[[], None]] = [*self._after] if self._succeeded else []
+        if self.findings:
+            steps.append(lambda: ledger.record_findings(run, self.findings))
+            steps.append(
+                lambda: pages.publish(
+                    ledger.listed_run(run.run_id), self.findings, self.lakehouse.gate.pages(run.run_id, run.layer)
+                )
+            )
+        steps.append(lambda: pages.publish_front(lambda: ledger.listed_runs(LISTED)))
+        for step in steps:
+            try:
+                step()
+            except Exception as e:  # noqa: BLE001 - the verdict stands, whatever a page or a view says
+                log.warning("run.afterwards", run_id=run.run_id, layer=run.layer, message=safe_words(e))
+
+
+@contextmanager
+def opened(lakehouse: Lakehouse, layer: str, day: BusinessDate, *, reason: str | None = None) -> Iterator[OpenRun]:
+    """Opens a run of a layer: its lock, the ledger brought up to date, its row. Ends it however the body ends.
+
+    Raises BusyError where another run of the layer is at work, and what the body raises, once the ledger has it.
+    """
+    ledger, work = lakehouse.ledger, None
+    try:
+        with ledger.alone(layer) as lease:
+            ledger.prepare(lakehouse.settings.timezone)
+            with lease.transaction() as cursor:
+                run = ledger.open(cursor, layer, day.day, reason)
+            lease.watch(run.run_id)
+            work = OpenRun(lakehouse, run, lease)
+            try:
+                with answering(lakehouse.settings.lake_root):
+                    yield work
+            except BaseException as e:
+                ledger.fail(run.run_id, e)
+                raise
+    except BusyError as e:
+        if work is None:
+            ledger.refused(layer, day.day, e)
+        raise
+    finally:
+        if work is not None:
+            work.leave()

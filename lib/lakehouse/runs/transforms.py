@@ -1,0 +1,68 @@
+"""Finds the transforms: the module of a table, what its arguments ask for, in which order tables are built, and a digest
+that changes when the meaning of a table does."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from graphlib import CycleError, TopologicalSorter
+from types import ModuleType
+from zlib import crc32
+
+from pyspark.sql import DataFrame
+
+from lakehouse.errors import ConfigError
+from lakehouse.parts import Lakehouse
+
+Transform = Callable[..., DataFrame]
+
+
+def transform_of(layer: str, table: str) -> Transform:
+    """The one public function of the table's module."""
+    found: Transform = importlib.import_module(f"lakehouse.{layer}.{table}").transform
+    return found
+
+
+def inputs_of(tables: Iterable[str]) -> dict[str, list[str]]:
+    """What each gold table asks for, by the names of its transform's arguments. Raises ConfigError for a circle."""
+    asked = {table: list(inspect.signature(transform_of("gold", table)).parameters) for table in tables}
+    try:
+        TopologicalSorter({table: set(names) & asked.keys() for table, names in asked.items()}).prepare()
+    except CycleError as e:
+        raise ConfigError(f"gold's transforms ask for each other in a circle: {', '.join(e.args[1])}") from None
+    return asked
+
+
+def digest(lakehouse: Lakehouse, layer: str) -> int:
+    """A number that changes when a contract, a transform or the words they share change, and not with a comment.
+
+    Silver's holds the suites too: a rule with a reason decides what is kept.
+    """
+    contracts = lakehouse.contracts[layer]
+    meaning: dict[str, object] = {"columns": _code(importlib.import_module("lakehouse.columns"))}
+    for table, contract in contracts.items():
+        meaning[table] = [dict(contract.shape), _code(importlib.import_module(f"lakehouse.{layer}.{table}"))]
+    if layer == "silver":
+        meaning["judging"] = [_code(importlib.import_module(f"lakehouse.judging.{m}")) for m in ("rules", "verdicts")]
+        meaning["suites"] = {t: _rules(lakehouse.suites[layer][t].model_dump(mode="json")) for t in contracts}
+        meaning["columns of contracts"] = {t: c.model_dump(mode="json")["columns"] for t, c in contracts.items()}
+    return crc32(json.dumps(meaning, sort_keys=True, default=str).encode())
+
+
+def _rules(suite: object) -> object:
+    """A suite without the sentences that say why a rule is there."""
+    if isinstance(suite, dict):
+        return {k: _rules(v) for k, v in suite.items() if k != "notes"}
+    return [_rules(v) for v in suite] if isinstance(suite, list | tuple) else suite
+
+
+def _code(module: ModuleType) -> str:
+    """A module's code without comments and docstrings."""
+    tree = ast.parse(inspect.getsource(module))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
