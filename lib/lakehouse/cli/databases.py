@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from lakehouse.cli.console import out
 from lakehouse.database import Database
-from lakehouse.errors import StoreError
+from lakehouse.errors import SourceError, StoreError
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from lakehouse.source.postgres import Source
 
 
 class Role(StrEnum):
@@ -41,8 +45,20 @@ def dsn_of(settings: Settings, role: Role, *, create: bool = True) -> str:
     return database_url(settings, role.value, create=create)
 
 
+def gold_of(settings: Settings, *, create: bool = False) -> Database:
+    """The gold database; raises as `dsn_of`."""
+    return Database(dsn_of(settings, Role.gold, create=create), "gold", StoreError)
+
+
+def source_of(settings: Settings) -> Source:
+    """The source, for who looks; raises LedgerError where there is none."""
+    from lakehouse.source.postgres import Source
+
+    return Source(Database(dsn_of(settings, Role.source, create=False), "source", SourceError))
+
+
 def ledger_of(settings: Settings, *, create: bool = False) -> Ledger:
-    """The ledger, for who looks: raises LedgerError where there is none, unless it is to be created."""
-    ledger = Ledger(Database(dsn_of(settings, Role.gold, create=create), "gold", StoreError))
+    """The ledger, to look at: raises LedgerError where there is none; with `create` an empty database is made for it."""
+    ledger = Ledger(gold_of(settings, create=create))
     ledger.check_zone(settings.timezone)
     return ledger

@@ -12,7 +12,7 @@ from rich.table import Table
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.cli.console import Json, Watched, number, out, print_json, print_outcomes, print_table
-from lakehouse.cli.databases import ledger_of
+from lakehouse.cli.databases import gold_of, ledger_of, source_of
 from lakehouse.contracts import LAYERS, load_contracts
 from lakehouse.errors import ConfigError, LakehouseError, UsageError
 from lakehouse.settings import Settings, load_settings
@@ -192,6 +192,8 @@ def _plan(settings: Settings, step: Step, day: BusinessDate, replace: bool, as_j
     from lakehouse.runs.dry_run import planned
     from lakehouse.wiring import Lakehouse
 
+    # Handed in, since who looks must not make a database: a Lakehouse does.
+    lakehouse = Lakehouse(settings, gold_database=gold_of(settings), source=source_of(settings))
     layers = LAYERS if step is Step.day else [step.value]
-    print_table(planned(Lakehouse(settings), list(layers), day, replaces=replace),
+    print_table(planned(lakehouse, list(layers), day, replaces=replace),
                 ("layer", "business_date", "would", "last_published", "words"), as_json)  # fmt: skip

@@ -35,6 +35,8 @@ def claim(folder: Path, run_as: RunAs) -> None:
         if run_as and found.st_uid != run_as["user"]:
             # The folder itself comes last: if this is interrupted, it is done again. Links are chowned, not followed.
             for inner in folder.rglob("*"):
+                if inner.lstat().st_uid not in _ours(run_as):
+                    raise _not_ours(inner, inner.lstat().st_uid)
                 os.chown(inner, run_as["user"], run_as["group"], follow_symlinks=False)
             os.fchown(handle, run_as["user"], run_as["group"])
     finally:

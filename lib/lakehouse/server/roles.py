@@ -53,7 +53,7 @@ READ_ALL = """
 do $$
 declare space text;
 begin
-  for space in select format('%I', nspname) from pg_namespace where nspowner = 'lakehouse'::regrole loop
+  for space in select format('%I', nspname) from pg_namespace where nspowner = 'lakehouse'::regrole or nspname = 'public' loop
     execute format('grant usage on schema %s to reader', space);
     execute format('grant select on all tables in schema %s to reader', space);
   end loop;
