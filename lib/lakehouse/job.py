@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import LakehouseError, safe_words
+from lakehouse.errors import LakehouseError, frames, safe_words
+from lakehouse.home import close_files_to_others
 from lakehouse.runs.day import replace_day, run
 from lakehouse.settings import load_settings
 from lakehouse.wiring import Lakehouse
@@ -25,6 +27,7 @@ def main(layer: str, description: str) -> None:
         )
     arguments = parser.parse_args()
     log.to_json_lines()
+    close_files_to_others()
     try:
         settings = load_settings()
         day = BusinessDate.parse(arguments.date, settings.zone)
@@ -36,6 +39,9 @@ def main(layer: str, description: str) -> None:
     except LakehouseError as e:
         log.event("run.refused", code=e.exit_code, message=str(e))
         sys.exit(e.exit_code)
-    except Exception as e:  # noqa: BLE001 - the last line of a job: whatever it was, say its kind and no value
-        log.event("run.failed", code=1, message=safe_words(e))
+    except Exception as e:
+        # The last lines of a job: whatever it was, they say its kind and where, and no value.
+        log.event("run.failed", code=1, message=safe_words(e), frames=frames(e))
+        if os.environ.get("LAKEHOUSE_DEBUG"):
+            raise
         sys.exit(1)
