@@ -322,7 +322,9 @@ def test_sessions_of_the_server_itself_are_kept_and_none_is_refused(database: Da
 def test_a_pooler_in_transaction_mode_is_refused_however_it_hands_its_servers_out(
     dsn: str, servers: int, in_turn: bool
 ) -> None:
-    with TransactionPooler(dsn, servers, in_turn=in_turn) as pooler:
+    with TransactionPooler(dsn, servers, in_turn=in_turn) as pooler, ExitStack() as stack:
+        for _ in range(servers):  # a server connection is made for each client that signs in, while there is room
+            stack.enter_context(closing(psycopg2.connect(pooler.dsn)))
         database = Database(pooler.dsn, "gold", StoreError)
         database.check()
         with pytest.raises(LedgerError, match=r"speaks through a pooler in transaction mode.*pool_mode=session"):
