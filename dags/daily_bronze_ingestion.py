@@ -11,7 +11,6 @@ A drift, a failed gate or a wrong setting fails at once; a server that does not 
 """
 
 from airflow.sdk import DAG
-
 from alerts import Alert
 from tasks import DEFAULTS, LayerJob, nightly
 

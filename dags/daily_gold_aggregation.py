@@ -11,10 +11,10 @@ and their asset events say the business date. The deadline then counts from that
 """
 
 from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, SyncCallback
-
 from alerts import Alert
-from lakehouse.settings import load_settings
 from tasks import DEFAULTS, LayerJob, UpstreamSensor, assets, by_assets, nightly
+
+from lakehouse.settings import load_settings
 
 with DAG(
     dag_id="daily_gold_aggregation",

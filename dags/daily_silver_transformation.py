@@ -9,7 +9,6 @@ and their asset events say the business date.
 """
 
 from airflow.sdk import DAG
-
 from alerts import Alert
 from tasks import DEFAULTS, LayerJob, UpstreamSensor, assets, by_assets, nightly
 

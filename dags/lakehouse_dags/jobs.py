@@ -21,12 +21,12 @@ from airflow.sdk.exceptions import (
     AirflowNotFoundException,
     AirflowSensorTimeout,
 )
+from run_date import EXTRA, business_date, day_before
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import load_contracts
 from lakehouse.errors import ConfigError, DriftError, GateError, LakehouseError, SetupError, UsageError
 from lakehouse.settings import Settings, load_settings
-from run_date import EXTRA, business_date, day_before
 
 CONNECTION = "spark_default"
 # One slot: two drivers at once would share the memory of one machine, and gain nothing.

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Settings
 
-# Made by `make setup` (tools/classes.py): the classes of a day, ready to map. A JVM it does not fit ignores it.
+# Made by `make setup` (tools/setup/classes.py): the classes of a day, ready to map. A JVM it does not fit ignores it.
 CLASS_ARCHIVE = Path(sys.prefix) / "share" / "lakehouse" / "classes.jsa"
 
 

@@ -27,14 +27,14 @@ from airflow.sdk import DagRunState, TaskInstanceState
 from airflow.sdk.execution_time.callback_supervisor import execute_callback
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
+from alerts import Alert
 from conftest import ROOT, SECRET
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog import get_logger
-
-from alerts import Alert
 from tasks import JobRefused, UpstreamFailed
+
 from tests.web_server import Handler, serving
 
 LOGICAL_DATE = datetime.datetime(2026, 2, 1, 1, tzinfo=datetime.UTC)

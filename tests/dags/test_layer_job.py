@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from conftest import COMPLETE, ROOT, SECRET
+from tasks import JobFailed, JobRefused, ended, missing_settings
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
-from tasks import JobFailed, JobRefused, ended, missing_settings
 
 DAY = "2026-02-01T01:00:00+00:00"
 

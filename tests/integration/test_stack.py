@@ -80,8 +80,8 @@ def test_settings_come_from_the_file_and_the_environment_wins(stack: StackForTes
         if name != "LAKEHOUSE_DOCS_PORT":
             del stack.environment[name]
 
-    command = [sys.executable, ROOT / "tools" / "stack.py", "--env-file", written, "status", "--json"]
-    told = subprocess.run(command, env=stack.environment, text=True, capture_output=True, timeout=60)
+    command = [sys.executable, "-m", "tools.stack", "--env-file", written, "status", "--json"]
+    told = subprocess.run(command, cwd=ROOT, env=stack.environment, text=True, capture_output=True, timeout=60)
 
     found = json.loads(told.stdout)
     urls = {part["name"]: part["url"] for part in found["parts"]}

@@ -26,17 +26,18 @@ ROOT = Path(__file__).parent.parent.parent
 BUCKETS = {"bronze", "silver", "quarantine", "data-docs"}
 
 
-def tool(name: str, *words: str | Path, flag: str = "-B", **environment: str) -> subprocess.CompletedProcess[str]:
-    """A program of tools/, as the stack starts it."""
-    command = [sys.executable, flag, ROOT / "tools" / name, *words]
-    return subprocess.run(command, env={"PATH": os.defpath, **environment}, text=True, capture_output=True, timeout=120)
+def access(name: str, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A program of tools/stack/access, as the stack starts it."""
+    command = [sys.executable, "-m", f"tools.stack.access.{name}", *words]
+    given = {"PATH": os.defpath, **environment}
+    return subprocess.run(command, cwd=ROOT, env=given, text=True, capture_output=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The secrets that docker compose and `make up` share, made for the first time."""
     home = tmp_path_factory.mktemp("home")
-    done = tool("stack_secrets.py", "--env-file", os.devnull, LAKEHOUSE_HOME=str(home))
+    done = access("secrets", "--env-file", os.devnull, LAKEHOUSE_HOME=str(home))
     assert done.returncode == 0, done.stderr
     return home / "stack" / "secrets"
 
@@ -49,7 +50,7 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(secrets: Path) ->
     lost = secrets / "jupyter_token"
     lost.unlink()
 
-    tool("stack_secrets.py", "--env-file", os.devnull, LAKEHOUSE_HOME=str(secrets.parent.parent))
+    access("secrets", "--env-file", os.devnull, LAKEHOUSE_HOME=str(secrets.parent.parent))
 
     after = {file: file.read_text() for file in secrets.glob("*") if file.is_file()}
     assert {file for file in after if after[file] != before[file]} == {lost}
@@ -79,7 +80,7 @@ class StoreOfTheStack:
         (folder / "minio_root_password").write_text(server.secret_key)
 
     def make(self) -> None:
-        done = tool("buckets.py", "--endpoint", self.address, "--secrets", self.folder, flag="-P")
+        done = access("buckets", "--endpoint", self.address, "--secrets", self.folder)
         assert done.returncode == 0, done.stderr
 
     def as_user(self, name: str) -> Minio:
@@ -173,7 +174,7 @@ def test_a_minio_that_does_not_let_us_in_is_said_in_a_sentence_without_a_secret(
         "import runpy, sys; sys.argv = sys.argv[1:]; "
         "main = runpy.run_path(sys.argv[0])['main']; main.__globals__['WAIT_SECONDS'] = 1; main()"
     )
-    script = [ROOT / "tools" / "buckets.py", "--endpoint", store.address, "--secrets", secrets]
+    script = [ROOT / "tools" / "stack" / "access" / "buckets.py", "--endpoint", store.address, "--secrets", secrets]
     done = subprocess.run([sys.executable, "-P", "-c", program, *script], text=True, capture_output=True, timeout=60)
 
     assert done.returncode == 1
@@ -198,7 +199,7 @@ def server(secrets: Path) -> Iterator[Callable[[str, str], Any]]:
             (secrets / "postgres_postgres_password").write_text((embedded.folder / "password").read_text())
 
             def make(*words: str) -> None:
-                done = tool("stack_databases.py", "--server", address, "--secrets", secrets, *words)
+                done = access("databases", "--server", address, "--secrets", secrets, *words)
                 assert done.returncode == 0, done.stderr
 
             def run(role: str, database: str, statement: str = "select 1") -> Any:

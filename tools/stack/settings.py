@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-from machine import ROOT, VENV, SetupError
+from tools.setup.machine import ROOT, VENV, SetupError
 
 # As shells and docker compose read it: a value in quotes, or one up to a comment.
 SETTING = re.compile(r"""^([A-Z][A-Z0-9_]*)=(?:'(.*)'|"(.*)"|(.*?))(?:\s+\#.*)?\s*$""")
@@ -83,7 +83,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port(setting)}"
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made by stack_secrets."""
+        """The secret of that name, made by secrets."""
         return (self.secrets / name).read_text(encoding="utf-8")
 
     def named(self, setting: str) -> str:

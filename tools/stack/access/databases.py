@@ -18,7 +18,8 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
-from stack_secrets import dsn
+
+from tools.stack.access.secrets import dsn
 
 # The libpq URL of a database, for a role that may make databases and roles.
 Admin = Callable[[str], str]

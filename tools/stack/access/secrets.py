@@ -2,7 +2,7 @@
 
 Both forms of the stack use the same files: programs are told where they are, and docker compose hands them on as Docker
 secrets. Delete one and it is made anew; what it opened (a role, a user) gets the new one with the next `make up`.
-`python3 tools/stack_secrets.py` makes them for docker compose, and says where they are.
+`python3 -m tools.stack.access.secrets` makes them for docker compose, and says where they are.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from machine import ROOT, exit_with_sentence
-from stack_settings import Stack
+from tools.setup.machine import ROOT, exit_with_sentence
+from tools.stack.settings import Stack
 
 # MinIO's users: one a policy. Their names are secrets too: whoever knows a key id may write (CVE-2026-40344).
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
