@@ -17,11 +17,11 @@ from urllib.parse import unquote, urlsplit
 import httpx
 from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowException
-from run_date import business_date, day_before
-from tasks import UpstreamFailed
 
 from lakehouse.errors import GateError, LakehouseError, StoreError
 from lakehouse.settings import Settings, load_settings
+from lakehouse_dags.run_date import business_date, day_before
+from lakehouse_dags.sensors import UpstreamFailed
 
 TIMEOUT_SECONDS = 10
 # A run by hand or of a backfill is late by nature: whoever started it is watching.

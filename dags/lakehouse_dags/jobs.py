@@ -1,46 +1,40 @@
-"""What the three DAGs share: a layer's Spark job, the wait for the layer before, schedules and defaults.
+"""A job of the lakehouse as a task: it runs by spark-submit of the jobs' own environment.
 
-Parsing needs no pyspark: a job runs in the jobs' own environment, by that environment's spark-submit.
+Parsing needs no pyspark. Its exit code decides what follows: a refusal fails at once, a server that does not answer is
+tried again, and a layer that another run is at work on is waited for.
 """
 
 import inspect
 import os
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
-from airflow.providers.standard.triggers.external_task import WorkflowTrigger
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import Asset, BaseHook, CronTriggerTimetable, DagRunState
-from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
-    AirflowNotFoundException,
-    AirflowSensorTimeout,
-)
-from run_date import EXTRA, business_date, day_before
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
-from lakehouse.business_date import BusinessDate
-from lakehouse.contracts import load_contracts
-from lakehouse.errors import ConfigError, DriftError, GateError, LakehouseError, SetupError, UsageError
+from lakehouse.errors import (
+    BusyError,
+    ConfigError,
+    DriftError,
+    GateError,
+    LakehouseError,
+    LedgerError,
+    SetupError,
+    UsageError,
+)
 from lakehouse.settings import Settings, load_settings
+from lakehouse_dags.run_date import EXTRA, business_date
+from lakehouse_dags.schedules import assets
 
 CONNECTION = "spark_default"
 # One slot: two drivers at once would share the memory of one machine, and gain nothing.
 POOL = "spark"
-DEFAULTS = {
-    "owner": "data-engineering",
-    "retries": 3,
-    "retry_delay": timedelta(minutes=2),
-    "retry_exponential_backoff": 2,
-    "max_retry_delay": timedelta(minutes=30),
-}
-# The same request gets the same answer: a wrong request or setting, drift, a failed gate, an incomplete environment.
-# A ledger that forbids (8) is asked again, as the other run that it speaks of may have ended.
-NOT_RETRIED = {e.exit_code for e in (UsageError, ConfigError, DriftError, GateError, SetupError)}
+# The same request gets the same answer: a wrong request or setting, drift, a failed gate, a ledger that a person must
+# look at, an incomplete environment.
+NOT_RETRIED = {e.exit_code for e in (UsageError, ConfigError, DriftError, GateError, LedgerError, SetupError)}
 
 
 class JobFailed(AirflowException):
@@ -55,59 +49,41 @@ class JobRefused(AirflowFailException):
     exit_code: int
 
 
-class UpstreamFailed(AirflowFailException):
-    """The layer before did not bring the day, and has said so itself."""
+class LakehouseJob(SparkSubmitOperator):
+    """Runs jobs/<job>.py by the jobs environment's own spark-submit.
 
-
-@cache
-def assets(layer: str) -> tuple[Asset, ...]:
-    """One asset a table of the layer."""
-    return tuple(Asset(name=f"{layer}.{table}", group="lakehouse") for table in load_contracts()[layer])
-
-
-def by_assets() -> bool:
-    """Whether silver and gold start when the layer before has published, instead of by the clock."""
-    return load_settings().schedule == "assets"
-
-
-def nightly(cron: str) -> CronTriggerTimetable:
-    """A time of the shop's day."""
-    return CronTriggerTimetable(cron, timezone=load_settings().timezone)
-
-
-class LayerJob(SparkSubmitOperator):
-    """Runs jobs/<layer>.py for the business date by the jobs environment's own spark-submit.
-
-    Refuses before it submits: a run without a day that is over, an incomplete configuration, a missing connection.
-    Its exit code decides on a retry. Success is told to the assets of the layer's tables.
+    Refuses before it submits: an incomplete configuration, a missing connection. Where another run is at work it waits,
+    deferred and without the slot of the pool, and tries again; that costs no retry until `busy_limit` is over.
     """
 
-    def __init__(self, *, layer: str, **kwargs: Any) -> None:
+    busy_interval = timedelta(minutes=2)
+    busy_limit = timedelta(hours=2)
+
+    def __init__(self, *, job: str, **kwargs: Any) -> None:
         settings = load_settings()
-        root = settings.root or Path(__file__).resolve().parent.parent
-        self.layer = layer
+        root = settings.root or Path(__file__).resolve().parents[2]
+        self.job = job
         self.environment = settings.jobs_environment or root / ".venv"
         super().__init__(
-            application=str(root / "jobs" / f"{layer}.py"),
+            application=str(root / "jobs" / f"{job}.py"),
             py_files=str(root / "dist" / "lakehouse.zip"),
             properties_file=str(root / "spark-defaults.conf"),
             spark_binary=str(self.environment / "bin" / "spark-submit"),
             conn_id=CONNECTION,
-            name=f"lakehouse-{layer}",
+            name=f"lakehouse-{job}",
             pool=POOL,
             execution_timeout=timedelta(hours=2),
-            outlets=list(assets(layer)),
             **kwargs,
         )
 
-    def execute(self, context: Any) -> None:
-        """Submits the job and waits for its end."""
-        day = business_date(context)
+    def execute(self, context: Any, event: Any = None, busy_until: str = "") -> None:
+        """Submits the job and waits for its end; also the method by which a wait for another run goes on."""
+        words, subject = self.request(context)
         faults = [*missing_connection(), *missing_settings(load_settings()), *self._missing_files()]
         if faults:
             raise AirflowFailException(f"nothing was submitted: {'; '.join(faults)}")
         # Here and not in the constructor: what is set there is rendered and kept for everyone to see.
-        self.application_args = ["--date", str(day)]
+        self.application_args = words
         self.env_vars = self._environment()
         self.conf = self._class_archive(BaseHook.get_connection(CONNECTION).extra_dejson.get("deploy-mode"))
         try:
@@ -116,10 +92,23 @@ class LayerJob(SparkSubmitOperator):
             code = self._hook._submit_sp.returncode if self._hook and self._hook._submit_sp else 0
             if not code:
                 raise
+            if code == BusyError.exit_code:
+                self._wait(subject, busy_until)
             # The operator's own words repeat the whole log.
-            raise ended(self.layer, day, code) from None
-        for asset in assets(self.layer):
-            context["outlet_events"][asset].extra = {EXTRA: str(day)}
+            raise ended(subject, code) from None
+
+    def request(self, context: Any) -> tuple[list[str], str]:
+        """The words for the job, and what it is called in a sentence. May refuse with AirflowFailException."""
+        return [], self.job
+
+    def _wait(self, subject: str, busy_until: str) -> None:
+        """Defers until the next try; returns when it has waited for long enough."""
+        now = datetime.now(UTC)
+        until = datetime.fromisoformat(busy_until) if busy_until else now + self.busy_limit
+        if now < until:
+            self.log.info("another run is at work: %s waits until %s at the latest", subject, until)
+            trigger = TimeDeltaTrigger(self.busy_interval)
+            self.defer(trigger=trigger, method_name="execute", kwargs={"busy_until": until.isoformat()})
 
     def _missing_files(self) -> list[str]:
         made_by = {self.py_files: "make zip", self._spark_binary: "make setup, or set LAKEHOUSE_JOBS_ENVIRONMENT"}
@@ -147,14 +136,34 @@ class LayerJob(SparkSubmitOperator):
         return {"spark.driver.defaultJavaOptions": f"-XX:SharedArchiveFile={archive}"}
 
 
-def ended(layer: str, day: object, code: int) -> AirflowException:
+class LayerJob(LakehouseJob):
+    """Brings the run's business date into a layer, and tells the assets of the layer's tables of it.
+
+    Refuses a run without a day that is over.
+    """
+
+    def __init__(self, *, layer: str, **kwargs: Any) -> None:
+        self.layer = layer
+        super().__init__(job=layer, outlets=list(assets(layer)), **kwargs)
+
+    def request(self, context: Any) -> tuple[list[str], str]:
+        """The run's day, for the job of the layer."""
+        day = business_date(context)
+        return ["--date", str(day)], f"{self.layer} of {day}"
+
+    def execute(self, context: Any, event: Any = None, busy_until: str = "") -> None:
+        """As every job; its assets carry the day."""
+        super().execute(context, event, busy_until)
+        for asset in assets(self.layer):
+            context["outlet_events"][asset].extra = {EXTRA: str(business_date(context))}
+
+
+def ended(subject: str, code: int) -> AirflowException:
     """What the exit code of a job means, as the error that does or does not lead to a retry."""
     meanings = {e.exit_code: inspect.getdoc(e) or "" for e in LakehouseError.__subclasses__()}
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     meaning = f": {meanings[code].splitlines()[0]}" if code in meanings else "."
-    error = (JobRefused if code in NOT_RETRIED else JobFailed)(
-        f"{layer} of {day} {how}{meaning} The log above says more"
-    )
+    error = (JobRefused if code in NOT_RETRIED else JobFailed)(f"{subject} {how}{meaning} The log above says more")
     error.exit_code = code
     return error
 
@@ -182,73 +191,3 @@ def missing_settings(settings: Settings) -> list[str]:
     if settings.lake.startswith("s3a://"):
         needed |= {"AWS_ACCESS_KEY_ID": settings.access_key, "AWS_SECRET_ACCESS_KEY": settings.secret_key}
     return [f"{name} is not set" for name, value in needed.items() if not value]
-
-
-class UpstreamSensor(ExternalTaskSensor):
-    """Waits, deferred, for the upstream DAG's run of the same business date, whatever its logical date.
-
-    A run that is there is watched by the triggerer. Where there is none yet, the sensor looks again after a while.
-    """
-
-    look_interval = timedelta(minutes=1)
-    # The inherited link leads to a run of this run's id, which the other DAG does not have.
-    operator_extra_links = ()
-
-    def __init__(self, *, external_dag_id: str, **kwargs: Any) -> None:
-        super().__init__(
-            external_dag_id=external_dag_id,
-            allowed_states=[DagRunState.SUCCESS.value],
-            failed_states=[DagRunState.FAILED.value],
-            deferrable=True,
-            poke_interval=10,
-            timeout=timedelta(hours=12).total_seconds(),
-            **kwargs,
-        )
-
-    def execute(self, context: Any) -> None:
-        """Defers to the run of the day, or until the next look."""
-        day = business_date(context)
-        left = timedelta(seconds=self.timeout) - (datetime.now(UTC) - context["ti"].start_date)
-        run = newest_run(self.external_dag_id, day)
-        if run is None and left <= timedelta(0):
-            raise AirflowSensorTimeout(f"{self.external_dag_id} has no run for {day}: see that it is not paused")
-        if run is None:
-            self.log.info("%s has no run for %s yet", self.external_dag_id, day)
-            self.defer(trigger=TimeDeltaTrigger(self.look_interval), method_name="look_again")
-        self.log.info("waiting for %s of %s", run.run_id, self.external_dag_id)
-        self.defer(
-            trigger=WorkflowTrigger(
-                external_dag_id=self.external_dag_id,
-                run_ids=[run.run_id],
-                allowed_states=self.allowed_states,
-                failed_states=self.failed_states,
-                poke_interval=self.poke_interval,
-            ),
-            method_name="execute_complete",
-            timeout=max(left, self.look_interval),
-        )
-
-    def look_again(self, context: Any, event: Any = None) -> None:
-        """Looks for the run once more."""
-        self.execute(context)
-
-    def execute_complete(self, context: Any, event: dict[str, Any] | None = None) -> None:
-        """Ends as the upstream run has ended."""
-        if event and event["status"] == "failed":
-            raise UpstreamFailed(
-                f"{self.external_dag_id} failed for {business_date(context)}: mend that, clear its run, then this one"
-            )
-        super().execute_complete(context, event)
-
-
-def newest_run(dag_id: str, day: BusinessDate) -> Any:
-    """The DAG's run of a business date, or None: the newest that succeeded, else one still at work, else the newest."""
-    from airflow.sdk.execution_time.comms import GetPreviousDagRun
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-    end = BusinessDate(day.next, day.zone).end
-    for state in (DagRunState.SUCCESS.value, DagRunState.RUNNING.value, DagRunState.QUEUED.value, None):
-        found = SUPERVISOR_COMMS.send(GetPreviousDagRun(dag_id=dag_id, logical_date=end, state=state)).dag_run
-        if found is not None and day_before(found.logical_date, day.zone) == day:
-            return found
-    return None

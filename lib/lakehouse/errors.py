@@ -59,6 +59,24 @@ class SetupError(LakehouseError):
     exit_code = 9
 
 
+class BusyError(LakehouseError):
+    """Another run of the layer is at work: wait for it to end, then run again."""
+
+    exit_code = 10
+
+
+class RightLostError(LakehouseError):
+    """The run lost its lock while it worked: another may have taken over, so nothing more was written."""
+
+    exit_code = 11
+
+
+class NotYetError(LakehouseError):
+    """An earlier layer has not published the day yet."""
+
+    exit_code = 12
+
+
 def safe_words(error: BaseException) -> str:
     """An error in words that may be logged: our own sentences, and of any other error its kind and condition.
 

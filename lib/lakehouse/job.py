@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, safe_words
 from lakehouse.runs import day as pipeline
-from lakehouse.settings import load_settings
+from lakehouse.settings import Settings, load_settings
 from lakehouse.wiring import Lakehouse
 
 
 def main(layer: str, description: str) -> None:
-    """Runs a layer (or `day`, all three) for --date and exits with the code of what happened (see errors.py)."""
+    """Runs a layer (or `day`, all three) for --date, or `maintain`, and exits with the code of what happened (errors.py)."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
-    )
+    if layer != "maintain":
+        parser.add_argument(
+            "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
+        )
     if layer == "bronze":
         parser.add_argument(
             "--replace", action="store_true", help="read the published day's window again, keep the union"
@@ -27,6 +29,9 @@ def main(layer: str, description: str) -> None:
     log.to_json_lines()
     try:
         settings = load_settings()
+        if layer == "maintain":
+            _maintain(settings)
+            return
         day = BusinessDate.parse(arguments.date, settings.zone)
         house = Lakehouse(settings)
         if getattr(arguments, "replace", False):
@@ -39,3 +44,9 @@ def main(layer: str, description: str) -> None:
     except Exception as e:  # noqa: BLE001 - the last line of a job: whatever it was, say its kind and no value
         log.event("run.failed", code=1, message=safe_words(e))
         sys.exit(1)
+
+
+def _maintain(settings: Settings) -> None:
+    """The one place that calls the upkeep of lake and ledger."""
+    # By name and late: the layers' jobs have no use for it.
+    import_module("lakehouse.upkeep.maintain").maintain(Lakehouse(settings))

@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     root: Path | None = None
     jobs_environment: Path | None = None
     gold_deadline: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
+    log_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
     docs_url: str = ""
     alert_webhook: WebUrl | None = None
     alert_email_to: str = ""

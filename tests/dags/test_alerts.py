@@ -27,14 +27,15 @@ from airflow.sdk import DagRunState, TaskInstanceState
 from airflow.sdk.execution_time.callback_supervisor import execute_callback
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
-from alerts import Alert
 from conftest import ROOT, SECRET
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog import get_logger
-from tasks import JobRefused, UpstreamFailed
 
+from lakehouse_dags.alerts import Alert
+from lakehouse_dags.jobs import JobRefused
+from lakehouse_dags.sensors import UpstreamFailed
 from tests.web_server import Handler, serving
 
 LOGICAL_DATE = datetime.datetime(2026, 2, 1, 1, tzinfo=datetime.UTC)
@@ -343,7 +344,7 @@ def late(run_type: DagRunType, logical_date: datetime.datetime | None = LOGICAL_
         session.flush()
         told = DAGRunResponse.model_validate(run).model_dump(mode="json")
     context = {"dag_run": told, "deadline": {"id": "1", "deadline_time": LOGICAL_DATE}}
-    assert execute_callback("alerts.Alert", {"context": context}, "", None, get_logger()) == (True, None)
+    assert execute_callback("lakehouse_dags.alerts.Alert", {"context": context}, "", None, get_logger()) == (True, None)
 
 
 @pytest.mark.parametrize("run_type", [DagRunType.SCHEDULED, DagRunType.ASSET_TRIGGERED])
