@@ -28,11 +28,12 @@ demo: setup ## one shop's history through bronze, silver and gold, from nothing 
 up: airflow minio zip ## the whole stack as plain processes, until all of it is healthy: docs/stack.md
 	@$(BIN)/python -m tools.stack up
 
-down: setup ## end the stack; its data stay
-	@$(BIN)/python -m tools.stack down
+# Stopping and looking install and build nothing: without an environment there is no stack.
+down status:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack $@; else echo "Nothing was set up here, so no stack runs."; [ $@ = down ] || exit 3; fi
 
-status: setup ## how each part of the stack is, and where
-	@$(BIN)/python -m tools.stack status
+down: ## end the stack; its data stay
+status: ## how each part of the stack is, and where
 
 test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow
 	@$(BIN)/pytest

@@ -212,6 +212,26 @@ def test_words_of_others_are_left_out_as_they_may_quote_a_row(complete, receiver
     assert "private" not in str(receiver.posted) + str(receiver.mails[0].mail)
 
 
+def test_a_chat_and_a_terminal_obey_no_name_of_the_source(complete, receiver):
+    complete()
+    Alert()(failed(JobRefused("orders has <!channel> & \x1b[31mred\r\nBcc: eve@example.com \u202ethgir")))
+    [posted], [sent] = receiver.posted, receiver.mails
+    assert "orders has &lt;!channel&gt; &amp;  [31mred  Bcc: eve@example.com  thgir" in posted["text"].splitlines()[5]
+    assert posted["reason"] == "orders has <!channel> &  [31mred  Bcc: eve@example.com  thgir"
+    told = json.dumps(posted, ensure_ascii=False) + " ".join(sent.mail.get_content().splitlines())
+    assert [c for c in told if not c.isprintable()] == []
+
+
+def test_a_name_with_a_line_break_does_not_keep_a_mail_from_being_sent(complete, receiver):
+    complete()
+    context = failed()
+    context["ti"].dag_id = "daily\nBcc: eve@example.com"
+    Alert()(context)
+    [sent] = receiver.mails
+    assert sent.mail["Subject"] == "daily Bcc: eve@example.com failed for 2026-01-31"
+    assert sent.to == ["ada@example.com", "bob@example.com"]
+
+
 def test_no_secret_is_in_an_alert(complete, receiver):
     complete()
     Alert()(failed(JobRefused("bronze of 2026-01-31 ended with exit code 3")))

@@ -187,7 +187,7 @@ def run_of_bronze(complete, checkout, metadata, dags):
 
 
 def test_a_job_waits_for_another_run_as_often_as_it_must_and_no_retry_is_spent(run_of_bronze):
-    assert run_of_bronze(5, datetime(2026, 3, 2, 1, tzinfo=UTC), timedelta(minutes=30)) == ("success", 6, 1)
+    assert run_of_bronze(2, datetime(2026, 3, 2, 1, tzinfo=UTC), timedelta(minutes=30)) == ("success", 3, 1)
 
 
 def test_a_job_that_has_waited_for_long_enough_fails_as_others_do(run_of_bronze):

@@ -170,7 +170,9 @@ class AirflowForTests:
 
     def unpause(self) -> None:
         """Lets the three DAGs run; waits until the DAG processor has read them."""
-        self.until("the DAGs are read", lambda: len(self.call("GET", "/dags")["dags"]) == len(DAGS))
+        self.until(
+            "the DAGs are read", lambda: {d["dag_id"] for d in self.call("GET", "/dags")["dags"]} >= set(DAGS.values())
+        )
         for dag in DAGS.values():
             self.call("PATCH", f"/dags/{dag}", json={"is_paused": False})
 
