@@ -212,6 +212,10 @@ def server(secrets: Path) -> Iterator[Callable[[str, str], Any]]:
 
             make("--shop-only")
             assert run("postgres", "postgres", "select count(*) from pg_database where datname = 'airflow'") == 0
+            # As the first release left it: read-all roles, and tables older than any grant.
+            run("postgres", "postgres", "grant pg_read_all_data to pipeline, notebooks")
+            run("postgres", "ecommerce_source", "create table old_orders as select 7 as n")
+            run("postgres", "ecommerce_source", "revoke all on old_orders from pipeline")
             make()
             make()
             yield run
@@ -229,12 +233,33 @@ def test_the_pipeline_reads_the_source_and_changes_nothing_there(server: Callabl
 
 
 def test_gold_is_the_pipelines_and_notebooks_read_what_it_makes_there(server: Callable[..., Any]) -> None:
-    server("pipeline", "ecommerce_gold", "create schema gold; create table gold.dim_mugs as select 7 as n")
+    server("pipeline", "ecommerce_gold", "create table gold.dim_mugs as select 7 as n")
     assert server("notebooks", "ecommerce_gold", "select n from gold.dim_mugs") == 7
+    server("pipeline", "ecommerce_gold", "create materialized view marts.mugs as select n from gold.dim_mugs")
+    assert server("notebooks", "ecommerce_gold", "select n from marts.mugs") == 7
     with pytest.raises(errors.InsufficientPrivilege):
         server("notebooks", "ecommerce_gold", "delete from gold.dim_mugs")
     with pytest.raises(errors.InsufficientPrivilege):
         server("notebooks", "ecommerce_gold", "create schema mine")
+
+
+def test_tables_that_are_older_than_the_grants_are_read_too(server: Callable[..., Any]) -> None:
+    assert server("pipeline", "ecommerce_source", "select n from old_orders") == 7
+
+
+@pytest.mark.parametrize("table", ["pg_authid", "pg_statistic"])
+@pytest.mark.parametrize(("role", "database"), [("pipeline", "ecommerce_source"), ("notebooks", "ecommerce_gold")])
+def test_who_reads_tables_reads_neither_passwords_nor_statistics(
+    server: Callable[..., Any], role: str, database: str, table: str
+) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        server(role, database, f"select count(*) from {table}")
+
+
+def test_notebooks_read_no_schema_that_is_not_theirs(server: Callable[..., Any]) -> None:
+    server("pipeline", "ecommerce_gold", "create schema gold_staging; create table gold_staging.mugs as select 7 as n")
+    with pytest.raises(errors.InsufficientPrivilege):
+        server("notebooks", "ecommerce_gold", "select n from gold_staging.mugs")
 
 
 @pytest.mark.parametrize(
