@@ -89,7 +89,9 @@ def test_a_service_is_closed(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["networks"] == ["ecommerce-network"]
+    assert {"mem_limit", "pids_limit"} <= service.keys()
+    assert [t for t in service.get("tmpfs", []) if "size=" not in t] == []
+    assert set(service["networks"]) <= COMPOSE["networks"].keys()
     assert not {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode"} & service.keys()
     assert not [v for v in service.get("volumes", []) if "docker.sock" in v]
 
@@ -242,5 +244,57 @@ def test_every_variable_that_airflow_is_told_to_look_up_is_given_in_both_forms()
     assert {variable for variable in asked if f'"{variable}"' not in plain} == set()
 
 
-def test_the_network_has_its_name() -> None:
-    assert COMPOSE["networks"] == {"ecommerce-network": {"name": "ecommerce-network"}}
+def test_the_network_of_the_shop_has_its_name_and_that_of_the_metadata_leads_nowhere() -> None:
+    assert COMPOSE["networks"]["ecommerce-network"] == {"name": "ecommerce-network"}
+    assert COMPOSE["networks"]["airflow-network"] == {"internal": True}
+
+
+def neighbours(name: str) -> set[str]:
+    """The services that one can speak to."""
+    networks = set(SERVICES[name]["networks"])
+    return {other for other, service in SERVICES.items() if networks & set(service["networks"])} - {name}
+
+
+def test_who_only_reads_speaks_to_the_stores_that_it_reads() -> None:
+    assert neighbours("jupyter") == {"minio", "postgres"}
+    assert neighbours("docs") == {"minio"}
+
+
+def test_only_airflow_speaks_to_its_metadata() -> None:
+    assert {name for name in neighbours("metadata") if not name.startswith("airflow-")} == set()
+    assert SERVICES["metadata"]["networks"] == ["airflow-network"]
+
+
+def test_a_service_reaches_whom_it_names() -> None:
+    """Hosts in its command, check and environment, and those whose start it waits for."""
+    for name, service in SERVICES.items():
+        words = json.dumps([service.get("command"), service.get("healthcheck"), service.get("environment")])
+        named = {other for other in SERVICES if re.search(rf"(//|\b){other}:\d", words)} - {name}
+        waits = {
+            other
+            for other, how in service.get("depends_on", {}).items()
+            if how["condition"] == "service_healthy" and service["restart"] != "unless-stopped"
+        }
+        reached = neighbours(name)
+        if name in ("airflow-init", "airflow-api-server", "airflow-triggerer"):
+            named.discard("minio")  # Airflow's settings are the same everywhere; only tasks open the lake
+        assert (named | waits) - reached == set(), name
+
+
+def test_processes_of_spark_are_on_one_network_and_a_driver_says_by_which_name_it_is_found() -> None:
+    assert SERVICES["spark-master"]["networks"] == SERVICES["spark-worker"]["networks"] == ["ecommerce-network"]
+    assert "ecommerce-network" in SERVICES["airflow-scheduler"]["networks"]
+
+
+def test_a_cluster_asks_everybody_for_its_secret_and_encrypts_what_it_sends(tmp_path: Path) -> None:
+    secrets = made_secrets(tmp_path)
+    written = (secrets / "compose" / "spark_properties").read_text()
+    options = dict(line.split() for line in written.splitlines())
+    assert options["spark.authenticate"] == options["spark.network.crypto.enabled"] == "true"
+    assert options["spark.authenticate.secret"] == (secrets / "spark_secret").read_text()
+    assert options["spark.driver.host"] in SERVICES
+    file = "/run/secrets/spark_properties"
+    for name in ("spark-master", "spark-worker"):
+        command = SERVICES[name]["command"]
+        assert command[command.index("--properties-file") + 1] == file
+    assert SERVICES[options["spark.driver.host"]]["environment"]["LAKEHOUSE_SPARK_PROPERTIES"] == file

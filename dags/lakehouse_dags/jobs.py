@@ -6,6 +6,9 @@ tried again, and a layer that another run is at work on is waited for.
 
 import inspect
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,9 +88,13 @@ class LakehouseJob(SparkSubmitOperator):
         # Here and not in the constructor: what is set there is rendered and kept for everyone to see.
         self.application_args = words
         self.env_vars = self._environment()
-        self.conf = self._class_archive(BaseHook.get_connection(CONNECTION).extra_dejson.get("deploy-mode"))
+        connection = BaseHook.get_connection(CONNECTION)
+        self.conf = self._class_archive(connection.extra_dejson.get("deploy-mode"))
+        own = self.properties_file
         try:
-            super().execute(context)
+            with self._properties(connection.host or "") as self.properties_file:
+                self._hook = None  # one of an earlier try has other files
+                super().execute(context)
         except AirflowException:
             code = self._hook._submit_sp.returncode if self._hook and self._hook._submit_sp else 0
             if not code:
@@ -96,6 +103,8 @@ class LakehouseJob(SparkSubmitOperator):
                 self._wait(subject, busy_until)
             # The operator's own words repeat the whole log.
             raise ended(subject, code) from None
+        finally:
+            self.properties_file = own
 
     def request(self, context: Any) -> tuple[list[str], str]:
         """The words for the job, and what it is called in a sentence. May refuse with AirflowFailException."""
@@ -111,8 +120,19 @@ class LakehouseJob(SparkSubmitOperator):
             self.defer(trigger=trigger, method_name="execute", kwargs={"busy_until": until.isoformat()})
 
     def _missing_files(self) -> list[str]:
-        made_by = {self.py_files: "make zip", self._spark_binary: "make setup, or set LAKEHOUSE_JOBS_ENVIRONMENT"}
-        needed = [self.application, self.properties_file, self.py_files, self._spark_binary]
+        further = load_settings().spark_properties
+        made_by = {
+            self.py_files: "make zip",
+            self._spark_binary: "make setup, or set LAKEHOUSE_JOBS_ENVIRONMENT",
+            further: "see LAKEHOUSE_SPARK_PROPERTIES",
+        }
+        needed = [
+            self.application,
+            self.properties_file,
+            self.py_files,
+            self._spark_binary,
+            *([further] if further else []),
+        ]
         return [
             f"{file} is not there: {made_by.get(file, 'set LAKEHOUSE_ROOT to the checkout')}"
             for file in needed
@@ -127,6 +147,19 @@ class LakehouseJob(SparkSubmitOperator):
             "SPARK_HOME": str(home),
             "PYSPARK_PYTHON": str(self.environment / "bin" / "python"),
         }
+
+    @contextmanager
+    def _properties(self, master: str) -> Iterator[str]:
+        """Spark's options in one file: on a cluster also those that LAKEHOUSE_SPARK_PROPERTIES names."""
+        own, further = str(self.properties_file), load_settings().spark_properties
+        if further is None or master.startswith("local"):
+            yield own
+            return
+        # As a file that only we can read: what is on a command line every user of the machine sees.
+        with tempfile.NamedTemporaryFile("w", prefix="lakehouse-spark-", suffix=".conf", encoding="utf-8") as both:
+            both.write("\n".join(Path(file).read_text(encoding="utf-8") for file in (own, further)))
+            both.flush()
+            yield both.name
 
     def _class_archive(self, deploy_mode: str | None) -> dict[str, str]:
         """A driver on this machine starts in half the time where `make setup` has left the classes of a day to map."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,6 +104,35 @@ def test_the_job_gets_its_day_and_the_python_and_spark_of_its_own_environment(co
     command = subprocess.list2cmdline(map(str, task._hook._submit_sp.args))
     assert "--date 2026-01-31" in command
     assert SECRET not in command
+
+
+@pytest.mark.parametrize(("master", "read"), [("local[1]", False), ("spark://127.0.0.1:9", True)])
+def test_secret_options_of_a_cluster_reach_spark_by_a_file_that_is_gone_afterwards(
+    complete, checkout, job, context, tmp_path, master, read
+):
+    (tmp_path / "cluster.conf").write_text("spark.authenticate.secret s3cret\nspark.app.name from-both\n")
+    (checkout.root / "spark-defaults.conf").write_text("spark.ui.enabled false")
+    connection = json.dumps({"conn_type": "spark", "host": master})
+    complete(AIRFLOW_CONN_SPARK_DEFAULT=connection, LAKEHOUSE_SPARK_PROPERTIES=str(tmp_path / "cluster.conf"))
+    checkout.ends(SEES_PROPERTIES)
+    task = job()
+    task.execute(context(DAY))
+    file, mode, text = (checkout.root / "jobs" / "properties").read_text().split("|")
+    assert ("s3cret" in text) is read
+    assert "spark.ui.enabled" in text
+    assert "s3cret" not in subprocess.list2cmdline(map(str, task._hook._submit_sp.args))
+    assert Path(file).exists() is not read
+    assert mode == "0o600" or not read
+    assert task.properties_file == str(checkout.root / "spark-defaults.conf")
+
+
+# A job that writes down which file of options its spark-submit was given, and what is in it.
+SEES_PROPERTIES = """
+words = open(f"/proc/{os.getppid()}/cmdline").read().split(chr(0))
+file = words[words.index("--properties-file") + 1]
+seen = f"{file}|{oct(os.stat(file).st_mode & 0o777)}|{open(file).read()}"
+open(os.path.join(os.path.dirname(sys.argv[0]), "properties"), "w").write(seen)
+"""
 
 
 def test_no_secret_is_in_what_airflow_keeps_of_a_task(complete, job):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -66,6 +67,16 @@ def test_those_who_only_read_get_no_setting_that_lets_them_write(secrets: Path) 
     lake = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "LAKEHOUSE_LAKE"}
     assert given == {"notebooks": {*lake, "LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE"}, "docs": lake}
     assert "//notebooks:" in (secrets / "compose" / "notebooks" / "LAKEHOUSE_GOLD_DSN").read_text()
+
+
+def test_a_notebook_is_told_of_no_folder_but_its_own_and_that_of_a_readers_settings(tmp_path: Path) -> None:
+    program = "import json; from tools.stack.settings import Stack; print(json.dumps(Stack().jupyter_environment()))"
+    given = {"PATH": os.defpath, "LAKEHOUSE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=given, text=True, capture_output=True)
+    stack = tmp_path / "stack"
+    told = {Path(value) for value in json.loads(done.stdout).values() if value.startswith(str(tmp_path))}
+    of_jupyter = {path for path in told if path.is_relative_to(stack / "jupyter")}
+    assert told - of_jupyter == {stack / "secrets" / "notebooks", stack / "secrets" / "jupyter_token"}
 
 
 # Buckets.

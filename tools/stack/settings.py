@@ -198,10 +198,14 @@ class Stack:
         }
 
     def jupyter_environment(self) -> dict[str, str]:
-        """The environment of Jupyter: its token by its file, nothing of the user's own Jupyter, and a reader's rights."""
+        """The environment of Jupyter: its token by its file, nothing of the user's own Jupyter, and a reader's rights.
+
+        Its LAKEHOUSE_HOME is its own too: that of the stack holds the database server with its owner's password.
+        """
         folder = self.home / "jupyter"
         return {
             **self.lakehouse("notebooks"),
+            "LAKEHOUSE_HOME": str(folder / "lakehouse"),
             "PATH": _path(VENV / "bin"),
             "JUPYTER_TOKEN_FILE": str(self.secrets / "jupyter_token"),
             "JUPYTER_CONFIG_DIR": str(folder / "config"),

@@ -22,6 +22,17 @@ ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = ("LAKEHOUSE_LAKE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
 OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
+# Docker compose: what master, workers and drivers of the cluster must share, and where its workers find the driver, which
+# is on two networks.
+CLUSTER = """\
+spark.authenticate                     true
+spark.authenticate.secret              {secret}
+spark.network.crypto.enabled           true
+spark.network.crypto.authEngineVersion 2
+spark.network.crypto.cipher            AES/GCM/NoPadding
+spark.driver.host                      airflow-scheduler
+spark.driver.bindAddress               0.0.0.0
+"""
 METADATA_SERVER = "metadata:5432"  # docker compose: Airflow's own server, whichever one the shop's databases are on
 # Of a shop's own settings, what those get who only read.
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
@@ -29,7 +40,7 @@ TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZO
 
 def make_secrets(stack: Stack) -> None:
     """Makes every secret that is not there yet."""
-    words = ("airflow_password", "airflow_api_key", "airflow_jwt_key", "jupyter_token")
+    words = ("airflow_password", "airflow_api_key", "airflow_jwt_key", "jupyter_token", "spark_secret")
     passwords = [
         *words,
         *(f"postgres_{role}_password" for role in ROLES),
@@ -94,6 +105,7 @@ def main() -> None:
     stack.make_folder()
     make_secrets(stack)
     write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA_SERVER, stack.secrets / "compose")
+    write(stack.secrets / "compose" / "spark_properties", CLUSTER.format(secret=stack.secret("spark_secret")))
     print(f"The secrets are in {stack.secrets}.")
 
 
