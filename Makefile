@@ -17,22 +17,23 @@ help: ## print this help
 
 setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
-	@$(PYTHON) tools/environment.py
+	@$(PYTHON) -m tools.setup.environment
 
 airflow: setup ## install Airflow into .venv-airflow (instant when nothing changed)
-	@$(BIN)/python tools/airflow.py
+	@$(BIN)/python -m tools.setup.airflow
 
 demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
 	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
 
 up: airflow minio zip ## the whole stack as plain processes, until all of it is healthy: docs/stack.md
-	@$(BIN)/python tools/stack.py up
+	@$(BIN)/python -m tools.stack up
 
-down: setup ## end the stack; its data stay
-	@$(BIN)/python tools/stack.py down
+# Stopping and looking install and build nothing: without an environment there is no stack.
+down status:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack $@; else echo "Nothing was set up here, so no stack runs."; [ $@ = down ] || exit 3; fi
 
-status: setup ## how each part of the stack is, and where
-	@$(BIN)/python tools/stack.py status
+down: ## end the stack; its data stay
+status: ## how each part of the stack is, and where
 
 test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow
 	@$(BIN)/pytest
@@ -46,7 +47,7 @@ browser: airflow minio zip ## looks at the whole stack in a headless Chromium (P
 	@LAKEHOUSE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser
 
 minio: setup ## build the MinIO of the tests, once, into the user's cache
-	@$(BIN)/python tools/minio.py
+	@$(BIN)/python -m tools.setup.minio
 
 lint: setup ## style and types
 	@$(BIN)/ruff check .
@@ -54,7 +55,7 @@ lint: setup ## style and types
 	@$(BIN)/mypy
 
 zip: setup ## dist/lakehouse.zip for spark-submit --py-files
-	@$(BIN)/python tools/zip.py
+	@$(BIN)/python -m tools.setup.zip
 
 lock: setup ## pin conf/requirements/*.in anew, with hashes
 	@cd conf/requirements && for name in $(LOCKS); do \

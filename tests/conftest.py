@@ -163,8 +163,8 @@ class MinioForTests:
 
 @pytest.fixture(scope="session")
 def minio() -> Iterator[MinioForTests]:
-    where = [sys.executable, ROOT / "tools" / "minio.py", "--where"]
-    binary = Path(subprocess.run(where, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    where = [sys.executable, "-m", "tools.setup.minio", "--where"]
+    binary = Path(subprocess.run(where, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
     if not binary.exists():
         pytest.fail("MinIO is not built yet: run `make minio` (once, about four minutes), then the tests again.")
     with tempfile.TemporaryDirectory(prefix="lakehouse-minio-") as folder:

@@ -23,7 +23,7 @@ from lakehouse.home import scratch
 from lakehouse.java import check_java, has_resolvable_name, java_environment
 from lakehouse.settings import Settings, secret_variables
 
-# Made by `make setup` (tools/classes.py): the classes of a day, ready to map. A JVM it does not fit ignores it.
+# Made by `make setup` (tools/setup/classes.py): the classes of a day, ready to map. A JVM it does not fit ignores it.
 CLASS_ARCHIVE = Path(sys.prefix) / "share" / "lakehouse" / "classes.jsa"
 
 

@@ -99,7 +99,9 @@ class Settings(BaseSettings):
     schedule: Literal["cron", "assets"] = "cron"
     root: Path | None = None
     jobs_environment: Path | None = None
+    spark_properties: Path | None = None
     gold_deadline: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
+    log_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
     docs_url: str = ""
     alert_webhook: WebUrl | None = None
     alert_email_to: str = ""

@@ -10,8 +10,8 @@ import hashlib
 import shutil
 import time
 
-from environment import variables
-from machine import ROOT, VENV, exit_with_sentence, python, run
+from tools.setup.environment import variables
+from tools.setup.machine import ROOT, VENV, exit_with_sentence, python, run
 
 LOCK = ROOT / "conf" / "requirements" / "airflow.lock"
 AIRFLOW = ROOT / ".venv-airflow"

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from machine import ROOT, exit_with_sentence, run
+from tools.setup.machine import ROOT, exit_with_sentence, run
 
 TARGET = ROOT / "dist" / "lakehouse.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip can hold: equal content gives equal bytes

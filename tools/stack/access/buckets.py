@@ -3,8 +3,6 @@
 Buckets keep overwritten and deleted objects for some days (conf/minio/buckets.json), so that a slip can be undone. Each
 file of conf/minio/policies is a policy and the user who has it. Credentials are files in the folder of secrets:
 minio_root_user, minio_root_password, and a pair for each user.
-
-Run as `python -P tools/buckets.py …`: without -P the file minio.py of this folder stands before the library of that name.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from minio.versioningconfig import VersioningConfig
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
-CONF = Path(__file__).resolve().parent.parent / "conf" / "minio"
+CONF = Path(__file__).resolve().parents[3] / "conf" / "minio"
 WAIT_SECONDS = 60
 
 

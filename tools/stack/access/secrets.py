@@ -2,7 +2,7 @@
 
 Both forms of the stack use the same files: programs are told where they are, and docker compose hands them on as Docker
 secrets. Delete one and it is made anew; what it opened (a role, a user) gets the new one with the next `make up`.
-`python3 tools/stack_secrets.py` makes them for docker compose, and says where they are.
+`python3 -m tools.stack.access.secrets` makes them for docker compose, and says where they are.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from machine import ROOT, exit_with_sentence
-from stack_settings import Stack
+from tools.setup.machine import ROOT, exit_with_sentence
+from tools.stack.settings import Stack
 
 # MinIO's users: one a policy. Their names are secrets too: whoever knows a key id may write (CVE-2026-40344).
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
@@ -22,6 +22,17 @@ ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = ("LAKEHOUSE_LAKE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
 OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
+# Docker compose: what master, workers and drivers of the cluster must share, and where its workers find the driver, which
+# is on two networks.
+CLUSTER = """\
+spark.authenticate                     true
+spark.authenticate.secret              {secret}
+spark.network.crypto.enabled           true
+spark.network.crypto.authEngineVersion 2
+spark.network.crypto.cipher            AES/GCM/NoPadding
+spark.driver.host                      airflow-scheduler
+spark.driver.bindAddress               0.0.0.0
+"""
 METADATA_SERVER = "metadata:5432"  # docker compose: Airflow's own server, whichever one the shop's databases are on
 # Of a shop's own settings, what those get who only read.
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
@@ -29,7 +40,7 @@ TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZO
 
 def make_secrets(stack: Stack) -> None:
     """Makes every secret that is not there yet."""
-    words = ("airflow_password", "airflow_api_key", "airflow_jwt_key", "jupyter_token")
+    words = ("airflow_password", "airflow_api_key", "airflow_jwt_key", "jupyter_token", "spark_secret")
     passwords = [
         *words,
         *(f"postgres_{role}_password" for role in ROLES),
@@ -94,6 +105,7 @@ def main() -> None:
     stack.make_folder()
     make_secrets(stack)
     write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA_SERVER, stack.secrets / "compose")
+    write(stack.secrets / "compose" / "spark_properties", CLUSTER.format(secret=stack.secret("spark_secret")))
     print(f"The secrets are in {stack.secrets}.")
 
 

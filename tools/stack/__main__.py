@@ -19,17 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import stack_databases
-import stack_ports
-import stack_secrets
-from machine import EXIT_CODE, ROOT, SetupError
-from stack_parts import TOOLS, Part, parts
-from stack_settings import AIRFLOW_BIN, OF_ONE_COMMAND, Stack
-from stack_supervisor import Supervisor, end_leftovers, leftovers
-
 from lakehouse.errors import LakehouseError
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import load_settings
+from tools.setup.machine import EXIT_CODE, ROOT, SetupError
+from tools.stack import ports
+from tools.stack.access import databases, secrets
+from tools.stack.parts import STACK, Part, parts
+from tools.stack.settings import AIRFLOW_BIN, OF_ONE_COMMAND, Stack
+from tools.stack.supervisor import Supervisor, end_leftovers, leftovers
 
 HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
 NOT_RUNNING = 3  # what `status` of a service ends with by convention
@@ -51,7 +49,9 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.stack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
     commands = parser.add_subparsers(required=True, metavar="up | down | status | lakehouse")
     commands.add_parser("up", help="start what does not run and wait until all is healthy").set_defaults(run=up)
@@ -75,11 +75,11 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
     with _alone(stack):
         if not supervisor.runs():
             end_leftovers(stack)
-        stack_ports.check(stack)
-        stack_secrets.make_secrets(stack)
-        stack_databases.make_databases(stack.secrets, server.dsn, stack_databases.DATABASES)
+        ports.check(stack)
+        secrets.make_secrets(stack)
+        databases.make_databases(stack.secrets, server.dsn, databases.DATABASES)
         address = urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2]
-        stack_secrets.write_settings(stack, address, address, stack.secrets)
+        secrets.write_settings(stack, address, address, stack.secrets)
         # With a fault in them no DAG can be read: no run would start, and nobody would be told.
         load_settings(stack.secrets / "pipeline")
         supervisor.open(wanted)
@@ -123,7 +123,7 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
 def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
     """Becomes the program `lakehouse`, as the pipeline; of the stack's own source it is the owner.
 
-    A setting of one command goes before the stack's: `LAKEHOUSE_DEBUG=1 tools/stack.py lakehouse …`.
+    A setting of one command goes before the stack's: `LAKEHOUSE_DEBUG=1 .venv/bin/python -m tools.stack lakehouse …`.
     """
     if not Supervisor(stack).runs():
         raise SetupError("The stack is down: `make up` starts it.")
@@ -152,7 +152,7 @@ def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clo
 
 
 def _make_metadata(stack: Stack, clock: Clock) -> None:
-    command = [AIRFLOW_BIN / "python", "-P", TOOLS / "stack_airflow.py"]
+    command = [AIRFLOW_BIN / "python", "-P", STACK / "access" / "metadata.py"]
     _once(stack, "airflow-init", command, stack.airflow_environment(), clock)
 
 
@@ -160,13 +160,13 @@ def _make_buckets(supervisor: Supervisor, minio: Part, clock: Clock) -> None:
     _wait_until_healthy(supervisor, [minio], clock)
     stack = supervisor.stack
     words = ["--endpoint", urlsplit(stack.url("LAKEHOUSE_MINIO_PORT")).netloc, "--secrets", stack.secrets]
-    _once(stack, "buckets", [sys.executable, "-P", TOOLS / "buckets.py", *words], {}, clock)
+    _once(stack, "buckets", [sys.executable, "-m", "tools.stack.access.buckets", *words], {}, clock)
 
 
 def _load_sample(stack: Stack, clock: Clock) -> None:
     """A shop to look at, unless somebody has one."""
-    if not stack.named("LAKEHOUSE_SOURCE_DSN") and not stack_databases.has_shop(EmbeddedPostgres(stack.home).dsn):
-        command = [LAKEHOUSE, "sample", "load", *stack_databases.SAMPLE]
+    if not stack.named("LAKEHOUSE_SOURCE_DSN") and not databases.has_shop(EmbeddedPostgres(stack.home).dsn):
+        command = [LAKEHOUSE, "sample", "load", *databases.SAMPLE]
         _once(stack, "sample", command, {"LAKEHOUSE_HOME": str(stack.home)}, clock)
 
 

@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-from machine import ROOT, VENV, SetupError
+from tools.setup.machine import ROOT, VENV, SetupError
 
 # As shells and docker compose read it: a value in quotes, or one up to a comment.
 SETTING = re.compile(r"""^([A-Z][A-Z0-9_]*)=(?:'(.*)'|"(.*)"|(.*?))(?:\s+\#.*)?\s*$""")
@@ -83,7 +83,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port(setting)}"
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made by stack_secrets."""
+        """The secret of that name, made by secrets."""
         return (self.secrets / name).read_text(encoding="utf-8")
 
     def named(self, setting: str) -> str:
@@ -198,10 +198,14 @@ class Stack:
         }
 
     def jupyter_environment(self) -> dict[str, str]:
-        """The environment of Jupyter: its token by its file, nothing of the user's own Jupyter, and a reader's rights."""
+        """The environment of Jupyter: its token by its file, nothing of the user's own Jupyter, and a reader's rights.
+
+        Its LAKEHOUSE_HOME is its own too: that of the stack holds the database server with its owner's password.
+        """
         folder = self.home / "jupyter"
         return {
             **self.lakehouse("notebooks"),
+            "LAKEHOUSE_HOME": str(folder / "lakehouse"),
             "PATH": _path(VENV / "bin"),
             "JUPYTER_TOKEN_FILE": str(self.secrets / "jupyter_token"),
             "JUPYTER_CONFIG_DIR": str(folder / "config"),

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from machine import ROOT, VENV, SetupError, cache_folder, exit_with_sentence, java
+from tools.setup.machine import ROOT, VENV, SetupError, cache_folder, exit_with_sentence, java
 
 LIST = ROOT / "conf" / "jars.txt"
 JVMS = 4  # most of the time goes to waiting for the repository: four at once take a third of the time of one

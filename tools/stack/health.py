@@ -1,7 +1,7 @@
 """Whether a part of the stack is healthy, asked from outside: the checks of `make up` and of docker compose.
 
-As a program it asks once and ends with 0 or 1: `python tools/stack_health.py http://127.0.0.1:8081/health`, or, for a
-process of Airflow that answers nobody itself, `python tools/stack_health.py http://127.0.0.1:8080 scheduler`.
+As a program it asks once and ends with 0 or 1: `python -P tools/stack/health.py http://127.0.0.1:8081/health`, or, for a
+process of Airflow that answers nobody itself, `python -P tools/stack/health.py http://127.0.0.1:8080 scheduler`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import shutil
 import time
 from pathlib import Path
 
-from jars import install_jars, spark_jars
-from machine import ROOT, VENV, SetupError, exit_with_sentence, java, python, run
+from tools.setup.jars import install_jars, spark_jars
+from tools.setup.machine import ROOT, VENV, SetupError, exit_with_sentence, java, python, run
 
 LOCK = ROOT / "conf" / "requirements" / "jobs.lock"
 MADE_FROM = (LOCK, ROOT / "conf" / "jars.txt", ROOT / "setup.py")
@@ -87,7 +87,7 @@ def _make(interpreter: str) -> None:
     run("Importing the packages", [VENV / "bin" / "python", "-c", f"import {HEAVY}"], env=environment)
     _say("bytecode", started)
 
-    run("Archiving classes", [VENV / "bin" / "python", ROOT / "tools" / "classes.py"], env=environment)
+    run("Archiving classes", [VENV / "bin" / "python", "-m", "tools.setup.classes"], env=environment, cwd=ROOT)
     _say("classes", started)
 
 

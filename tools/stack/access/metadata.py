@@ -1,8 +1,8 @@
 """Makes Airflow's metadata ready: its tables, the person who may log in, and the pools. Run by Airflow's environment.
 
 One process for all three, because each command of Airflow takes seconds to start. Doing it again changes nothing, but
-gives the user the password of the secrets. Run as `python -P tools/stack_airflow.py`: without -P the file airflow.py of
-this folder stands before the library of that name.
+gives the user the password of the secrets. Run as `python -P …/metadata.py`, since Airflow's environment does not know
+this checkout: without -P the file secrets.py beside it would stand before the standard library's.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from machine import ROOT, VENV, SetupError, cache_folder, exit_with_sentence, run
+from tools.setup.machine import ROOT, VENV, SetupError, cache_folder, exit_with_sentence, run
 
 MODULE = "github.com/minio/minio"
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"

@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from lakehouse.session import CLASS_ARCHIVE
+from tools.setup.machine import ROOT
 
-ROOT = Path(__file__).parent.parent
 DAYS = (date(1997, 1, 5), date(1997, 1, 6))
 
 
@@ -47,12 +47,10 @@ def main() -> None:
     unfinished.unlink(missing_ok=True)
     options = f"--properties-file '{ROOT / 'spark-defaults.conf'}' --conf spark.master=local[2]"
     java = f"--conf spark.driver.defaultJavaOptions=-XX:ArchiveClassesAtExit={unfinished}"
-    environment = dict(
-        os.environ, PYSPARK_SUBMIT_ARGS=f"{options} {java} pyspark-shell", PYTHONPATH=str(ROOT / "tools")
-    )
+    environment = dict(os.environ, PYSPARK_SUBMIT_ARGS=f"{options} {java} pyspark-shell")
     # The JVM holds this pipe open, so the read below ends when the JVM has written its archive and is gone.
-    child = [sys.executable, "-c", "import classes; classes.record()"]
-    done = subprocess.run(child, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    child = [sys.executable, "-c", "from tools.setup.classes import record; record()"]
+    done = subprocess.run(child, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode == 0 and unfinished.exists():
         unfinished.replace(CLASS_ARCHIVE)
     else:

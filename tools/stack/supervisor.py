@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from machine import ROOT, VENV, SetupError
-from stack_parts import Part
-from stack_settings import MARK, Stack
 from supervisor.xmlrpc import SupervisorTransport
+
+from tools.setup.machine import ROOT, VENV, SetupError
+from tools.stack.parts import Part
+from tools.stack.settings import MARK, Stack
 
 UNWANTED = re.compile("[\"'\\\\;#]")  # in the name of a folder: supervisord's configuration cannot hold them
 LONGEST_SOCKET = 100  # bytes: what the system allows, less the ending that supervisord adds while it makes it

@@ -1,7 +1,8 @@
 """Makes the databases of the stack and the roles that use them: source, gold, and Airflow's metadata.
 
 Each role may do what its work needs: the pipeline reads the source and owns gold, the notebooks read gold, Airflow owns
-its metadata and sees nothing else. Doing it again changes nothing, but gives the roles the passwords of the secrets.
+its metadata and sees nothing else. What may be read is said by schema: Postgres's own role for readers of everything
+would read passwords' verifiers and columns' statistics too. Doing it again changes nothing, but gives the roles the passwords of the secrets.
 As a program it does so on a server whose superuser's password is among the secrets: that of docker compose.
 """
 
@@ -18,7 +19,8 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
-from stack_secrets import dsn
+
+from tools.stack.access.secrets import dsn
 
 # The libpq URL of a database, for a role that may make databases and roles.
 Admin = Callable[[str], str]
@@ -29,7 +31,8 @@ METADATA_DATABASE = "airflow"
 DATABASES = {**OF_A_SHOP, METADATA_DATABASE: ("airflow", ())}
 SUPERUSER = "postgres"
 SAMPLE = ("foodmart", "--until", "1998-12-29")  # its last day is left to be run
-READERS = ("pipeline", "notebooks")  # of every table, also of those made later, where they may connect
+# Of these, whoever may connect without owning the database reads every table, also those that its owner makes later.
+READABLE = {"ecommerce_source": ("public",), "ecommerce_gold": ("gold", "marts", "ops")}
 
 
 def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
@@ -40,8 +43,8 @@ def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[st
             cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,))
             statement = "ALTER ROLE {} LOGIN PASSWORD {}" if cursor.rowcount else "CREATE ROLE {} LOGIN PASSWORD {}"
             _run(cursor, statement, role, secret=(secrets / f"postgres_{role}_password").read_text(encoding="utf-8"))
-        for role in READERS:
-            _run(cursor, "GRANT pg_read_all_data TO {}", role)
+            # As the first release granted it to two of them.
+            _run(cursor, "REVOKE pg_read_all_data FROM {}", role)
         for database, (owner, others) in databases.items():
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
             if not cursor.rowcount:
@@ -54,6 +57,27 @@ def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[st
             # A scheduler that was killed leaves workers behind, which hold its connection open, and with it the locks on
             # the runs it was looking at: the next scheduler would pass these over for ever.
             _run(cursor, "ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1min'", METADATA_DATABASE)
+
+    for database in databases:
+        owner, others = databases[database]
+        with _connected(admin(database)) as cursor:
+            for schema in READABLE.get(database, ()):
+                _run(cursor, "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", schema, owner)
+                for role in others:
+                    _let_read(cursor, role, schema, owner)
+
+
+def _let_read(cursor: Cursor, role: str, schema: str, owner: str) -> None:
+    _run(cursor, "GRANT USAGE ON SCHEMA {} TO {}", schema, role)
+    _run(cursor, "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} GRANT SELECT ON TABLES TO {}", owner, schema, role)
+    # Only where it is missing: a grant on a table that a run is changing would wait for it.
+    cursor.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') "
+        "AND NOT has_table_privilege(%s, oid, 'SELECT')",
+        (schema, role),
+    )
+    for (table,) in cursor.fetchall():
+        _run(cursor, "GRANT SELECT ON {}.{} TO {}", schema, table, role)
 
 
 def has_shop(admin: Admin) -> bool:

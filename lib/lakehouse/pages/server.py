@@ -1,6 +1,6 @@
 """Serves the Data Docs: the bucket beside an s3a:// lake, or the folder in LAKEHOUSE_HOME. Read-only, on loopback.
 
-    .venv/bin/python tools/docs_server.py [--host 127.0.0.1] [--port 8088]
+    .venv/bin/python -m lakehouse.pages.server [--host 127.0.0.1] [--port 8088]
 
 What is served are pages by their names, nothing else: no listing, no hidden file, nothing outside of the Data Docs. There
 is no login, so another host than loopback is for a network that only its readers are on. `/health` answers 200 while the
@@ -15,8 +15,9 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tornado.web import Application, HTTPError, RequestHandler
 
@@ -25,6 +26,7 @@ from lakehouse.errors import ConfigError, LakehouseError, StoreError
 from lakehouse.pages.store import CHUNK, NAME, DocsBucket, Page, content_type, place
 from lakehouse.settings import Settings, load_settings
 
+T = TypeVar("T")
 FRONT_PAGE = "index.html"
 # Names as Data Docs have them; what begins with a dot is being written, and `..` leads out.
 PAGE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.(?:html|css|LICENSE)")
@@ -70,6 +72,7 @@ class Handler(RequestHandler):
     """What every answer has in common."""
 
     def set_default_headers(self) -> None:
+        """Those of every answer."""
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
@@ -83,6 +86,7 @@ class Health(Handler):
     """Says that the server lives."""
 
     def get(self) -> None:
+        """Nothing is looked at: a server without pages lives too."""
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish("ok\n")
 
@@ -93,9 +97,11 @@ class Pages(Handler):
     """A page by its name; a folder is its index."""
 
     def initialize(self, store: DocsFolder | DocsBucket) -> None:
+        """What the application hands to each request."""
         self.store = store
 
     async def get(self, path: str) -> None:
+        """The page, or only that it still holds; HTTPError for what is no page."""
         name = f"{path}{FRONT_PAGE}" if not path or path.endswith("/") else path
         if not PAGE.fullmatch(name):
             raise HTTPError(404)
@@ -115,7 +121,7 @@ class Pages(Handler):
 
     head = get
 
-    async def _off_the_loop(self, call, *arguments):  # type: ignore[no-untyped-def]
+    async def _off_the_loop(self, call: Callable[..., T], *arguments: object) -> T:
         """A call that waits for a disk or a store, without everybody else waiting too."""
         try:
             return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
@@ -152,6 +158,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
 
 
 def main() -> None:
+    """Serves by the words of the command line; what is refused is a line of the log and its exit code."""
     words = argparse.ArgumentParser(description="Serves the Data Docs, read-only.")
     words.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     words.add_argument("--port", default=8088, type=int, help="port to listen on (default: %(default)s)")
@@ -161,7 +168,7 @@ def main() -> None:
     try:
         asyncio.run(serve(load_settings(), given.host, given.port))
     except LakehouseError as e:
-        print(e, file=sys.stderr)
+        log.event("docs.refused", code=e.exit_code, message=str(e))
         sys.exit(e.exit_code)
 
 

@@ -1,14 +1,16 @@
 """Tells a person, by webhook and by e-mail, that a task failed for good, a gate refused a day, or gold is late.
 
 One alert a failure: not one a retry, and none for a sensor whose upstream has failed and said so. Gold that is late is
-told besides, whatever was said before: a task that was killed at every try has said nothing. A receiver that does
-not answer is logged and hides nothing. Names, counts and links only: no value of a row, no secret.
+told too, whatever was said before: a task that was killed at every try has said nothing. A receiver that does
+not answer is logged and hides nothing. Names, counts and links only: no value of a row, no secret, and nothing that a
+terminal or a chat would obey: a column of the source may have any name.
 """
 
+import html
 import smtplib
 import ssl
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
 from typing import Any
@@ -20,8 +22,8 @@ from airflow.sdk.exceptions import AirflowException
 
 from lakehouse.errors import GateError, LakehouseError, StoreError
 from lakehouse.settings import Settings, load_settings
-from run_date import business_date, day_before
-from tasks import UpstreamFailed
+from lakehouse_dags.run_date import business_date, day_before
+from lakehouse_dags.sensors import UpstreamFailed
 
 TIMEOUT_SECONDS = 10
 # A run by hand or of a backfill is late by nature: whoever started it is watching.
@@ -71,6 +73,7 @@ class Alert(BaseNotifier):
         message = _late(context, settings) if "deadline" in context else _failure(context, settings)
         if message is None:
             return
+        message = printable(message)
         self.log.warning("alert: %s", message.title)
         for receiver, send in (("webhook", _post), ("mail server", _mail)):
             try:
@@ -82,6 +85,17 @@ class Alert(BaseNotifier):
                     receiver,
                     e if isinstance(e, NotSentError) else type(e).__name__,
                 )
+
+
+def printable(message: Message) -> Message:
+    """The message with a space for each character that is none to read: escapes, line breaks, turns of direction."""
+
+    def cleaned(word: Any) -> Any:
+        return "".join(c if c.isprintable() else " " for c in word) if isinstance(word, str) else word
+
+    words = {name: cleaned(word) for name, word in vars(message).items()}
+    rules = tuple({name: cleaned(word) for name, word in rule.items()} for rule in message.rules)
+    return replace(message, **{**words, "rules": rules})
 
 
 def _failure(context: Any, settings: Settings) -> Message | None:
@@ -172,8 +186,8 @@ def _counted(number: int | None) -> str:
 
 def _post(message: Message, settings: Settings) -> None:
     if settings.alert_webhook is not None:
-        # `text` is what chat programs show.
-        body = {"text": message.text, **asdict(message)}
+        # `text` is what chat programs show, and where `<!channel>` would call everybody.
+        body = {"text": html.escape(message.text, quote=False), **asdict(message)}
         answer = httpx.post(settings.alert_webhook.get_secret_value(), json=body, timeout=TIMEOUT_SECONDS)
         if not answer.is_success:  # a redirect too has delivered nothing
             raise NotSentError(f"it answered {answer.status_code}")

@@ -6,14 +6,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import stack_health
-from machine import ROOT, VENV
-from minio import binary
-from stack_settings import AIRFLOW_BIN, Stack
-
 from lakehouse.server.embedded import EmbeddedPostgres
+from tools.setup.machine import ROOT, VENV
+from tools.setup.minio import binary
+from tools.stack import health
+from tools.stack.settings import AIRFLOW_BIN, Stack
 
-TOOLS = ROOT / "tools"
+STACK = ROOT / "tools" / "stack"
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ def parts(stack: Stack) -> list[Part]:
 
 
 def _postgres(stack: Stack) -> Part:
-    command = [sys.executable, str(TOOLS / "stack_postgres.py"), str(stack.home)]
+    # -P: else the files beside it would stand before the standard library's of the same names.
+    command = [sys.executable, "-P", str(STACK / "postgres.py"), str(stack.home)]
     return Part("postgres", command, {}, EmbeddedPostgres(stack.home).running)
 
 
@@ -50,13 +50,13 @@ def _minio(stack: Stack) -> Part:
     command = [str(binary()), "server", "--address", api, "--console-address", console, str(stack.home / "minio")]
     # Not `live`: that one answers before MinIO has looked at its drives.
     healthy = f"http://{api}/minio/health/cluster"
-    return Part("minio", command, stack.minio_environment(), lambda: stack_health.answers(healthy), f"http://{console}")
+    return Part("minio", command, stack.minio_environment(), lambda: health.answers(healthy), f"http://{console}")
 
 
 def _docs(stack: Stack) -> Part:
     url, port = stack.url("LAKEHOUSE_DOCS_PORT"), stack.port("LAKEHOUSE_DOCS_PORT")
-    command = [sys.executable, str(TOOLS / "docs_server.py"), "--port", str(port)]
-    return Part("docs", command, stack.lakehouse("docs"), lambda: stack_health.answers(f"{url}/health"), url)
+    command = [sys.executable, "-m", "lakehouse.pages.server", "--port", str(port)]
+    return Part("docs", command, stack.lakehouse("docs"), lambda: health.answers(f"{url}/health"), url)
 
 
 def _jupyter(stack: Stack) -> Part:
@@ -67,9 +67,7 @@ def _jupyter(stack: Stack) -> Part:
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         f"--ServerApp.root_dir={ROOT / 'notebooks'}",
     ]
-    return Part(
-        "jupyter", command, stack.jupyter_environment(), lambda: stack_health.answers(f"{url}/api"), f"{url}/lab"
-    )
+    return Part("jupyter", command, stack.jupyter_environment(), lambda: health.answers(f"{url}/api"), f"{url}/lab")
 
 
 def _airflow(stack: Stack) -> list[Part]:
@@ -79,9 +77,9 @@ def _airflow(stack: Stack) -> list[Part]:
         return Part(name, [str(AIRFLOW_BIN / "airflow"), name, *options], environment, healthy, url, is_airflow=True)
 
     return [
-        part("api-server", lambda: stack_health.answers(f"{url}/api/v2/monitor/health"), url=url),
+        part("api-server", lambda: health.answers(f"{url}/api/v2/monitor/health"), url=url),
         # Logs of tasks are files that the web server reads; a server of logs would listen on every interface.
-        part("scheduler", lambda: stack_health.is_alive(url, "scheduler"), "--skip-serve-logs"),
-        part("dag-processor", lambda: stack_health.is_alive(url, "dag_processor")),
-        part("triggerer", lambda: stack_health.is_alive(url, "triggerer"), "--skip-serve-logs"),
+        part("scheduler", lambda: health.is_alive(url, "scheduler"), "--skip-serve-logs"),
+        part("dag-processor", lambda: health.is_alive(url, "dag_processor")),
+        part("triggerer", lambda: health.is_alive(url, "triggerer"), "--skip-serve-logs"),
     ]

@@ -19,7 +19,6 @@ import pytest
 from minio import Minio
 
 pytestmark = pytest.mark.integration
-SERVER = Path(__file__).parent.parent / "tools" / "docs_server.py"
 PAGES = {
     "index.html": b"<p>all runs</p>",
     "runs/run-1/index.html": b"<p>one run</p>",
@@ -60,7 +59,7 @@ def free_port() -> int:
 def served(**settings: str) -> Iterator[Server]:
     port = free_port()
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "AWS_"))}
-    command = [sys.executable, SERVER, "--port", str(port)]
+    command = [sys.executable, "-m", "lakehouse.pages.server", "--port", str(port)]
     with subprocess.Popen(command, env={**kept, **settings}, stderr=subprocess.PIPE, text=True) as process:
         server = Server(port, process)
         try:
@@ -214,7 +213,7 @@ def test_a_taken_port_is_named() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [sys.executable, SERVER, "--port", str(port)]
+        command = [sys.executable, "-m", "lakehouse.pages.server", "--port", str(port)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, f"127.0.0.1:{port} cannot be served on" in done.stderr) == (3, True)
     assert "Traceback" not in done.stderr

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 import psutil
-from machine import SetupError
-from stack_settings import MARK, Stack
+
+from tools.setup.machine import SetupError
+from tools.stack.settings import MARK, Stack
 
 HOST = "127.0.0.1"
 
