@@ -166,6 +166,15 @@ class Stamped:
 
 
 @dataclass(frozen=True)
+class Marks:
+    """The lake's own copy of a layer's pointers: the ledger, the run that published them, a version per table."""
+
+    ledger: str
+    run: str
+    versions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Changes:
     """Rows that a publish of gold changed in one table."""
 

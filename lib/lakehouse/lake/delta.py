@@ -23,7 +23,8 @@ from lakehouse.errors import LedgerError, StoreError
 from lakehouse.lake import log
 from lakehouse.lake.failures import answering, kinds
 from lakehouse.lake.files import Files
-from lakehouse.records import Commit, Stamp, Stamped
+from lakehouse.lake.identity import Identity
+from lakehouse.records import Commit, Marks, Stamp, Stamped
 from lakehouse.settings import BUCKETS
 
 # Above this many literals a predicate costs more to plan than it saves in files.
@@ -40,6 +41,7 @@ class Lake:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self._spark, self.root = spark, root.rstrip("/")
         self.files = Files(spark)
+        self._identity = Identity(self.files, self.root)
         self._stamp: Stamp | None = None
         # Called before a write and again when its commit is there; raises when the run has lost its right to write.
         self.guard: Callable[[], None] = lambda: None
@@ -68,6 +70,22 @@ class Lake:
         for layer in BUCKETS:
             with self.answering():
                 self.files.exists(self.path(layer, "_"))
+
+    def identity(self) -> str | None:
+        """The id of the ledger that the lake belongs to; None where it has not been claimed yet."""
+        return self._identity.read()
+
+    def claim(self, ledger_id: str) -> None:
+        """Says that the lake belongs to a ledger, once and for good. Raises LedgerError where another's id stands."""
+        self._identity.claim(ledger_id)
+
+    def mark(self, layer: str, ledger_id: str, run_id: str, versions: Mapping[str, int]) -> None:
+        """Keeps a copy of the pointers that a run has published of a layer."""
+        self._identity.mark(layer, ledger_id, run_id, versions)
+
+    def marks(self, layer: str) -> Marks | None:
+        """The pointers that a run last published of a layer, by the lake's own copy; None where there is none."""
+        return self._identity.marks(layer)
 
     def tables(self, layer: str) -> list[str]:
         """The tables that there are of a layer, whoever made them."""
@@ -130,7 +148,7 @@ class Lake:
 
         Returns the new head where that took a commit, None where the table was so already, as every new one is.
         """
-        held = self._spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+        held = self.files.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
             self._spark._jsparkSession, self.path(layer, table)
         )
         kept = held.unsafeVolatileSnapshot().metadata().configuration()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from py4j.java_gateway import JavaObject
+from py4j.java_gateway import JavaGateway, JavaObject
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
@@ -35,7 +35,10 @@ class Files:
     def names(self, folder: str) -> list[str]:
         """The names of a folder's files and folders; none where there is no such folder."""
         try:
-            found = self._system(folder).listStatus(self.place(folder))
+            # A list of folders, as its answer is an array of the common class, which py4j can hand on.
+            folders = self._gateway.new_array(self.jvm.org.apache.hadoop.fs.Path, 1)
+            folders[0] = self.place(folder)
+            found = self._system(folder).listStatus(folders)
         except Py4JJavaError as e:
             if MISSING in kinds(e):
                 return []
@@ -43,8 +46,8 @@ class Files:
         if not len(found):
             return []
         # One call for all of them, as each name by itself would cost one: `{folder/a,folder/b}`.
-        paths = self._jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(found)
-        joined = str(self._jvm.org.apache.commons.lang3.ArrayUtils.toString(paths))
+        paths = self.jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(found)
+        joined = str(self.jvm.org.apache.commons.lang3.ArrayUtils.toString(paths))
         start = paths[0].getParent().toString() + "/"
         return joined[1:-1].removeprefix(start).split("," + start)
 
@@ -66,7 +69,7 @@ class Files:
         try:
             stream = self._system(path).open(self.place(path))
             try:
-                return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+                return str(self.jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
             finally:
                 stream.close()
         except Py4JJavaError as e:
@@ -98,7 +101,7 @@ class Files:
         self._system(path).delete(self.place(path), False)
 
     def place(self, path: str) -> JavaObject:
-        return self._jvm.org.apache.hadoop.fs.Path(path)
+        return self.jvm.org.apache.hadoop.fs.Path(path)
 
     def _put(self, path: str, text: str, *, replace: bool) -> None:
         builder = self._system(path).createFile(self.place(path)).recursive().overwrite(replace)
@@ -112,12 +115,16 @@ class Files:
             stream.close()
 
     def _system(self, path: str) -> JavaObject:
-        return self.place(path).getFileSystem(self._conf)
+        return self.place(path).getFileSystem(self.conf)
 
     @cached_property
-    def _jvm(self) -> JavaObject:
+    def jvm(self) -> JavaObject:
         return self._spark._jvm
 
     @cached_property
-    def _conf(self) -> JavaObject:
+    def _gateway(self) -> JavaGateway:
+        return self._spark.sparkContext._gateway
+
+    @cached_property
+    def conf(self) -> JavaObject:
         return self._spark._jsparkSession.sessionState().newHadoopConf()

@@ -1,8 +1,9 @@
 """Delta's log as files: which versions there are, which can still be loaded, and what a commit says of itself.
 
-A table's log is `_delta_log/<version>.json`, contiguous from its oldest checkpoint on. A version can be loaded from the
-newest checkpoint at or below it and every commit above that; compacted logs, checksums and files in the making
-(`.crc`, `.tmp`, `a.b.compacted.json`) carry nothing that the commits do not. None of it costs a Spark job.
+A table's log is `_delta_log/<version>.json`, contiguous from its oldest checkpoint on. Delta loads a version from the
+newest checkpoint at or below it and every commit above that, and asks for the version's own commit even where it has a
+checkpoint. Compacted logs, checksums and files in the making (`a.b.compacted.json`, `.crc`, `.tmp`) carry nothing that
+the commits do not. None of it costs a Spark job.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Log:
 
     def loadable(self, version: int) -> bool:
         """Whether Delta can still load a version."""
-        base = max((c for c in self.checkpoints if c <= version), default=-1)
-        return version >= 0 and all(v in self.commits for v in range(base + 1, version + 1))
+        base = self.checkpoint_below(version)
+        return all(v in self.commits for v in (*range(0 if base is None else base + 1, version), version))
 
     def checkpoint_below(self, version: int) -> int | None:
         """The newest checkpoint at or below a version."""
