@@ -23,13 +23,13 @@ from lakehouse.judging.rules import Rule, quarantine_rules
 from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Extracted, Finding, Last, Outcome, Published, Run, TableRun, Totals
+from lakehouse.records import Extracted, Finding, Last, Outcome, TableRun, Totals
+from lakehouse.runs import silver_gate
 from lakehouse.runs.published import frame
 from lakehouse.runs.run import OpenRun, opened
+from lakehouse.runs.silver_gate import Silver
 from lakehouse.runs.transforms import digest, transform_of
 
-# A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
-FEW_ROWS = 100
 GATES = 2
 
 
@@ -59,22 +59,6 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> 
     pending = ledger.pending(tables, whole=rebuilds)
     done = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds
     return Plan(pending, rebuilds, inputs, last if done else None)
-
-
-@dataclass
-class Silver:
-    """What the tables of one run share."""
-
-    house: Lakehouse
-    day: BusinessDate
-    run: Run
-    rebuilds: bool
-    bronze: Mapping[str, Published]
-    published: Mapping[str, Published]
-    quarantine: Mapping[str, Published]
-    totals: Mapping[str, Totals]
-    # Heads written in this run: children are held against their parents as this run leaves them.
-    heads: dict[str, int]
 
 
 def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None) -> Outcome:
@@ -116,7 +100,7 @@ def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -
         published, quarantine = run.restore("silver", tables), run.restore("quarantine", tables)
     heads = {t: p.version for t, p in published.items()}
     return Silver(lakehouse, day, run.record, due.rebuilds, ledger.published("bronze"), published, quarantine,
-                  ledger.totals("silver"), heads)  # fmt: skip
+                  ledger.totals("silver"), ledger.archive(), heads)  # fmt: skip
 
 
 def _tables(
@@ -167,8 +151,11 @@ def _table(
         # No child reads a quarantine, so none waits for it.
         if counts[OPEN] + open_before or is_new:
             _write_open(silver, contract, frame, waiting)
-        balances = _balances(silver, done, batch_rows, open_before, counts)
-        return balances + _quality(silver, contract, frame, rules, batch_rows, counts)
+        return [
+            *silver_gate.balances(silver, contract, done, batch_rows, open_before, counts),
+            *silver_gate.keys_once(silver, contract, frame, counts, is_new=is_new),
+            *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts),
+        ]
 
     return done, waiting, gates.submit(gate)
 
@@ -300,42 +287,3 @@ def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: T
     else:
         commit = lake.overwrite(rows.coalesce(1), "quarantine", contract.table, (), head)
     waiting.version, waiting.bytes_written = commit.version, commit.bytes
-
-
-def _balances(silver: Silver, done: TableRun, batch_rows: int, open_before: int, counts: Counter[str]) -> list[Finding]:
-    """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
-    of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
-    held = silver.house.lake.read("silver", done.table, silver.heads[done.table]).count()
-    before = Totals() if silver.rebuilds else silver.totals.get(done.table, Totals())
-    read = before.read
-    ever = read + batch_rows - (before.gone + counts[DEDUPLICATED] + counts["displaced"]) - held - counts[OPEN]
-    return [
-        Finding("silver", done.table, "rows_of_run_add_up", "critical", of_run == 0, abs(of_run), batch_rows),
-        Finding(
-            "silver", done.table, "rows_since_beginning_add_up", "critical", ever == 0, abs(ever), read + batch_rows
-        ),
-    ]
-
-
-def _quality(
-    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Counter[str]
-) -> list[Finding]:
-    """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
-    name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
-    findings = silver.house.gate.check(
-        contract, silver.house.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
-    )
-    told = {f.rule for f in findings}
-
-    def warn(rule: str, unexpected: int) -> Finding:
-        return Finding("silver", name, rule, "warning", unexpected == 0, unexpected, judged_rows)
-
-    findings += [warn(r.name, counts[f"fired_{r.name}"]) for r in rules if r.name not in told]
-    findings += [warn(w.removeprefix("_warn_"), counts[w]) for w in warning_columns(frame)]
-    findings += [warn(c.references.warning, counts[f"unheld_{c.name}"])
-                 for c in contract.columns if c.references and c.references.warning]  # fmt: skip
-    share, limit = counts["open_in_batch"] / max(batch_rows, 1), silver.house.settings.max_quarantined_share
-    too_many = counts["open_in_batch"] > FEW_ROWS and share > limit
-    findings.append(Finding("silver", name, "quarantined_share", "critical", not too_many,
-                            counts["open_in_batch"], batch_rows))  # fmt: skip
-    return findings

@@ -1,0 +1,102 @@
+"""Silver's gate: what a run holds against the ledger, against the table it leaves behind, and against the suites."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.business_date import BusinessDate
+from lakehouse.conform import warning_columns
+from lakehouse.contracts import Contract
+from lakehouse.judging.rules import Rule
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Finding, Published, Run, TableRun, Totals
+
+# A handful of bad rows is nobody's alarm, whatever share of a small batch they are.
+FEW_ROWS = 100
+
+
+@dataclass
+class Silver:
+    """What the tables of one run share."""
+
+    house: Lakehouse
+    day: BusinessDate
+    run: Run
+    rebuilds: bool
+    bronze: Mapping[str, Published]
+    published: Mapping[str, Published]
+    quarantine: Mapping[str, Published]
+    totals: Mapping[str, Totals]
+    archive: Mapping[str, tuple[int, int]]
+    # Heads written in this run: children are held against their parents as this run leaves them.
+    heads: dict[str, int]
+
+
+def balances(
+    silver: Silver, contract: Contract, done: TableRun, batch_rows: int, open_before: int, counts: Counter[str]
+) -> list[Finding]:
+    """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
+    of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
+    held = silver.house.lake.read("silver", done.table, silver.heads[done.table]).count()
+    before = Totals() if silver.rebuilds else silver.totals.get(done.table, Totals())
+    read = before.read
+    ever = read + batch_rows - (before.gone + counts[DEDUPLICATED] + counts["displaced"]) - held - counts[OPEN]
+    version, published = silver.archive[done.table]
+    found = silver.house.lake.read("bronze", done.table, version).count()
+    unknown = found - published
+    return [
+        # Rows of a run that never published: bronze's readers leave them out, and nobody else should have made them.
+        Finding(
+            "silver", done.table, "bronze_holds_published_runs_only", "critical", unknown == 0, abs(unknown), found
+        ),
+        Finding("silver", done.table, "rows_of_run_add_up", "critical", of_run == 0, abs(of_run), batch_rows),
+        Finding(
+            "silver", done.table, "rows_since_beginning_add_up", "critical", ever == 0, abs(ever), read + batch_rows
+        ),
+    ]
+
+
+def quality(
+    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Counter[str]
+) -> list[Finding]:
+    """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
+    name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
+    findings = silver.house.gate.check(
+        contract, silver.house.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
+    )
+    told = {f.rule for f in findings}
+
+    def warn(rule: str, unexpected: int) -> Finding:
+        return Finding("silver", name, rule, "warning", unexpected == 0, unexpected, judged_rows)
+
+    findings += [warn(r.name, counts[f"fired_{r.name}"]) for r in rules if r.name not in told]
+    findings += [warn(w.removeprefix("_warn_"), counts[w]) for w in warning_columns(frame)]
+    findings += [warn(c.references.warning, counts[f"unheld_{c.name}"])
+                 for c in contract.columns if c.references and c.references.warning]  # fmt: skip
+    share, limit = counts["open_in_batch"] / max(batch_rows, 1), silver.house.settings.max_quarantined_share
+    too_many = counts["open_in_batch"] > FEW_ROWS and share > limit
+    findings.append(Finding("silver", name, "quarantined_share", "critical", not too_many,
+                            counts["open_in_batch"], batch_rows))  # fmt: skip
+    return findings
+
+
+def keys_once(
+    silver: Silver, contract: Contract, frame: DataFrame, counts: Counter[str], *, is_new: bool
+) -> list[Finding]:
+    """Each key that this run wrote stands once in the table it leaves behind, not only in its batch."""
+    if not counts[KEPT]:
+        return []
+    held = silver.house.lake.read("silver", contract.table, silver.heads[contract.table]).select(*contract.key)
+    if not is_new:
+        written = frame.where(F.col("_verdict") == KEPT).select(*contract.key)
+        held = held.join(F.broadcast(written), list(contract.key), how="left_semi")
+    doubled = held.count() - counts[KEPT]
+    return [
+        Finding("silver", contract.table, "keys_once_in_table", "critical", doubled == 0, abs(doubled), counts[KEPT])
+    ]
