@@ -20,6 +20,7 @@ ADVICE = {
     "57P05": f"{LIMIT} (idle_session_timeout)",
     "25P03": f"{LIMIT} (idle_in_transaction_session_timeout)",
     "25P04": f"{LIMIT} (transaction_timeout)",
+    "42704": "the session that held the run's snapshot ended: see the limits of the role and the server's log",
     "40001": "a standby cancels queries that hold its replay up: set hot_standby_feedback or a longer "
     "max_standby_streaming_delay there, or read the primary",
     "22021": "a text of it is not in the server's encoding: repair the text, or leave the column out by a view",

@@ -6,81 +6,53 @@ The conditions are SQL for Postgres; what they say of given rows is asked of Spa
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psycopg2
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from lakehouse.database import Database
-from lakehouse.errors import SourceError
-from lakehouse.records import Counts, Window
-from lakehouse.source.postgres import TWO_32, Snapshot, _pieces
+from lakehouse.records import Window
+from lakehouse.source.position import Position
+from lakehouse.source.postgres import _pieces
+from lakehouse.source.windows import TWO_32, conditions
 from tests.tables import contract, instant
 
 pytestmark = pytest.mark.unit
 
-SECRET = "s3cret-word"
 ORDERS = contract("bronze.orders")
 MARK, END = instant("2011-12-02"), instant("2011-12-03")
 DAY = timedelta(days=1)
 
 
-class FakeSource:
-    """A cursor of a source that has one kind of table; it keeps the statements it was asked."""
-
-    def __init__(self, snapshot: str = "1000:1000:", kind: str = "r", columns: tuple[Any, ...] = ()) -> None:
-        self.statements: list[str] = []
-        self._snapshot, self._kind, self._columns = snapshot, kind, columns
-
-    def execute(self, statement: str, _: object = None) -> None:
-        self.statements.append(statement)
-
-    def fetchone(self) -> tuple[Any, ...]:
-        last = self.statements[-1]
-        if "pg_export_snapshot" in last:
-            return "00000003-1", self._snapshot
-        return (self._kind,) if "relkind" in last else (7, 2, 1)
-
-    def fetchall(self) -> list[Any]:
-        return list(self._columns)
-
-
-def snapshot_of(source: FakeSource) -> Snapshot:
-    return Snapshot(Database(f"postgresql://reader:{SECRET}@db.example.com/shop", "source", SourceError), source)  # type: ignore[arg-type]
-
-
 class Row(NamedTuple):
-    """A row as far as a window looks at it: when it was stamped, and the number of the transaction that wrote it."""
+    """A row as far as a window looks at it: when it was stamped, which transaction wrote it, where it lies, when it was made."""
 
     name: str
     updated_at: str
-    transaction: int
+    transaction: int = 5
+    relation: int = 100
+    created_at: str = "2011-11-01"
 
 
-def conditions(window: Window, now: int, kind: str = "r") -> tuple[str, str]:
-    """The rows of a window, and the late ones, which are looked for in bronze first."""
-    source = FakeSource(f"{now}:{now}:", kind)
-    snapshot_of(source).counts(ORDERS, window)
-    asked = re.fullmatch(
-        r'select \(select count\(\*\) from public\."orders" where (.*)\), '
-        r'\(select count\(\*\) from public\."orders" where (.*)\), \(select .*\)',
-        source.statements[-1],
-    )
-    assert asked is not None
-    return asked[1], asked[2]
+def position(now: int, server: str | None = None, *relations: str) -> Position:
+    return Position(f"{now}:{now}:", server, frozenset(relations) or None)
 
 
-def fates(spark: SparkSession, window: Window, now: int, *rows: Row, kind: str = "r") -> dict[str, str]:
+def fates(
+    spark: SparkSession, window: Window, now: int | Position, *rows: Row, has_xmin: bool = True
+) -> dict[str, str]:
     """What becomes of each row: brought, late (brought unless bronze holds an equal one), or left."""
+    found = conditions(ORDERS, window, position(now) if isinstance(now, int) else now, has_xmin=has_xmin)
     within, below = (
-        sql.replace('"updated_at"', "updated_at").replace("::timestamptz", "::timestamp").replace("::text", "::string")
-        for sql in conditions(window, now, kind)
-    )
+        re.sub('"(\\w+)"', r"\1", sql).replace("::timestamptz", "::timestamp").replace("::text", "::string")
+        .replace("updated_at > '-infinity'", "updated_at is not null").replace("updated_at < 'infinity'", "true")
+        for sql in (found.within, found.late)
+    )  # fmt: skip
     frame = spark.createDataFrame(
         pa.table(
             {
@@ -88,6 +60,8 @@ def fates(spark: SparkSession, window: Window, now: int, *rows: Row, kind: str =
                 "updated_at": pa.array([instant(r.updated_at) for r in rows], pa.timestamp("us", tz="UTC")),
                 # A row keeps the last 32 bits of the number.
                 "xmin": [str(r.transaction % TWO_32) for r in rows],
+                "tableoid": [r.relation for r in rows],
+                "created_at": pa.array([instant(r.created_at) for r in rows], pa.timestamp("us", tz="UTC")),
             }
         )
     )
@@ -113,16 +87,6 @@ def test_a_window_is_from_the_mark_to_the_end(spark: SparkSession) -> None:
         "within": "brought",
         "at the end": "left",
     }
-
-
-def test_the_first_window_is_everything_below_its_end_that_has_a_time() -> None:
-    source = FakeSource()
-    assert snapshot_of(source).counts(ORDERS, Window(None, END)) == Counts(rows=7, late=2, outside=1)
-    assert source.statements[-1] == (
-        "select count(*) filter (where (\"updated_at\" > '-infinity' and "
-        "\"updated_at\" < '2011-12-03T00:00:00+00:00'::timestamptz)), count(*) filter (where false), "
-        'count(*) filter (where "updated_at" is null or not isfinite("updated_at")) from public."orders"'
-    )
 
 
 def test_what_the_last_snapshot_did_not_see_or_may_not_have_seen_is_late(spark: SparkSession) -> None:
@@ -241,11 +205,81 @@ def test_a_source_restored_elsewhere_has_other_numbers_and_all_of_the_look_back_
     }
 
 
-@pytest.mark.parametrize(("kind", "fate"), [("r", "late"), ("p", "late"), ("m", "late"), ("v", "left"), ("f", "left")])
-def test_views_and_foreign_tables_do_not_tell_who_wrote_a_row(spark: SparkSession, kind: str, fate: str) -> None:
+def test_views_do_not_tell_who_wrote_a_row(spark: SparkSession) -> None:
     window = Window(MARK, END, snapshot="1000:1010:", lookback=DAY)
     rows = [*late(late=1500), Row("in the window", "2011-12-02 12:00", 1500)]
-    assert fates(spark, window, 2000, *rows, kind=kind) == {"late": fate, "in the window": "brought"}
+    assert fates(spark, window, 2000, *rows, has_xmin=False) == {"late": "left", "in the window": "brought"}
+
+
+def test_numbers_of_another_server_say_nothing_and_all_of_the_look_back_is_looked_for(spark: SparkSession) -> None:
+    window = Window(MARK, END, snapshot="1000:1010:1003|A|100", lookback=DAY)
+    # A standby that became primary went on a little lower: its own 999 is not the one that was over.
+    rows = [*late(a_little_lower=999), Row("before the look-back", "2011-11-30 23:59:59.999999", 999)]
+    left = {"a_little_lower": "left", "before the look-back": "left"}
+    assert fates(spark, window, position(2000, "A", "100"), *rows) == left
+    assert fates(spark, window, position(2000, "B", "100"), *rows) == {**left, "a_little_lower": "late"}
+    # Of a window of the first release nobody knows the server.
+    old = Window(MARK, END, snapshot="1000:1010:1003", lookback=DAY)
+    assert fates(spark, old, position(2000, "B", "100"), *rows) == left
+
+
+def test_of_a_relation_that_was_not_there_everything_below_the_mark_is_late(spark: SparkSession) -> None:
+    window = Window(MARK, END, snapshot="1000:1010:|A|100,200", lookback=DAY)
+    rows = [
+        Row("long held", "2011-06-01", 7, 100),
+        Row("long attached", "2011-06-01", 7, 200),
+        Row("attached since", "2011-06-01", 7, 300),
+        Row("attached since, in the window", "2011-12-02 12:00", 7, 300),
+        Row("attached since, later", "2011-12-03", 7, 300),
+        *late(late=1500),
+    ]
+    now = position(2000, "A", "100", "200.77", "300")
+    assert fates(spark, window, now, *rows) == {
+        "long held": "left",
+        "long attached": "late",  # its file is another one: it was truncated or rewritten
+        "attached since": "late",
+        "attached since, in the window": "brought",
+        "attached since, later": "left",
+        "late": "late",
+    }
+    assert conditions(ORDERS, window, now, has_xmin=True).since is None
+    assert conditions(ORDERS, window, position(2000, "A", "100", "200"), has_xmin=True).since == MARK - DAY
+
+
+def test_a_view_on_a_new_relation_is_looked_through_whole(spark: SparkSession) -> None:
+    window = Window(MARK, END, snapshot="1000:1010:|A|100,200", lookback=DAY)
+    rows = [Row("old", "2011-06-01"), Row("in the window", "2011-12-02 12:00")]
+    same, gained = position(2000, "A", "100", "200"), position(2000, "A", "100", "200", "300")
+    assert fates(spark, window, same, *rows, has_xmin=False) == {"old": "left", "in the window": "brought"}
+    assert fates(spark, window, gained, *rows, has_xmin=False) == {"old": "late", "in the window": "brought"}
+
+
+def test_what_was_made_before_the_end_and_touched_since_comes_with_the_newest_day(spark: SparkSession) -> None:
+    rows = [
+        Row("in the window", "2011-12-02 12:00"),
+        Row("touched at the end", "2011-12-03", created_at="2011-12-02 23:59:59.999999"),
+        Row("touched later", "2011-12-03 00:15", created_at="2011-11-30"),
+        Row("made at the end", "2011-12-03 00:15", created_at="2011-12-03"),
+        Row("below the mark", "2011-12-01 12:00"),
+    ]
+    newest = Window(MARK, END, snapshot="1000:1010:", lookback=DAY, touched_since=True)
+    assert fates(spark, newest, 2000, *rows) == {
+        "in the window": "brought",
+        "touched at the end": "brought",
+        "touched later": "brought",
+        "made at the end": "left",
+        "below the mark": "left",
+    }
+    older = fates(spark, replace(newest, touched_since=False), 2000, *rows)
+    assert [name for name, fate in older.items() if fate == "brought"] == ["in the window"]
+    first = fates(spark, replace(newest, mark=None), 2000, *rows)
+    assert [name for name, fate in first.items() if fate != "brought"] == ["made at the end"]
+
+
+def test_a_window_that_is_read_again_looks_for_nothing_below_it(spark: SparkSession) -> None:
+    window = Window(MARK, END, again="1000:1010:|A|100")
+    rows = [*late(late=1500), Row("in the window", "2011-12-02 12:00")]
+    assert fates(spark, window, position(2000, "B", "300"), *rows) == {"late": "left", "in the window": "brought"}
 
 
 @st.composite
@@ -270,34 +304,6 @@ def test_no_row_is_left_that_the_last_snapshot_could_not_see(
     unseen = {str(n) for n in numbers if n >= high or n in listed}
     assert unseen <= {name for name, fate in found.items() if fate == "late"}
     assert {name for name, fate in found.items() if fate == "left"} == {str(n) for n in numbers if n < low}
-
-
-def test_the_columns_of_a_table_are_told_by_their_types() -> None:
-    source = FakeSource(columns=(("order_id", "text"), ("ordered_at", "timestamp with time zone")))
-    assert snapshot_of(source).schema("orders") == {"order_id": "text", "ordered_at": "timestamp with time zone"}
-
-
-def test_a_missing_table_is_named_with_where_it_was_looked_for_and_no_password() -> None:
-    with pytest.raises(SourceError) as caught:
-        snapshot_of(FakeSource()).schema("orders")
-    assert "the source database at db.example.com:5432/shop has no table public.orders" in str(caught.value)
-    assert "grant the role select on it" in str(caught.value)
-    assert SECRET not in str(caught.value)
-
-
-def test_a_table_that_may_not_be_read_is_named_with_what_to_do() -> None:
-    class Forbidden(FakeSource):
-        def execute(self, statement: str, _: object = None) -> None:
-            super().execute(statement)
-            if "count(*)" in statement:
-                raise psycopg2.errors.InsufficientPrivilege(f"permission denied, {SECRET}")
-
-    with pytest.raises(SourceError) as caught:
-        snapshot_of(Forbidden()).counts(ORDERS, Window(None, END))
-    assert (
-        str(caught.value)
-        == "the role may not read public.orders at db.example.com:5432/shop; grant it usage on the schema and select on the table"
-    )
 
 
 @pytest.mark.parametrize(
