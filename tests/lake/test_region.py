@@ -58,11 +58,7 @@ def test_every_client_reaches_a_store_of_another_region(spark: SparkSession, sto
 
 
 def test_a_wrong_region_is_a_sentence_that_names_the_setting(store: MinioForTests) -> None:
-    # Spark's client finds the right one by itself.
+    # Spark's and the pages' clients find the right one by themselves.
     shop = Settings(endpoint=store.endpoint, **settings(store, "us-west-2"))
     with pytest.raises(StoreError, match="AWS_REGION"):
         dataset(shop, "silver", "mugs", 0, list)
-    where = place(shop)
-    assert where is not None
-    with pytest.raises(StoreError, match="AWS_REGION"):
-        DocsBucket(shop, where).write("index.html", b"a page")
