@@ -131,7 +131,7 @@ def test_what_somebody_took_away_is_made_again_and_a_column_that_came_later_is_a
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_changed_contract_waits_a_little_for_whoever_holds_the_table_and_names_them(
+def test_a_changed_contract_waits_a_little_for_those_who_hold_the_table_and_names_them(
     store: Store, store_of: Callable[..., Store]
 ) -> None:
     more = made("dim_lands", key("land"), {"name": "area", "physicalType": "bigint"},

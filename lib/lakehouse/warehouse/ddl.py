@@ -36,7 +36,7 @@ class Standing(NamedTuple):
 def table_ddl(contract: Contract, standing: Standing | None = None) -> Iterator[str]:
     """Statements that bring a gold table from what stands to its contract: none where they agree. Nothing is taken away.
 
-    Even an `add column if not exists` that finds the column, and a comment that says the same, wait for whoever holds
+    Even an `add column if not exists` that finds the column, and a comment that says the same, wait for anybody who holds
     the table, and let no reader begin meanwhile.
     """
     name = f"{GOLD}.{contract.table}"
