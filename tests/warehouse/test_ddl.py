@@ -48,7 +48,7 @@ def test_a_table_has_the_contracts_columns_in_its_types_and_two_technical_ones()
 def standing(**more: object) -> Standing:
     """The mugs' table as their contract makes it, but for what is said."""
     columns = {c.name: c.description for c in mugs().columns}
-    return Standing("The shop's mugs. One row per shelf and mug.", columns, ())._replace(**more)
+    return Standing("The shop's mugs. One row per shelf and mug.", columns, (), {})._replace(**more)
 
 
 def test_a_table_that_is_as_its_contract_says_is_left_alone_so_that_nobody_is_waited_for() -> None:

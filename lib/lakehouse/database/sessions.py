@@ -38,7 +38,7 @@ TRANSPORT = {
 
 
 class Sessions:
-    """Open connections of one database, handed out one at a time to whoever asks."""
+    """Open connections of one database, handed out one at a time."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect, self._lock = connect, Lock()

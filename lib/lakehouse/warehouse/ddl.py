@@ -14,6 +14,8 @@ from lakehouse.warehouse.patience import patiently
 GOLD, STAGING = "gold", "gold_staging"
 # A text can be longer than an index row; its first characters find it all the same.
 INDEXED_CHARACTERS = 200
+# What format_type calls a contract's type in other words.
+POSTGRES_NAMES = {"timestamp with time zone": "timestamptz"}
 TECHNICAL = "_published_at timestamptz not null, _run_id text not null"
 
 
@@ -23,17 +25,18 @@ def quoted(text: str) -> str:
 
 
 class Standing(NamedTuple):
-    """What a table has already: its comment, its columns with their comments, its indexes."""
+    """What a table has already: its comment, its columns with their comments, its indexes, its columns' types."""
 
     comment: str | None
     columns: Mapping[str, str | None]
     indexes: Collection[str]
+    types: Mapping[str, str]
 
 
 def table_ddl(contract: Contract, standing: Standing | None = None) -> Iterator[str]:
     """Statements that bring a gold table from what stands to its contract: none where they agree. Nothing is taken away.
 
-    Even an `add column if not exists` that finds the column, and a comment that says the same, wait for whoever holds
+    Even an `add column if not exists` that finds the column, and a comment that says the same, wait for anybody who holds
     the table, and let no reader begin meanwhile.
     """
     name = f"{GOLD}.{contract.table}"
@@ -43,7 +46,7 @@ def table_ddl(contract: Contract, standing: Standing | None = None) -> Iterator[
     key = ", ".join(contract.key)
     if standing is None:
         yield f"create table {name} ({columns}, {TECHNICAL}, constraint {contract.table}_key primary key ({key}))"
-        standing = Standing(None, dict.fromkeys(contract.names), ())
+        standing = Standing(None, dict.fromkeys(contract.names), (), {})
     for column in contract.columns:
         if column.name not in standing.columns:
             yield f"alter table {name} add column {column.name} {column.type}"
@@ -68,12 +71,20 @@ def standing(cursor: Cursor, table: str) -> Standing | None:
         return None
     comment, oid = found
     cursor.execute(
-        "select attname, col_description(attrelid, attnum) from pg_attribute "
+        "select attname, col_description(attrelid, attnum), format_type(atttypid, atttypmod) from pg_attribute "
         "where attrelid = %s and attnum > 0 and not attisdropped", (oid,)
     )  # fmt: skip
-    columns = dict(cursor.fetchall())
+    columns = cursor.fetchall()
     cursor.execute("select relname from pg_index join pg_class c on c.oid = indexrelid where indrelid = %s", (oid,))
-    return Standing(comment, columns, {name for (name,) in cursor.fetchall()})
+    indexes = {name for (name,) in cursor.fetchall()}
+    return Standing(
+        comment, {n: c for n, c, _ in columns}, indexes, {n: POSTGRES_NAMES.get(t, t) for n, _, t in columns}
+    )
+
+
+def retyped(contract: Contract, standing: Standing | None) -> bool:
+    """Whether a column that stands is of another type than its contract says: only making the table again brings that."""
+    return standing is not None and any(standing.types.get(c.name, c.type) != c.type for c in contract.columns)
 
 
 def foreign_keys(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -101,19 +112,34 @@ def ensure_schemas(cursor: Cursor, *schemas: str) -> None:
 def ensure_tables(cursor: Cursor, contracts: Sequence[Contract]) -> None:
     """Makes what is missing in the caller's transaction, parents first; an existing table only gains columns and indexes.
 
+    A table with a column of another type is left, with the keys that refer to it, to `drop_tables` and the next call.
     Raises StoreError where somebody holds a table that has to change.
     """
     for contract in contracts:
-        table = f"{GOLD}.{contract.table}"
-        if statements := list(table_ddl(contract, standing(cursor, contract.table))):
+        table, stands = f"{GOLD}.{contract.table}", standing(cursor, contract.table)
+        if retyped(contract, stands):
+            continue
+        if statements := list(table_ddl(contract, stands)):
             patiently(cursor, statements, table)
-        for name, statement in foreign_keys(contract):
-            cursor.execute(
-                "select 1 from pg_constraint where conname = %s and connamespace = %s::regnamespace", (name, GOLD)
-            )
-            if not cursor.fetchone():
-                # Not asked of the rows that stand: a parent that was just made again is empty until the publish fills it.
-                patiently(cursor, [f"{statement} not valid"], table)
+        for statement in _missing_keys(cursor, contract):
+            # Not asked of the rows that stand: a parent that was just made again is empty until the publish fills it.
+            patiently(cursor, [f"{statement} not valid"], table)
+
+
+def _missing_keys(cursor: Cursor, contract: Contract) -> Iterator[str]:
+    """Foreign keys that are not there and can be: the parent's key is of the type that the contract says."""
+    referring = [c for c in contract.columns if c.references]
+    for column, (name, statement) in zip(referring, foreign_keys(contract), strict=True):
+        parent = column.references.table if column.references else ""
+        cursor.execute(
+            "select exists (select from pg_constraint where conname = %(name)s and connamespace = %(gold)s::regnamespace), "
+            "(select format_type(atttypid, atttypmod) from pg_index join pg_attribute on attrelid = indrelid "
+            "and attnum = any(indkey) where indrelid = to_regclass(%(parent)s) and indisprimary limit 1)",
+            {"name": name, "gold": GOLD, "parent": f"{GOLD}.{parent}"},
+        )
+        is_there, kind = cursor.fetchone() or (False, None)
+        if not is_there and POSTGRES_NAMES.get(kind, kind) == column.type:
+            yield statement
 
 
 def validate_foreign_keys(cursor: Cursor, contracts: Sequence[Contract]) -> None:

@@ -49,7 +49,7 @@ class Gold:
             changing = [
                 f"{ddl.GOLD}.{c.table}"
                 for c in self._contracts
-                if (there := ddl.standing(cursor, c.table)) and any(ddl.table_ddl(c, there))
+                if (there := ddl.standing(cursor, c.table)) and (ddl.retyped(c, there) or any(ddl.table_ddl(c, there)))
             ]
             staged = [f"{ddl.STAGING}.{c.table}" for c in self._contracts]
             written = [f"{ddl.GOLD}.{c.table}" for c in self._contracts]
