@@ -65,7 +65,7 @@ lint: setup ## style and types
 zip: setup ## dist/lakehouse.zip for spark-submit --py-files
 	@$(BIN)/python -m tools.setup.zip
 
-lock: setup ## pin conf/requirements/*.in anew, with hashes
+lock: setup ## pin conf/requirements/*.in again, with hashes
 	@cd conf/requirements && for name in $(LOCKS); do \
 	  ../../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.lock || exit 1; \
