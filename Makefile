@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
+WORKERS ?= 2
 BIN := .venv/bin
 LOCKS := jobs airflow minio
 
@@ -35,9 +36,16 @@ down status:
 down: ## end the stack; its data stay
 status: ## how each part of the stack is, and where
 
-test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow
-	@$(BIN)/pytest
-	@.venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags
+# Two workers, each with a Spark, a Postgres and a MinIO of its own; a file's tests stay together and in order. The DAGs'
+# tests run beside them, and what they had to say comes last.
+test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
+	@dags=$$(mktemp); \
+	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
+	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
+	beside=$$!; trap 'kill $$beside 2>/dev/null; rm -f "$$dags"' EXIT; \
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=20 --durations-min=5; ended=$$?; \
+	printf '\n  %-8s%6d s\n' tests $$SECONDS; \
+	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
 e2e: airflow minio zip ## the long tests: real sales day by day, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/pytest -m slow
@@ -57,7 +65,7 @@ lint: setup ## style and types
 zip: setup ## dist/lakehouse.zip for spark-submit --py-files
 	@$(BIN)/python -m tools.setup.zip
 
-lock: setup ## pin conf/requirements/*.in anew, with hashes
+lock: setup ## pin conf/requirements/*.in again, with hashes
 	@cd conf/requirements && for name in $(LOCKS); do \
 	  ../../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.lock || exit 1; \
