@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,8 @@ from pyspark.sql import SparkSession
 from lakehouse.errors import StoreError
 from lakehouse.lake import maintain
 from lakehouse.lake.delta import Lake
+from tests.conftest import MinioForTests
+from tests.lake.buckets import bucket_lake
 
 WEEK = 168
 
@@ -157,3 +160,25 @@ def test_compaction_bears_the_stamp_and_changes_no_row(spark: SparkSession, lake
     assert maintain.compact(lake, "silver", "mugs").version == 3
     assert maintain.vacuum(lake, "silver", "mugs", 0, ()).files == 3
     assert sorted(r.id for r in lake.read("silver", "mugs", 3).collect()) == [0, 1, 2]
+
+
+def test_in_a_bucket_it_is_the_same(spark: SparkSession, minio: MinioForTests) -> None:
+    bucket = uuid.uuid4().hex
+    minio.make_bucket(bucket)
+    keys = {"access_key": minio.access_key, "secret_key": minio.secret_key}
+    lake = bucket_lake(spark, minio.endpoint, lake=f"s3a://{bucket}/shop", **keys)
+    of_spark = spark._jsc.hadoopConfiguration()
+    for name in ("endpoint", "endpoint.region", "path.style.access", "access.key", "secret.key"):
+        of_spark.set(f"fs.s3a.bucket.{bucket}.{name}", lake.files.conf.get(f"fs.s3a.{name}"))
+    lake.stamp("ledger", "silver-1", "silver", date(2026, 1, 31))
+    for version in range(3):
+        head = lake.head("silver", "mugs")
+        lake.overwrite(spark.range(version + 1).coalesce(1), "silver", "mugs", (), head)
+    assert [c.run for c in lake.commits("silver", "mugs", -1)] == ["silver-1"] * 3
+    assert maintain.vacuum(lake, "silver", "mugs", 0, {1}).files == 1
+    assert maintain.clean_log(lake, "silver", "mugs", 1).files == 0
+    assert lake.restore("silver", "mugs", 1) == 3
+    assert rows(lake, 3) == 2
+    with pytest.raises(StoreError, match=r"version 0 of silver\.mugs.* data files of it are gone"):
+        lake.restore("silver", "mugs", 0)
+    lake.unstamp()
