@@ -51,7 +51,7 @@ def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(bronze, "_extract", extract)
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
-    monkeypatch.setattr(gold, "_staged", lambda *_: ({t: None for t in CONTRACTS["gold"]},
+    monkeypatch.setattr(gold, "_staged", lambda *_: (dict.fromkeys(CONTRACTS["gold"]),
                                                      {t: {"rows": 1} for t in CONTRACTS["gold"]}))  # fmt: skip
     monkeypatch.setattr(gold, "_roll_ups", lambda *_: [])
     return fake_lakehouse(tmp_path)
