@@ -199,6 +199,9 @@ class FakeLedger:
     def table_rows(self, layer: str) -> dict[str, int]:
         return {}
 
+    def archive(self) -> dict[str, tuple[int, int]]:
+        return {t: (p.version, 0) for t, p in self.published("bronze").items()}
+
     def count_changes(self, *_: object) -> None:
         self.steps("count changes")
 
@@ -269,6 +272,12 @@ class FakeLake:
         return None
 
 
+def schema_of(table: str) -> dict[str, str]:
+    """A table of the shop as its contract says, in Postgres's words."""
+    words = {"timestamptz": "timestamp with time zone"}
+    return {c.name: words.get(c.type, c.type) for c in CONTRACTS["bronze"][table].columns}
+
+
 class FakeSource:
     """A shop whose tables are as their contracts say, or as `schemas` does."""
 
@@ -287,7 +296,7 @@ class FakeSource:
         self.steps("clock")
 
     def schema(self, table: str) -> dict[str, str]:
-        return self.schemas.get(table) or {c.name: c.type for c in CONTRACTS["bronze"][table].columns}
+        return self.schemas.get(table) or schema_of(table)
 
 
 class FakeGold:

@@ -20,6 +20,7 @@ from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
 from lakehouse.runs.published import frame as frame_of
+from lakehouse.runs.restore import recognise
 from lakehouse.runs.run import opened
 from lakehouse.runs.transforms import digest, inputs_of, transform_of
 
@@ -70,6 +71,7 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reas
             run.after(lambda: gold.refresh_marts(last.run_id))
             return run.cover(f"{day} was already published ({last.run_id})", due.inputs)
         run.record = replace(run.record, rebuilds=rebuilds)
+        recognise(lakehouse)
         published = ledger.published("gold")
         for table, contract in contracts.items():
             check_shape(contract, None if rebuilds else published.get(table))

@@ -107,13 +107,15 @@ def _tables(
     silver: Silver, pending: Mapping[str, list[Extracted]], findings: list[Finding]
 ) -> tuple[list[TableRun], list[TableRun]]:
     """Every table, several at a time: each begins when the tables it refers to are written, gates run meanwhile."""
-    contracts = silver.house.contracts.parents_first("silver")
+    # A table that was deployed after bronze's run is judged once bronze has brought it.
+    contracts = [c for c in silver.house.contracts.parents_first("silver") if c.table in silver.bronze]
     with ThreadPoolExecutor(len(contracts)) as tables, ThreadPoolExecutor(GATES) as gates:
         done: dict[str, Future[tuple[TableRun, TableRun, Future[list[Finding]] | None]]] = {}
 
         def table(contract: Contract) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
             for parent in set(contract.parents) - {contract.table}:
-                done[parent].result()
+                if parent in done:
+                    done[parent].result()
             return _table(silver, contract, pending[contract.table], gates)
 
         for contract in contracts:
@@ -172,6 +174,9 @@ def _judged(
     for column in contract.columns:
         if column.references:
             parent = house.contracts["silver"][column.references.table]
+            if parent.table not in silver.heads:
+                standard = standard.withColumn(f"_held_{column.name}", F.lit(None).cast("boolean"))
+                continue
             held = house.lake.read("silver", parent.table, silver.heads[parent.table]).select(
                 F.col(parent.key[0]).alias(column.name), F.lit(True).alias(f"_held_{column.name}")
             )

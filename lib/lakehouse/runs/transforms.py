@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from zlib import crc32
@@ -59,6 +60,7 @@ def _rules(suite: object) -> object:
     return [_rules(v) for v in suite] if isinstance(suite, list | tuple) else suite
 
 
+@cache
 def _code(module: ModuleType) -> str:
     """A module's code without comments and docstrings."""
     tree = ast.parse(inspect.getsource(module))
