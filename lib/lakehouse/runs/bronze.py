@@ -21,6 +21,7 @@ from lakehouse.errors import DriftError, LedgerError
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Run, Severity, TableRun, Window
+from lakehouse.runs.archive import bring_back
 from lakehouse.runs.published import published_frame
 from lakehouse.runs.run import opened
 from lakehouse.source.drift import drifts, evolvable
@@ -81,6 +82,9 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
 
     Raises SourceError, DriftError, GateError, LedgerError, RightLostError; then nothing is published.
     """
+    brought_back = None if replaces else bring_back(lakehouse, day, reason=reason)
+    if brought_back and not plan(lakehouse, day).windows:
+        return brought_back
     with opened(lakehouse, "bronze", day, reason=reason) as run:
         due = plan(lakehouse, day, replaces=replaces)
         if not due.windows:
@@ -133,7 +137,7 @@ def _extract(
     def bring(job: tuple[Plan, Counts, DataFrame, int]) -> tuple[TableRun, list[Finding]]:
         plan, counts, rows, late = job
         table, window = plan.contract.table, plan.window
-        commit, kept_before = _write(house, run, day, plan, rows, replaces=replaces)
+        commit, kept_before = _write(house, run, day, plan, rows, snapshot.transactions, replaces=replaces)
         frame = _partition(house, day, table, commit.version).where(F.col("_run_id") == run.run_id)
         found = _checked(house, day, plan.contract, frame, counts.rows + late, counts.outside, exact=not replaces)
         added = commit.rows - kept_before
@@ -184,13 +188,18 @@ def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
 
 
 def _write(
-    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, *, replaces: bool
+    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, snapshot: str, *, replaces: bool
 ) -> tuple[Commit, int]:
-    """Writes the partition; returns the commit and how many of its rows were there before."""
+    """Writes the partition; returns the commit and how many of its rows were there before.
+
+    The commit bears what the ledger keeps of the window, so that a lost ledger can be made of the lake again.
+    """
     table, head = plan.contract.table, house.lake.head("bronze", plan.contract.table)
+    facts = {"window_start": plan.window.mark.isoformat() if plan.window.mark else None,
+             "window_end": plan.window.end.isoformat(), "snapshot": snapshot}  # fmt: skip
     if not replaces:
         # The head is the published version and the day is not in it, so its partition holds nothing.
-        return house.lake.add_partition(_stamped(house, run, rows), "bronze", table, day.partition, head), 0
+        return house.lake.add_partition(_stamped(house, run, rows), "bronze", table, day.partition, head, facts), 0
     assert head is not None  # noqa: S101 - a recorded day has a table
     before = _partition(house, day, table, head).drop(*day.partition).persist()
     # Held against all of bronze: what came late is in a later day's partition.
@@ -198,7 +207,7 @@ def _write(
     missing = _not_in(rows, held)
     union = before.unionByName(_stamped(house, run, missing), allowMissingColumns=True)
     try:
-        return house.lake.replace_partition(union, "bronze", table, day.partition, head), before.count()
+        return house.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
     finally:
         before.unpersist()
 
