@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,14 +12,11 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse import address
 from lakehouse.errors import StoreError
 from lakehouse.lake.delta import Lake
 from lakehouse.lake.failures import sentence
-from lakehouse.settings import Settings
 from tests.conftest import MinioForTests, free_port
-
-CANARY = "canary-of-a-key-id"
+from tests.lake.buckets import CANARY, bucket_lake
 
 
 class SlowDown(BaseHTTPRequestHandler):
@@ -48,17 +44,6 @@ def busy_store() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-def bucket_lake(spark: SparkSession, endpoint: str, **more: str) -> Lake:
-    """A lake in a bucket that nobody else in this JVM has asked for, with a client of its own."""
-    settings = Settings(
-        lake=f"s3a://{uuid.uuid4().hex}", endpoint=endpoint, access_key=CANARY, secret_key="s" * 20, **more
-    )
-    lake = Lake(spark, settings.lake_root)
-    for name, value in address.s3a_options(settings).items():
-        lake.files.conf.set(name, value)
-    return lake
 
 
 WORK: dict[str, Callable[[Lake], object]] = {
