@@ -175,8 +175,8 @@ def minio() -> Iterator[MinioForTests]:
 @contextmanager
 def running_minio(region: str = "") -> Iterator[MinioForTests]:
     """A MinIO with data of its own, in a region where one is named."""
-    where = [sys.executable, ROOT / "tools" / "minio.py", "--where"]
-    binary = Path(subprocess.run(where, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    where = [sys.executable, "-m", "tools.setup.minio", "--where"]
+    binary = Path(subprocess.run(where, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
     if not binary.exists():
         pytest.fail("MinIO is not built yet: run `make minio` (once, about four minutes), then the tests again.")
     with tempfile.TemporaryDirectory(prefix="lakehouse-minio-") as folder:

@@ -110,13 +110,17 @@ class Extracted:
 class Window:
     """What a run brings of a table: mark <= updated_at < end, and what committed late below the mark.
 
-    `mark` None: everything below the end. `snapshot`: the source's snapshot when the window below the mark was read.
+    `mark` None: everything below the end. `snapshot`: the source's position when the window below the mark was read.
+    `again`: the position of this very window, where it was read before; nothing below it is looked for then.
+    `touched_since`: also what was made before the end and stamped at or after it, as its window is the newest that is over.
     """
 
     mark: datetime | None
     end: datetime
     snapshot: str | None = None
     lookback: timedelta = timedelta(0)
+    again: str | None = None
+    touched_since: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
-from lakehouse.business_date import BusinessDate
+from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.contracts import Contract
+from lakehouse.contracts.types import spark_type
 from lakehouse.errors import DriftError, LedgerError
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Run, Severity, TableRun, Window
+from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
+from lakehouse.runs import bronze_gate
 from lakehouse.runs.archive import bring_back
-from lakehouse.runs.published import published_frame
+from lakehouse.runs.published import frame, published_frame
 from lakehouse.runs.run import opened
-from lakehouse.source.drift import drifts, evolvable
+from lakehouse.source.drift import PARTITION, brought, contract_type
 from lakehouse.source.postgres import Snapshot
 
 # Tables read at once: while one is planned, others are read. How many are best was not measured by itself.
@@ -41,11 +44,12 @@ class Due:
 
 @dataclass(frozen=True)
 class Plan:
-    """One table of a run: its window, and the columns it brings beyond the contract."""
+    """One table of a run: its window, the columns it brings beyond the contract, and those that bronze holds too narrow."""
 
     contract: Contract
     window: Window
     extra: dict[str, str]
+    widened: dict[str, str]
 
 
 def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> Due:
@@ -59,7 +63,7 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> 
     if replaces:
         windows: dict[str, Window] = {}
         for e in ledger.windows_of(day.day):
-            windows.setdefault(e.table, Window(e.window_start, e.window_end))
+            windows.setdefault(e.table, Window(e.window_start, e.window_end, again=e.snapshot))
         if not windows:
             how = covered(day, first) if first else "run bronze for it first"
             raise LedgerError(f"no run has published {day} by itself, so there is nothing to replace; {how}")
@@ -91,11 +95,14 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
             return run.cover(covered(day, due.covered_by))
         lakehouse.source.database.check()
         published = run.restore("bronze", lakehouse.contracts["bronze"])
+        for table in due.windows:
+            check_shape(lakehouse.contracts["bronze"][table], published.get(table))
         with lakehouse.source.snapshot() as snapshot:
             plans = _plans(lakehouse, snapshot, due.windows, run.findings)
-            for one in plans:
-                check_shape(one.contract, published.get(one.contract.table))
-            done = _extract(lakehouse, run.record, day, snapshot, plans, run.findings, replaces=replaces)
+            written = _extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
+        # The shop's vacuum waits for its oldest snapshot: it is closed as soon as every row is read.
+        run.findings.extend(_gated(lakehouse, run.record, day, written, exact=not replaces))
+        done = sorted((w.table for w in written), key=lambda table: table.table)
         shapes = {"bronze": {p.contract.table: p.contract.shape for p in plans}}
         rows = sum(t.rows_read for t in done)
         return run.publish({"bronze": done}, shapes, f"{rows:,} rows of {len(done)} tables")
@@ -108,72 +115,125 @@ def covered(day: BusinessDate, first: Extracted | None) -> str:
     return f"{day} was already covered by the run of {first.business_date} ({first.run_id})"
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a run wrote of one table, and what the source counts of it."""
+
+    plan: Plan
+    table: TableRun
+    counts: Counts
+    late: int
+
+
 def _plans(house: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], findings: list[Finding]) -> list[Plan]:
     """Holds every table's schema against its contract; raises DriftError with all that the policies forbid."""
-    forbidden, plans = [], []
+    snapshot.require_over(max(w.end for w in windows.values()))
+    newest = BusinessDate(last_over(house.settings.zone, snapshot.standing.clock), house.settings.zone).end
+    published, forbidden, plans = house.ledger.published("bronze"), [], []
     for table, window in windows.items():
         contract = house.contracts["bronze"][table]
-        drift = drifts(contract, snapshot.schema(table))
-        new = [d for d in drift if d.kind == "new"]
-        serious = drift if contract.drift_policy == "fail" else [d for d in drift if d.kind != "new"]
-        forbidden += [f"{table}.{d.column} {d.words}" for d in serious]
-        findings += [Finding("bronze", table, f"schema_{d.kind}_{d.column}", "critical" if d in serious else "warning",
-                             False, None, None) for d in drift]  # fmt: skip
-        evolves = contract.drift_policy == "evolve"
-        extra = {d.column: kind for d in new if evolves and (kind := evolvable(d.column, d.type))}
-        plans.append(Plan(contract, window, extra))
+        found = brought(contract, snapshot.schema(table), _held_types(house, contract, published.get(table)))
+        forbidden += [f"{table}.{words}" for words in found.forbidden]
+        findings += [Finding("bronze", table, f"schema_{d.kind}_{d.shown}", "critical" if d in found.serious else "warning",
+                             False, None, None) for d in found.drift]  # fmt: skip
+        touched = window.again is None and window.end == newest
+        plans.append(Plan(contract, replace(window, touched_since=touched), found.extra, found.widened))
     if forbidden:
-        raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; mend the "
-                         f"source, or change conf/contracts/bronze")  # fmt: skip
+        raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change the "
+                         f"source, or conf/contracts/bronze")  # fmt: skip
     return plans
 
 
-def _extract(
-    house: Lakehouse, run: Run, day: BusinessDate, snapshot: Snapshot, plans: list[Plan], findings: list[Finding],
-    *, replaces: bool,
-) -> list[TableRun]:  # fmt: skip
-    """Writes each table's rows into the day's partition, several tables at a time, and gates what was written."""
+def _held_types(house: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
+    """What bronze holds of a table: column names and types in the contract's words.
 
-    def bring(job: tuple[Plan, Counts, DataFrame, int]) -> tuple[TableRun, list[Finding]]:
+    Not asked where it cannot differ: nothing but a policy of evolving, or a contract that changed, brings another type.
+    """
+    if published is None or (contract.drift_policy != "evolve" and published.shape == contract.shape):
+        return {}
+    held = frame(house, "bronze", contract.table, published)
+    return {f.name: contract_type(f.dataType.simpleString()) for f in held.schema}
+
+
+def _extract(
+    house: Lakehouse, run: Run, day: BusinessDate, snapshot: Snapshot, plans: list[Plan], *, replaces: bool
+) -> list[Written]:
+    """Writes each table's rows into the day's partition, several tables at a time."""
+
+    def bring(job: tuple[Plan, Counts, DataFrame, int]) -> Written:
         plan, counts, rows, late = job
         table, window = plan.contract.table, plan.window
-        commit, kept_before = _write(house, run, day, plan, rows, snapshot.transactions, replaces=replaces)
-        frame = _partition(house, day, table, commit.version).where(F.col("_run_id") == run.run_id)
-        found = _checked(house, day, plan.contract, frame, counts.rows + late, counts.outside, exact=not replaces)
+        # A replacement looks for nothing below its window, so the next run looks from where the first reading stood.
+        position = window.again or str(snapshot.position(table))
+        # What a lost ledger would need to know of this run.
+        facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
+                 "snapshot": position}  # fmt: skip
+        with house.source.read(table):
+            commit, kept_before = _write(house, run, day, plan, rows, facts, replaces=replaces)
         added = commit.rows - kept_before
         log.event("bronze.extracted", table=table, rows=added, late=late)
-        return TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
-                        window_end=window.end, snapshot=snapshot.transactions), found  # fmt: skip
+        done = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
+                        window_end=window.end, snapshot=position)  # fmt: skip
+        return Written(plan, done, counts, late)
 
     with ExitStack() as kept:
         jobs = [_job(house, snapshot, plan, kept) for plan in plans]
         # The biggest first, so that no core is idle while it is the last.
         jobs.sort(key=lambda job: job[1].rows, reverse=True)
-        with house.source.read(), ThreadPoolExecutor(READERS) as pool:
-            brought = list(pool.map(bring, jobs))
-    for _, found in brought:
-        findings += found
-    return sorted((table for table, _ in brought), key=lambda table: table.table)
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(bring, jobs))
+
+
+def _gated(house: Lakehouse, run: Run, day: BusinessDate, written: list[Written], *, exact: bool) -> list[Finding]:
+    """The gates of all tables, several at a time."""
+
+    def check(one: Written) -> list[Finding]:
+        table, version, counts = one.table.table, one.table.version, one.counts
+        assert version is not None  # noqa: S101 - a table that was written has a version
+        rows = _partition(house, day, table, version).where(F.col("_run_id") == run.run_id)
+        expected = counts.rows + one.late if exact else None
+        return bronze_gate.check(house, day, one.plan.contract, one.plan.window, rows, expected, counts.outside)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return [finding for found in pool.map(check, written) for finding in found]
 
 
 def _job(house: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
     """A table's rows, as counted in the snapshot; late ones are kept in memory until `kept` is closed."""
-    counts = snapshot.counts(plan.contract, plan.window)
-    rows = snapshot.frame(house.spark, plan.contract, plan.extra, plan.window)
-    if not counts.late:
-        return plan, counts, rows, 0
-    unseen = _unseen(house, snapshot, plan).persist()
-    kept.callback(unseen.unpersist)
-    return plan, counts, rows.unionByName(unseen), unseen.count()
+    table = plan.contract.table
+    if gained := snapshot.gained(plan.contract, plan.window):
+        log.event("bronze.relations_gained", table=table, relations=len(gained))
+    with house.source.read(table):
+        counts = snapshot.counts(plan.contract, plan.window)
+        rows = snapshot.frame(house.spark, plan.contract, plan.extra, plan.window)
+        if not counts.late:
+            return plan, counts, rows, 0
+        unseen = _unseen(house, snapshot, plan).persist()
+        kept.callback(unseen.unpersist)
+        return plan, counts, rows.unionByName(unseen), unseen.count()
 
 
 def _unseen(house: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
-    """Late rows of the look-back that bronze does not hold yet."""
-    table, window = plan.contract.table, plan.window
-    candidates = snapshot.late(house.spark, plan.contract, plan.extra, window)
-    assert window.mark is not None  # noqa: S101 - without a mark nothing is late
-    held = published_frame(house, "bronze", table).where(_mark(plan.contract) >= F.lit(window.mark - window.lookback))
-    return _not_in(candidates, held)
+    """Late rows that bronze does not hold yet."""
+    candidates = snapshot.late(house.spark, plan.contract, plan.extra, plan.window)
+    published = published_frame(house, "bronze", plan.contract.table)
+    return _not_in(candidates, _held(house, plan, published, snapshot.conditions(plan.contract, plan.window).since))
+
+
+def _held(house: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
+    """Rows of published runs below a window's end and, where it is given, not stamped before `since`.
+
+    What a run brings is stamped before the end of its day or, where it was touched since, later: so a row lies in no
+    partition before its stamp's day. Stamps have no statistics, partitions have.
+    """
+    found = bronze.where(_mark(plan.contract) < F.lit(plan.window.end))
+    first = date.min
+    if since is not None:
+        first = since.astimezone(house.settings.zone).date()
+        found = found.where(_mark(plan.contract) >= F.lit(since))
+        found = found.where(F.concat_ws("-", *PARTITION) >= first.isoformat())
+    runs = {e.run_id for e in house.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
+    return found.where(F.col("_run_id").isin(sorted(runs)))
 
 
 def _mark(contract: Contract) -> Column:
@@ -188,28 +248,37 @@ def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
 
 
 def _write(
-    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, snapshot: str, *, replaces: bool
-) -> tuple[Commit, int]:
-    """Writes the partition; returns the commit and how many of its rows were there before.
-
-    The commit bears what the ledger keeps of the window, so that a lost ledger can be made of the lake again.
-    """
-    table, head = plan.contract.table, house.lake.head("bronze", plan.contract.table)
-    facts = {"window_start": plan.window.mark.isoformat() if plan.window.mark else None,
-             "window_end": plan.window.end.isoformat(), "snapshot": snapshot}  # fmt: skip
+    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, facts: Mapping[str, object],
+    *, replaces: bool,
+) -> tuple[Commit, int]:  # fmt: skip
+    """Writes the partition; returns the commit and how many of its rows were there before."""
+    table, head = plan.contract.table, _widen(house, plan)
     if not replaces:
         # The head is the published version and the day is not in it, so its partition holds nothing.
         return house.lake.add_partition(_stamped(house, run, rows), "bronze", table, day.partition, head, facts), 0
     assert head is not None  # noqa: S101 - a recorded day has a table
     before = _partition(house, day, table, head).drop(*day.partition).persist()
     # Held against all of bronze: what came late is in a later day's partition.
-    held = house.lake.read("bronze", table, head).where(_mark(plan.contract) < F.lit(plan.window.end))
-    missing = _not_in(rows, held)
+    missing = _not_in(rows, _held(house, plan, house.lake.read("bronze", table, head), plan.window.mark))
     union = before.unionByName(_stamped(house, run, missing), allowMissingColumns=True)
     try:
         return house.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
     finally:
         before.unpersist()
+
+
+def _widen(house: Lakehouse, plan: Plan) -> int | None:
+    """Writes a table again where columns of it are too narrow for what the source has now; returns its head.
+
+    Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
+    """
+    table, head = plan.contract.table, house.lake.head("bronze", plan.contract.table)
+    if head is None or not plan.widened:
+        return head
+    wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}
+    frame = house.lake.read("bronze", table, head).withColumns(wide)
+    log.event("bronze.widened", table=table, columns=sorted(wide))
+    return house.lake.overwrite(frame, "bronze", table, PARTITION, head).version
 
 
 def _stamped(house: Lakehouse, run: Run, rows: DataFrame) -> DataFrame:
@@ -225,38 +294,3 @@ def _partition(house: Lakehouse, day: BusinessDate, table: str, version: int) ->
     for name, value in day.partition.items():
         frame = frame.where(F.col(name) == value)
     return frame
-
-
-def _checked(
-    house: Lakehouse,
-    day: BusinessDate,
-    contract: Contract,
-    frame: DataFrame,
-    expected: int,
-    outside: int,
-    *,
-    exact: bool,
-) -> list[Finding]:
-    """The gate of one table: counts against the source, keys, and the suite."""
-    null_key = F.greatest(*(F.col(k).isNull().cast("int") for k in contract.key), F.lit(0))
-    row = frame.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum(null_key).alias("null_keys"),
-        F.countDistinct(*contract.key).alias("keys"),
-        F.count("_not_representable").alias("unfit"),
-    ).first()
-    assert row is not None  # noqa: S101 - an aggregate has one row
-    rows, null_keys = row["rows"], row["null_keys"] or 0
-    keys: Severity = "critical" if contract.key_enforced else "warning"
-
-    def finding(rule: str, severity: Severity, unexpected: int) -> Finding:
-        return Finding("bronze", contract.table, rule, severity, unexpected == 0, unexpected, rows)
-
-    return [
-        *([finding("row_count_matches_source", "critical", abs(rows - expected))] if exact else []),
-        finding("key_not_null", keys, null_keys),
-        finding("key_unique", keys, rows - null_keys - row["keys"]),
-        finding("values_representable", "warning", row["unfit"]),
-        finding("updated_at_in_a_window", "warning", outside),
-        *house.gate.check(contract, house.suites["bronze"][contract.table], frame, rows, {"next_date": day.next}),
-    ]

@@ -1,0 +1,81 @@
+"""Which rows of a table a run brings, as SQL: those of its window, and late ones below it.
+
+Late commits. A transaction may stamp a row before a window's end and commit after the window's snapshot. The next run
+looks back over the indexed `updated_at` for rows whose writing transaction the last snapshot could not see: the row's
+`xmin`, widened by the epoch of now, is not below the snapshot's own xmin. Rows between the snapshot's xmin and xmax that
+it does not list are either old (seen already) or of a subtransaction, which snapshots do not list. Both kinds are
+*late* rows, and dropped where bronze holds an equal image: a replaced day may have brought them already.
+
+Numbers of another server say nothing, so there the whole look-back is late. What DDL made visible (a partition that was
+attached, a table swapped in by rename or restored) may be of any age: of a relation that the last window did not have,
+everything below the mark is late. A view has no xmin and no relation of its own: late commits are not found through it,
+and where a relation below it is new, all that it shows below the mark is late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lakehouse.contracts import Contract
+from lakehouse.records import Window
+from lakehouse.source.position import Position, oid
+
+TWO_32 = 4_294_967_296
+CREATED = "created_at"
+NONE = "false"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Two conditions on the rows of a table, and how far back the late ones reach (None: to the first)."""
+
+    within: str
+    late: str = NONE
+    since: datetime | None = None
+
+
+def conditions(contract: Contract, window: Window, now: Position, *, has_xmin: bool) -> Conditions:
+    """What a window brings at the position `now`; `has_xmin`: whether rows tell their transaction and relation."""
+    column = f'"{mark_column(contract)}"'
+    within = _within(contract, window)
+    if window.mark is None or not window.snapshot or window.again is not None:
+        return Conditions(within)
+    before, mark = Position.parse(window.snapshot), instant(window.mark)
+    since = window.mark - window.lookback
+    gained = sorted({oid(r) for r in before.gained(now)}, key=int)
+    late = [f"({column} >= {instant(since)} and {column} < {mark}{_unseen(before, now)})"] if has_xmin else []
+    if gained:
+        theirs = f" and tableoid in ({', '.join(gained)})" if has_xmin else ""
+        late.append(f"({column} > '-infinity' and {column} < {mark}{theirs})")
+    return Conditions(within, f"({' or '.join(late)})" if late else NONE, None if gained else since)
+
+
+def mark_column(contract: Contract) -> str:
+    """The column by which a table's changes are found."""
+    assert contract.extraction is not None, "bronze contracts say how they are extracted"  # noqa: S101
+    return contract.extraction.column
+
+
+def instant(moment: datetime) -> str:
+    """A moment as SQL."""
+    return f"'{moment.isoformat()}'::timestamptz"
+
+
+def _within(contract: Contract, window: Window) -> str:
+    column, end = f'"{mark_column(contract)}"', instant(window.end)
+    begin = f"{column} > '-infinity'" if window.mark is None else f"{column} >= {instant(window.mark)}"
+    within = f"({begin} and {column} < {end})"
+    if not window.touched_since or CREATED not in contract.names:
+        return within
+    # Made before the end and stamped again since: by its own day it may have been stamped again, night after night.
+    return f"({within} or ({column} >= {end} and {column} < 'infinity' and \"{CREATED}\" < {end}))"
+
+
+def _unseen(before: Position, now: Position) -> str:
+    """Of rows that tell their transaction: those whose transaction the position before did not see, or may not have seen."""
+    if not before.is_of(now):
+        return ""
+    age = f"mod(mod({now.next} - xmin::text::bigint, {TWO_32}) + {TWO_32}, {TWO_32})"
+    # From the oldest on a number was unseen, or may be of a subtransaction; whatever is below it, the snapshot saw.
+    return f" and ({now.next} - {age}) >= {before.oldest}"
