@@ -10,12 +10,13 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.ledger import lease
 from lakehouse.ledger.pointers import Pointers
 from lakehouse.ledger.quality import Quality
+from lakehouse.ledger.repairs import Repairs
 from lakehouse.ledger.runs import Runs
 from lakehouse.ledger.windows import Windows
 from lakehouse.records import Run, Shapes, TableRun
 
 
-class Ledger(Runs, Windows, Pointers, Quality):
+class Ledger(Runs, Windows, Pointers, Quality, Repairs):
     """Schema `ops` of the gold database. Reads ask what they need; a publish is one transaction of its run's own lease."""
 
     def alone(self, layer: str) -> AbstractContextManager[lease.Lease]:

@@ -75,7 +75,7 @@ class Windows(Questions):
             for e in extracts:
                 cursor.execute(
                     "insert into ops.consumed (table_name, bronze_run_id, silver_run_id) values (%s, %s, %s) "
-                    "on conflict (table_name, bronze_run_id) do update set silver_run_id = excluded.silver_run_id",
+                    "on conflict (table_name, bronze_run_id, silver_run_id) do nothing",
                     (table, e.run_id, run.run_id),
                 )
                 cursor.execute(

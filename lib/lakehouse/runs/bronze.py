@@ -24,6 +24,7 @@ from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
 from lakehouse.runs import bronze_gate
+from lakehouse.runs.archive import bring_back
 from lakehouse.runs.published import frame, published_frame
 from lakehouse.runs.run import opened
 from lakehouse.source.drift import PARTITION, brought, contract_type
@@ -85,6 +86,9 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
 
     Raises SourceError, DriftError, GateError, LedgerError, RightLostError; then nothing is published.
     """
+    brought_back = None if replaces else bring_back(lakehouse, day, reason=reason)
+    if brought_back and not plan(lakehouse, day).windows:
+        return brought_back
     with opened(lakehouse, "bronze", day, reason=reason) as run:
         due = plan(lakehouse, day, replaces=replaces)
         if not due.windows:

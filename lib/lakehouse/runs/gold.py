@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -21,7 +21,7 @@ from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
 from lakehouse.runs.published import frame as frame_of
 from lakehouse.runs.restore import recognise
-from lakehouse.runs.run import opened
+from lakehouse.runs.run import OpenRun, opened
 from lakehouse.runs.transforms import digest, inputs_of, transform_of
 
 # The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
@@ -52,9 +52,14 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> 
     if silver_run is None or silver_run.as_of < day.day:
         raise NotYetError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
     as_of = max(day.day, last.as_of) if last else day.day
-    inputs = {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal(),
-              "transforms": digest(lakehouse, "gold")}  # fmt: skip
+    inputs = inputs_for(lakehouse, silver, as_of)
     return Plan(as_of, silver, inputs, last if last and last.inputs == inputs and not rebuilds else None)
+
+
+def inputs_for(lakehouse: Lakehouse, silver: Mapping[str, Published], as_of: date) -> dict[str, int]:
+    """What gold is made of: versions of silver, a date, and the meaning of its tables."""
+    return {**{t: p.version for t, p in silver.items()}, "as_of": as_of.toordinal(),
+            "transforms": digest(lakehouse, "gold")}  # fmt: skip
 
 
 def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None) -> Outcome:
@@ -62,35 +67,47 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reas
 
     Raises NotYetError where silver has not published the day, GateError where a critical rule fails.
     """
-    ledger, gold, contracts = lakehouse.ledger, lakehouse.gold, lakehouse.contracts["gold"]
-    shapes = {t: c.shape for t, c in contracts.items()}
     with opened(lakehouse, "gold", day, reason=reason) as run:
         due = plan(lakehouse, day, rebuilds=rebuilds)
         if due.covered_by:
             last = due.covered_by
-            run.after(lambda: gold.refresh_marts(last.run_id))
+            run.after(lambda: lakehouse.gold.refresh_marts(last.run_id))
             return run.cover(f"{day} was already published ({last.run_id})", due.inputs)
-        run.record = replace(run.record, rebuilds=rebuilds)
-        recognise(lakehouse)
-        published = ledger.published("gold")
-        for table, contract in contracts.items():
-            check_shape(contract, None if rebuilds else published.get(table))
-        gold.prepare()
-        frames, totals = _staged(lakehouse, due, run.findings)
-        run.find(_roll_ups(frames, totals))
-        tables = [TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"])
-                  for t in frames]  # fmt: skip
-        changes: dict[str, Changes] = {}
+        return carry_out(lakehouse, run, due, lakehouse.ledger.table_rows("gold"), rebuilds=rebuilds)
 
-        def change(cursor: Cursor) -> None:
-            if rebuilds:
-                gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
-            changes.update(gold.publish(cursor, run.record.run_id))
-            ledger.count_changes(cursor, run.record, changes)
 
-        run.after(lambda: gold.settle(changes))
-        run.after(lambda: gold.refresh_marts(run.record.run_id))
-        outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
+def carry_out(
+    lakehouse: Lakehouse, run: OpenRun, due: Plan, before: Mapping[str, int], *, rebuilds: bool = False,
+    also: Callable[[Cursor], None] = lambda _: None,
+) -> Outcome:  # fmt: skip
+    """Computes, gates and publishes what a plan says; `also` joins the transaction.
+
+    `before`: rows of each table so far, which the gate holds the new ones against.
+    """
+    ledger, gold, contracts = lakehouse.ledger, lakehouse.gold, lakehouse.contracts["gold"]
+    shapes = {t: c.shape for t, c in contracts.items()}
+    run.record = replace(run.record, rebuilds=rebuilds)
+    recognise(lakehouse)
+    published = ledger.published("gold")
+    for table, contract in contracts.items():
+        check_shape(contract, None if rebuilds else published.get(table))
+    gold.prepare()
+    frames, totals = _staged(lakehouse, due, before, run.findings)
+    run.find(_roll_ups(frames, totals))
+    tables = [TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"])
+              for t in frames]  # fmt: skip
+    changes: dict[str, Changes] = {}
+
+    def change(cursor: Cursor) -> None:
+        if rebuilds:
+            gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
+        changes.update(gold.publish(cursor, run.record.run_id))
+        ledger.count_changes(cursor, run.record, changes)
+        also(cursor)
+
+    run.after(lambda: gold.settle(changes))
+    run.after(lambda: gold.refresh_marts(run.record.run_id))
+    outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
     rows_changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
     message = f"{sum(t.rows_kept for t in tables):,} rows in {len(tables)} tables, {rows_changed:,} of them changed"
     return replace(outcome, message=message)
@@ -100,13 +117,15 @@ def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]
     return any(shapes.get(published.table, {}).get(name) != kind for name, kind in published.shape.items())
 
 
-def _staged(lakehouse: Lakehouse, due: Plan, findings: list[Finding]) -> tuple[dict[str, DataFrame], dict[str, Row]]:
+def _staged(
+    lakehouse: Lakehouse, due: Plan, before: Mapping[str, int], findings: list[Finding]
+) -> tuple[dict[str, DataFrame], dict[str, Row]]:
     """Computes, stages and gates every table, several at a time, each when those its transform asks for by name are there.
 
     A table built on another is given its computed, still wide frame: sums are narrowed once, when they are published.
     """
     silver, as_of = due.silver, due.as_of
-    contracts, before = lakehouse.contracts["gold"], lakehouse.ledger.table_rows("gold")
+    contracts = lakehouse.contracts["gold"]
     asked = inputs_of(contracts)
     wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
 

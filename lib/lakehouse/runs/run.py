@@ -12,7 +12,7 @@ What comes after the publish can warn. It can change neither the verdict nor the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from psycopg2.extensions import cursor as Cursor
 
@@ -94,6 +94,14 @@ class OpenRun:
             self.after(lambda: mark(self.lakehouse, self.record, tables))
         return self._outcome("published", message, tables[layer])
 
+    def join(
+        self, cursor: Cursor, tables: Mapping[str, list[TableRun]], shapes: Shapes, inputs: Mapping[str, int] | None = None
+    ) -> None:
+        """Publishes this run in the transaction of another one: both, or neither."""
+        self.lakehouse.ledger.publish(cursor, self.record, tables, shapes, inputs)
+        self._succeeded = True
+        self.after(lambda: mark(self.lakehouse, self.record, tables))
+
     def _outcome(self, state: str, message: str, tables: list[TableRun]) -> Outcome:
         run, self._succeeded = self.record, True
         return Outcome(run.layer, run.business_date, run.run_id, state, message, 0.0, tables)
@@ -122,19 +130,23 @@ class OpenRun:
 
 
 @contextmanager
-def opened(lakehouse: Lakehouse, layer: str, day: BusinessDate, *, reason: str | None = None) -> Iterator[OpenRun]:
+def opened(
+    lakehouse: Lakehouse, layer: str, day: BusinessDate, *, reason: str | None = None, lease: Lease | None = None
+) -> Iterator[OpenRun]:
     """Opens a run of a layer: its lock, the ledger brought up to date, its row. Ends it however the body ends.
+
+    `lease`: the layer's lock, where the caller holds it already, and will give it back.
 
     Raises BusyError where another run of the layer is at work, and what the body raises, once the ledger has it.
     """
     ledger, work = lakehouse.ledger, None
     try:
-        with ledger.alone(layer) as lease:
+        with nullcontext(lease) if lease else ledger.alone(layer) as held:
             ledger.prepare(lakehouse.settings.timezone)
-            with lease.transaction() as cursor:
+            with held.transaction() as cursor:
                 run = ledger.open(cursor, layer, day.day, reason)
-            lease.watch(run.run_id)
-            work = OpenRun(lakehouse, run, lease)
+            held.watch(run.run_id)
+            work = OpenRun(lakehouse, run, held)
             try:
                 with answering(lakehouse.settings.lake_root):
                     yield work

@@ -1,0 +1,65 @@
+"""What a rewind took out of bronze is kept, and comes back by itself when a run reaches its day again.
+
+Bronze is an archive: the source has overwritten images since that nobody can read there any more. So the rows come from
+the version that still holds them, with the windows and the snapshot of the run that once brought them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from psycopg2.extensions import cursor as Cursor
+from pyspark.sql import functions as F
+
+from lakehouse import log
+from lakehouse.business_date import BusinessDate
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Aside, Finding, Outcome, TableRun
+from lakehouse.runs.run import OpenRun, opened
+
+PARTITIONS = ("year", "month", "day")
+
+
+def bring_back(lakehouse: Lakehouse, day: BusinessDate, *, reason: str | None = None) -> Outcome | None:
+    """Publishes the bronze runs that a rewind set aside and that a day needs again; None where there are none.
+
+    Raises GateError where not every row came back.
+    """
+    ledger = lakehouse.ledger
+    if not ledger.aside(day.day, day.end):
+        return None
+    with opened(lakehouse, "bronze", day, reason=reason) as run:
+        aside = ledger.aside(day.day, day.end)
+        contracts = lakehouse.contracts["bronze"]
+        run.restore("bronze", contracts)
+        tables = [TableRun(t, _brought(run, t, [a for a in aside if a.table == t])) for t in {a.table for a in aside}]
+        ids = list(dict.fromkeys(a.run_id for a in aside))
+
+        def put_back(cursor: Cursor) -> None:
+            ledger.put_back(cursor, ids)
+            ledger.add_up(cursor, ["bronze"])
+
+        rows = sum(a.rows for a in aside)
+        shapes = {"bronze": {t.table: contracts[t.table].shape for t in tables}}
+        message = f"{rows:,} rows of {len(ids)} runs that a rewind had set aside"
+        return run.publish({"bronze": tables}, shapes, message, also=put_back)
+
+
+def _brought(run: OpenRun, table: str, aside: Iterable[Aside]) -> int:
+    """Appends a table's rows of runs that were set aside; returns the head."""
+    lake, expected, found = run.lakehouse.lake, 0, 0
+    by_version: dict[int, list[Aside]] = {}
+    for one in aside:
+        by_version.setdefault(one.version, []).append(one)
+    head = lake.head("bronze", table)
+    assert head is not None  # noqa: S101 - what was set aside was published, and its table is there
+    for version, runs in sorted(by_version.items()):
+        rows = lake.read("bronze", table, version).where(F.col("_run_id").isin([a.run_id for a in runs]))
+        expected += (wanted := sum(a.rows for a in runs))
+        if wanted:
+            commit = lake.append(rows, "bronze", table, PARTITIONS, head)
+            head, found = commit.version, found + commit.rows
+    missing = abs(expected - found)
+    run.find([Finding("bronze", table, "rows_set_aside_come_back", "critical", not missing, missing, expected)])
+    log.event("bronze.brought_back", table=table, rows=found)
+    return head

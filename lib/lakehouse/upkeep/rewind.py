@@ -1,0 +1,159 @@
+"""Rewind: bronze, silver, quarantine, gold and the ledger go back to what was published as of a day, all at once.
+
+The lake's tables are restored to the versions they had, as new commits; gold is computed again from that silver; then one
+transaction moves every pointer. Broken off before it, nothing has moved, and the next run, or the same command, begins by
+restoring. What is taken out of bronze is kept, and comes back when a run reaches its day again (runs/archive.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import date
+
+from psycopg2.extensions import cursor as Cursor
+
+from lakehouse.business_date import BusinessDate
+from lakehouse.contracts import LAYERS
+from lakehouse.errors import LedgerError, StoreError
+from lakehouse.ledger.lease import Lease
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Cut, Outcome, Published, Row, TableRun
+from lakehouse.runs import gold
+from lakehouse.runs.run import OpenRun, opened
+from lakehouse.upkeep.locks import who
+from lakehouse.upkeep.readable import missing_files
+
+LAKE_LAYERS = {"bronze": "bronze", "silver": "silver", "quarantine": "silver"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a rewind would do: the day it comes to, runs taken back by layer, and the version of each table of the lake."""
+
+    to: date
+    as_of: date
+    silver: Cut
+    runs: Mapping[str, list[str]]
+    versions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(self.runs.values())
+
+    def rows(self) -> list[Row]:
+        """The plan as a table: one row per layer."""
+        does = {"bronze": "restored; what is taken out is kept", "silver": "restored, quarantine too",
+                "gold": "computed again"}  # fmt: skip
+        return [{"layer": layer, "as_of": str(self.as_of), "runs_taken_back": len(self.runs[layer]),
+                 "would": does[layer] if self.runs[layer] else "nothing"} for layer in LAYERS]  # fmt: skip
+
+
+def plan(lakehouse: Lakehouse, to: date) -> Plan:
+    """What a rewind to a day would take back. Raises LedgerError for a day that is not kept any more, or never was."""
+    ledger = lakehouse.ledger
+    silver, bronze = ledger.cut("silver", to), ledger.cut("bronze", to)
+    if silver is None or bronze is None:
+        first = ledger.first_day("silver")
+        raise LedgerError(f"nothing was published as of {to}" + (f": the first day is {first}" if first else ""))
+    # What silver has judged stays in bronze, also where bronze was a day ahead of it.
+    seq = {"bronze": max(bronze.seq, ledger.judged_up_to(silver.seq)), "silver": silver.seq}
+    last_gold = ledger.cut("gold", to)
+    seq["gold"] = last_gold.seq if last_gold else 0
+    runs = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
+    versions = {
+        layer: ledger.versions_at(layer, of, seq[of]) for layer, of in LAKE_LAYERS.items() if runs[of]
+    }  # fmt: skip
+    if unaccounted := ledger.unaccounted(silver.seq) if runs["silver"] else []:
+        raise LedgerError(
+            f"the ledger does not know which runs of bronze silver had judged as of {to} ({', '.join(unaccounted)}), as it was "
+            "rebuilt by an earlier release since; rewind to the day of the rebuild or a later one"
+        )
+    _refuse_what_is_gone(lakehouse, to, versions)
+    return Plan(to, silver.as_of, silver, runs, versions)
+
+
+def _refuse_what_is_gone(lakehouse: Lakehouse, to: date, versions: Mapping[str, Mapping[str, int]]) -> None:
+    gone: list[str] = []
+    for layer, tables in versions.items():
+        for table, version in tables.items():
+            if not lakehouse.lake.log(layer, table).loadable(version) or missing_files(lakehouse.lake, layer, table, version):
+                gone.append(f"{layer}.{table}")
+    if gone:
+        raise LedgerError(
+            f"what was published as of {to} is not kept any more ({', '.join(gone)}): versions are kept as long as "
+            "LAKEHOUSE_RETENTION says; rewind to a later day"
+        )
+
+
+def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: str) -> list[Outcome]:
+    """Carries a plan out, made under the same locks. Raises GateError where gold, computed again, breaks a rule."""
+    ledger, day = lakehouse.ledger, BusinessDate(plan.as_of, lakehouse.settings.zone)
+    with ExitStack() as frames:
+
+        def frame(layer: str) -> OpenRun:
+            return frames.enter_context(opened(lakehouse, layer, day, reason=reason, lease=leases[layer]))
+
+        work = {layer: frame(layer) for layer in LAYERS}
+        heads = {layer: _restored(work[of], layer, plan.versions[layer])
+                 for layer, of in LAKE_LAYERS.items() if layer in plan.versions}  # fmt: skip
+        published = {**ledger.published("silver"), **_pointers(lakehouse, plan, heads.get("silver", {}))}
+        if "silver" in heads:
+            published = {t: p for t, p in published.items() if t in heads["silver"]}
+        due = gold.Plan(plan.as_of, published, gold.inputs_for(lakehouse, published, plan.as_of))
+
+        def also(cursor: Cursor) -> None:
+            _publish_the_others(lakehouse, cursor, plan, work, heads, reason)
+
+        outcome = gold.carry_out(lakehouse, work["gold"], due, {}, also=also)
+    return [outcome]
+
+
+def _restored(run: OpenRun, layer: str, versions: Mapping[str, int]) -> dict[str, int]:
+    """Makes the content of a version the head of each table; returns the heads."""
+    lake, heads = run.lakehouse.lake, dict[str, int]()
+    run.enter_lake()
+    for table, version in versions.items():
+        try:
+            restored = version if lake.head(layer, table) == version else lake.restore(layer, table, version)
+        except StoreError as e:
+            raise LedgerError(f"{e}; nothing was rewound") from None
+        heads[table] = lake.keep_log(layer, table) or restored
+    return heads
+
+
+def _pointers(lakehouse: Lakehouse, plan: Plan, heads: Mapping[str, int]) -> dict[str, Published]:
+    contracts = lakehouse.contracts["silver"]
+    return {t: Published(t, v, plan.silver.run_id, plan.as_of, dict(contracts[t].shape)) for t, v in heads.items()}
+
+
+def _publish_the_others(
+    lakehouse: Lakehouse, cursor: Cursor, plan: Plan, work: Mapping[str, OpenRun],
+    heads: Mapping[str, Mapping[str, int]], reason: str,
+) -> None:  # fmt: skip
+    """In the transaction that publishes gold: runs are taken back, pointers and sums of the lake follow, and why."""
+    ledger, contracts = lakehouse.ledger, lakehouse.contracts
+    ledger.set_back(cursor, plan.runs)
+    open_rows = ledger.open_at(plan.silver.seq)
+    for of in ("bronze", "silver"):
+        tables: dict[str, list[TableRun]] = {}
+        for layer in (layer for layer, its in LAKE_LAYERS.items() if its == of and layer in heads):
+            tables[layer] = [_as_it_was(layer, t, v, *open_rows.get(t, (0, {}))) for t, v in heads[layer].items()]
+        if not tables:
+            ledger.close(cursor, work[of].record, "covered", "nothing of it was rewound")
+            continue
+        shapes = {layer: {t: c.shape for t, c in contracts["silver" if layer == "silver" else "bronze"].items()}
+                  for layer in tables}  # fmt: skip
+        inputs = plan.silver.inputs if of == "silver" else None
+        work[of].join(cursor, tables, shapes, inputs)
+        ledger.date_pointers(cursor, tables, plan.as_of, [work[of].record.run_id])
+        ledger.add_up(cursor, tables)
+    ledger.record_action(cursor, "rewind", reason, asdict(plan), who())
+
+
+def _as_it_was(layer: str, table: str, version: int, rows: int, reasons: dict[str, int]) -> TableRun:
+    """A table of a rewind: no rows of its own, and those that are open again."""
+    if layer == "silver":
+        return TableRun(table, version, rows_quarantined=rows, reasons=dict(reasons))
+    return TableRun(table, version, rows_kept=rows if layer == "quarantine" else 0)

@@ -1,0 +1,78 @@
+"""A shop is taken back by days, and goes forward again to the very same content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import BusyError, LedgerError
+from lakehouse.upkeep import rewind
+from lakehouse.upkeep.locks import locked
+from tests.e2e.small_shop import Hashes, SmallShop, day
+
+pytestmark = pytest.mark.e2e
+
+
+def rewound(shop: SmallShop, to: int) -> rewind.Plan:
+    with locked(shop.lakehouse) as leases:
+        plan = rewind.plan(shop.lakehouse, day(to))
+        if not plan.is_empty:
+            rewind.run(shop.lakehouse, plan, leases, "a test")
+    return plan
+
+
+@pytest.fixture(scope="module")
+def lived(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallShop, dict[int, Hashes], Any]]:
+    """Five days of a shop, with what it held after each."""
+    shop, after = SmallShop(postgres, "rewind", tmp_path_factory.mktemp("rewind")), {}
+    for n in range(1, 6):
+        shop.live(n)
+        after[n] = shop.hashes()
+    yield shop, after, shop.sums()
+    shop.close()
+
+
+def test_back_by_three_days_and_forward_again_gives_the_same_content(lived: tuple[SmallShop, dict[int, Hashes], Any]) -> None:
+    shop, after, sums = lived
+    brought = shop.ask("select count(*) from ops.runs where layer = 'bronze' and state = 'published'")
+
+    plan = rewound(shop, 2)
+
+    assert [(r["layer"], r["runs_taken_back"]) for r in plan.rows()] == [("bronze", 3), ("silver", 3), ("gold", 3)]
+    assert shop.hashes() == after[2], "one consistent set, in the lake and in gold"
+    assert shop.ask("select distinct business_date from ops.published") == [(day(2),)]
+    assert shop.ask("select count(*) from ops.runs where state = 'rewound'") == [(9,)]
+    assert shop.ask("select action, reason from ops.actions") == [("rewind", "a test")]
+
+    for n in (3, 4, 5):
+        assert [o.state for o in shop.run(n)] == ["published"] * 3
+        assert shop.hashes() == after[n], "images that the source has overwritten since came back from bronze itself"
+    assert shop.sums() == sums
+    assert brought <= shop.ask("select count(*) from ops.runs where layer = 'bronze' and state = 'published'")
+    assert [o.state for o in shop.run(5)] == ["covered"] * 3
+
+
+def test_what_a_rewind_cannot_do_it_refuses_and_nothing_changes(lived: tuple[SmallShop, dict[int, Hashes], Any]) -> None:
+    shop, after, _ = lived
+    with pytest.raises(LedgerError, match=r"nothing was published as of 2019-12-31: the first day is 2020-01-01"):
+        rewind.plan(shop.lakehouse, day(0))
+    assert rewind.plan(shop.lakehouse, day(9)).is_empty
+    with shop.lakehouse.ledger.alone("silver"), pytest.raises(BusyError), locked(shop.lakehouse):
+        pass
+    assert shop.hashes() == after[5]
+
+
+def test_broken_off_before_the_publish_nothing_has_moved_and_the_same_command_completes(
+    lived: tuple[SmallShop, dict[int, Hashes], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, after, _ = lived
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(shop.lakehouse.gold, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        rewound(shop, 3)
+    assert shop.hashes() == after[5]
+    rewound(shop, 3)
+    assert shop.hashes() == after[3]
+    shop.run(4, 5)
+    assert shop.hashes() == after[5]
