@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
+WORKERS ?= 2
 BIN := .venv/bin
 LOCKS := jobs airflow minio
 
@@ -17,26 +18,34 @@ help: ## print this help
 
 setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
-	@$(PYTHON) tools/environment.py
+	@$(PYTHON) -m tools.setup.environment
 
 airflow: setup ## install Airflow into .venv-airflow (instant when nothing changed)
-	@$(BIN)/python tools/airflow.py
+	@$(BIN)/python -m tools.setup.airflow
 
 demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
 	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
 
 up: airflow minio zip ## the whole stack as plain processes, until all of it is healthy: docs/stack.md
-	@$(BIN)/python tools/stack.py up
+	@$(BIN)/python -m tools.stack up
 
-down: setup ## end the stack; its data stay
-	@$(BIN)/python tools/stack.py down
+# Stopping and looking install and build nothing: without an environment there is no stack.
+down status:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack $@; else echo "Nothing was set up here, so no stack runs."; [ $@ = down ] || exit 3; fi
 
-status: setup ## how each part of the stack is, and where
-	@$(BIN)/python tools/stack.py status
+down: ## end the stack; its data stay
+status: ## how each part of the stack is, and where
 
-test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow
-	@$(BIN)/pytest
-	@.venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags
+# Two workers, each with a Spark, a Postgres and a MinIO of its own; a file's tests stay together and in order. The DAGs'
+# tests run beside them, and what they had to say comes last.
+test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
+	@dags=$$(mktemp); \
+	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
+	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
+	beside=$$!; trap 'kill $$beside 2>/dev/null; rm -f "$$dags"' EXIT; \
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=20 --durations-min=5; ended=$$?; \
+	printf '\n  %-8s%6d s\n' tests $$SECONDS; \
+	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
 e2e: airflow minio zip ## the long tests: real sales day by day, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/pytest -m slow
@@ -46,7 +55,7 @@ browser: airflow minio zip ## looks at the whole stack in a headless Chromium (P
 	@LAKEHOUSE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser
 
 minio: setup ## build the MinIO of the tests, once, into the user's cache
-	@$(BIN)/python tools/minio.py
+	@$(BIN)/python -m tools.setup.minio
 
 lint: setup ## style and types
 	@$(BIN)/ruff check .
@@ -54,9 +63,9 @@ lint: setup ## style and types
 	@$(BIN)/mypy
 
 zip: setup ## dist/lakehouse.zip for spark-submit --py-files
-	@$(BIN)/python tools/zip.py
+	@$(BIN)/python -m tools.setup.zip
 
-lock: setup ## pin conf/requirements/*.in anew, with hashes
+lock: setup ## pin conf/requirements/*.in again, with hashes
 	@cd conf/requirements && for name in $(LOCKS); do \
 	  ../../$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.lock || exit 1; \

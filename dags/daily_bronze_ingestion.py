@@ -7,13 +7,15 @@ The task needs a connection `spark_default` and the settings `LAKEHOUSE_SOURCE_D
 `LAKEHOUSE_LAKE`, for a lake on `s3a://` also `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`: in the environment of the
 workers, or as files in `LAKEHOUSE_SECRETS_DIR`. What is missing is named before anything is submitted.
 
-A drift, a failed gate or a wrong setting fails at once; a server that does not answer is tried again three times.
+A drift, a failed gate or a wrong setting fails at once; a server that does not answer is tried again three times. While
+another run is at work on the layer the task waits for it, up to two hours.
 """
 
 from airflow.sdk import DAG
 
-from alerts import Alert
-from tasks import DEFAULTS, LayerJob, nightly
+from lakehouse_dags.alerts import Alert
+from lakehouse_dags.jobs import LayerJob
+from lakehouse_dags.schedules import DEFAULTS, nightly
 
 with DAG(
     dag_id="daily_bronze_ingestion",

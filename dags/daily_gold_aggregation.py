@@ -12,9 +12,11 @@ and their asset events say the business date. The deadline then counts from that
 
 from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, SyncCallback
 
-from alerts import Alert
 from lakehouse.settings import load_settings
-from tasks import DEFAULTS, LayerJob, UpstreamSensor, assets, by_assets, nightly
+from lakehouse_dags.alerts import Alert
+from lakehouse_dags.jobs import LayerJob
+from lakehouse_dags.schedules import DEFAULTS, assets, by_assets, nightly
+from lakehouse_dags.sensors import UpstreamSensor
 
 with DAG(
     dag_id="daily_gold_aggregation",

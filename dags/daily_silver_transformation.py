@@ -10,8 +10,10 @@ and their asset events say the business date.
 
 from airflow.sdk import DAG
 
-from alerts import Alert
-from tasks import DEFAULTS, LayerJob, UpstreamSensor, assets, by_assets, nightly
+from lakehouse_dags.alerts import Alert
+from lakehouse_dags.jobs import LayerJob
+from lakehouse_dags.schedules import DEFAULTS, assets, by_assets, nightly
+from lakehouse_dags.sensors import UpstreamSensor
 
 with DAG(
     dag_id="daily_silver_transformation",

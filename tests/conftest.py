@@ -103,9 +103,10 @@ def postgres() -> Iterator[PostgresForTests]:
 class MinioForTests:
     """A MinIO on a free loopback port with its own credentials; `stop`, `kill` and `start` are for tests of faults."""
 
-    def __init__(self, binary: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, region: str = "") -> None:
         self.binary = binary
         self.folder = folder
+        self.region = region
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.access_key = "test" + secrets.token_hex(8)
@@ -123,6 +124,8 @@ class MinioForTests:
             "MINIO_ROOT_PASSWORD": self.secret_key,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            # Without one it is us-east-1, and every other is taken too; with one it takes no other.
+            **({"MINIO_SITE_REGION": self.region} if self.region else {}),
         }
         command = [self.binary, "server", "--address", f"127.0.0.1:{self.port}", self.folder / "data"]
         with (self.folder / "minio.log").open("ab") as log:
@@ -139,7 +142,9 @@ class MinioForTests:
 
     def make_bucket(self, *names: str) -> None:
         """Makes the buckets that are not there yet."""
-        client = Minio(f"127.0.0.1:{self.port}", self.access_key, self.secret_key, secure=False)
+        client = Minio(
+            f"127.0.0.1:{self.port}", self.access_key, self.secret_key, secure=False, region=self.region or None
+        )
         for name in names:
             if not client.bucket_exists(bucket_name=name):
                 client.make_bucket(bucket_name=name)
@@ -163,12 +168,19 @@ class MinioForTests:
 
 @pytest.fixture(scope="session")
 def minio() -> Iterator[MinioForTests]:
-    where = [sys.executable, ROOT / "tools" / "minio.py", "--where"]
-    binary = Path(subprocess.run(where, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    with running_minio() as server:
+        yield server
+
+
+@contextmanager
+def running_minio(region: str = "") -> Iterator[MinioForTests]:
+    """A MinIO with data of its own, in a region where one is named."""
+    where = [sys.executable, "-m", "tools.setup.minio", "--where"]
+    binary = Path(subprocess.run(where, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
     if not binary.exists():
         pytest.fail("MinIO is not built yet: run `make minio` (once, about four minutes), then the tests again.")
     with tempfile.TemporaryDirectory(prefix="lakehouse-minio-") as folder:
-        server = MinioForTests(binary, Path(folder))
+        server = MinioForTests(binary, Path(folder), region)
         server.start()
         try:
             yield server

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "conf" / "docker" / "Dockerfile").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 IMAGE_ROOT = "/opt/lakehouse"
+STACK = ROOT / "tools" / "stack"
 VARIABLE = re.compile(r"\$\{(\w+)(:?[-?+])?")
 PINNED = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 each_service = pytest.mark.parametrize("name", SERVICES)
@@ -49,14 +51,21 @@ def paths_in(words: list[str]) -> set[Path]:
     """The files of a command that lie in the checkout, and so in the image."""
     values = (word.partition("=")[2] if word.startswith("--") else word for word in words)
     inside = (value.removeprefix(f"{IMAGE_ROOT}/") for value in values)
-    return {ROOT / value for value in inside if re.match(r"(\.venv|tools|conf|notebooks)\b", value)}
+    named = {ROOT / value for value in inside if re.match(r"(\.venv|tools/|conf|notebooks)\b", value)}
+    return named | {file_of(word) for before, word in pairwise(words) if before == "-m"}
+
+
+def file_of(module: str) -> Path:
+    """The file of a module of the checkout, by its name."""
+    top = ROOT / "lib" if module.startswith("lakehouse.") else ROOT
+    return top / f"{module.replace('.', '/')}.py"
 
 
 def made_secrets(home: Path) -> Path:
     """The folder of the secrets that a person makes before the first start."""
     environment = {"PATH": os.defpath, "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_UID": "1000"}
-    script = [sys.executable, ROOT / "tools" / "stack_secrets.py", "--env-file", os.devnull]
-    subprocess.run(script, env=environment, check=True, stdout=subprocess.DEVNULL)
+    script = [sys.executable, "-m", "tools.stack.access.secrets", "--env-file", os.devnull]
+    subprocess.run(script, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     return home / "stack" / "secrets"
 
 
@@ -80,7 +89,9 @@ def test_a_service_is_closed(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["networks"] == ["ecommerce-network"]
+    assert {"mem_limit", "pids_limit"} <= service.keys()
+    assert [t for t in service.get("tmpfs", []) if "size=" not in t] == []
+    assert set(service["networks"]) <= COMPOSE["networks"].keys()
     assert not {"privileged", "cap_add", "devices", "pid", "ipc", "network_mode"} & service.keys()
     assert not [v for v in service.get("volumes", []) if "docker.sock" in v]
 
@@ -170,7 +181,7 @@ def test_airflow_keeps_its_metadata_on_a_server_that_it_waits_for_and_the_shop_o
     assert (found.username, found.path) == (server["POSTGRES_USER"], f"/{server['POSTGRES_DB']}")
     assert found.password == (secrets / Path(server["POSTGRES_PASSWORD_FILE"]).name).read_text()
     [timeout] = re.findall(r"idle_in_transaction_session_timeout=(\w+)", str(SERVICES["metadata"]["command"]))
-    assert f"idle_in_transaction_session_timeout = '{timeout}'" in (ROOT / "tools" / "stack_databases.py").read_text()
+    assert f"idle_in_transaction_session_timeout = '{timeout}'" in (STACK / "access" / "databases.py").read_text()
     for setting in ("LAKEHOUSE_SOURCE_DSN", "LAKEHOUSE_GOLD_DSN"):
         assert urlsplit((secrets / "compose" / "pipeline" / setting).read_text()).hostname == "host.docker.internal"
 
@@ -189,7 +200,7 @@ def test_a_command_and_its_check_name_what_is_in_the_image(name: str) -> None:
 
 
 def test_commands_are_those_of_the_plain_processes() -> None:
-    parts = (ROOT / "tools" / "stack_parts.py").read_text(encoding="utf-8")
+    parts = (STACK / "parts.py").read_text(encoding="utf-8")
     for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
         options = SERVICES[f"airflow-{name}"]["command"][2:]
         line = next(line for line in parts.splitlines() if f'part("{name}"' in line)
@@ -203,7 +214,8 @@ def test_spark_gets_its_options_as_words_of_their_own() -> None:
 
 def test_every_copied_file_and_script_of_the_images_is_there() -> None:
     copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
-    scripts = re.findall(r"tools/\w+\.py", DOCKERFILE)
+    scripts = [str(file_of(m).relative_to(ROOT)) for m in re.findall(r"-m (tools[\w.]+)", DOCKERFILE)]
+    assert scripts
     assert [path for path in [*copied, *scripts] if not (ROOT / path).exists()] == []
     stages = re.findall(r" AS (\S+)$", DOCKERFILE, re.MULTILINE)
     assert set(re.findall(r"--from=(\S+)", DOCKERFILE)) <= set(stages)
@@ -228,9 +240,61 @@ def test_every_variable_that_airflow_is_told_to_look_up_is_given_in_both_forms()
     assert asked
     for name in ("airflow-init", "airflow-scheduler", "airflow-api-server"):
         assert asked - SERVICES[name]["environment"].keys() == set()
-    plain = (ROOT / "tools" / "stack_settings.py").read_text(encoding="utf-8")
+    plain = (STACK / "settings.py").read_text(encoding="utf-8")
     assert {variable for variable in asked if f'"{variable}"' not in plain} == set()
 
 
-def test_the_network_has_its_name() -> None:
-    assert COMPOSE["networks"] == {"ecommerce-network": {"name": "ecommerce-network"}}
+def test_the_network_of_the_shop_has_its_name_and_that_of_the_metadata_leads_nowhere() -> None:
+    assert COMPOSE["networks"]["ecommerce-network"] == {"name": "ecommerce-network"}
+    assert COMPOSE["networks"]["airflow-network"] == {"internal": True}
+
+
+def neighbours(name: str) -> set[str]:
+    """The services that one can speak to."""
+    networks = set(SERVICES[name]["networks"])
+    return {other for other, service in SERVICES.items() if networks & set(service["networks"])} - {name}
+
+
+def test_who_only_reads_speaks_to_the_stores_that_it_reads() -> None:
+    assert neighbours("jupyter") == {"minio", "postgres"}
+    assert neighbours("docs") == {"minio"}
+
+
+def test_only_airflow_speaks_to_its_metadata() -> None:
+    assert {name for name in neighbours("metadata") if not name.startswith("airflow-")} == set()
+    assert SERVICES["metadata"]["networks"] == ["airflow-network"]
+
+
+def test_a_service_reaches_whom_it_names() -> None:
+    """Hosts in its command, check and environment, and those whose start it waits for."""
+    for name, service in SERVICES.items():
+        words = json.dumps([service.get("command"), service.get("healthcheck"), service.get("environment")])
+        named = {other for other in SERVICES if re.search(rf"(//|\b){other}:\d", words)} - {name}
+        waits = {
+            other
+            for other, how in service.get("depends_on", {}).items()
+            if how["condition"] == "service_healthy" and service["restart"] != "unless-stopped"
+        }
+        reached = neighbours(name)
+        if name in ("airflow-init", "airflow-api-server", "airflow-triggerer"):
+            named.discard("minio")  # Airflow's settings are the same everywhere; only tasks open the lake
+        assert (named | waits) - reached == set(), name
+
+
+def test_processes_of_spark_are_on_one_network_and_a_driver_says_by_which_name_it_is_found() -> None:
+    assert SERVICES["spark-master"]["networks"] == SERVICES["spark-worker"]["networks"] == ["ecommerce-network"]
+    assert "ecommerce-network" in SERVICES["airflow-scheduler"]["networks"]
+
+
+def test_a_cluster_asks_everybody_for_its_secret_and_encrypts_what_it_sends(tmp_path: Path) -> None:
+    secrets = made_secrets(tmp_path)
+    written = (secrets / "compose" / "spark_properties").read_text()
+    options = dict(line.split() for line in written.splitlines())
+    assert options["spark.authenticate"] == options["spark.network.crypto.enabled"] == "true"
+    assert options["spark.authenticate.secret"] == (secrets / "spark_secret").read_text()
+    assert options["spark.driver.host"] in SERVICES
+    file = "/run/secrets/spark_properties"
+    for name in ("spark-master", "spark-worker"):
+        command = SERVICES[name]["command"]
+        assert command[command.index("--properties-file") + 1] == file
+    assert SERVICES[options["spark.driver.host"]]["environment"]["LAKEHOUSE_SPARK_PROPERTIES"] == file

@@ -30,6 +30,9 @@ def test_exit_codes_keep_their_meaning() -> None:
         "StoreError": 7,
         "LedgerError": 8,
         "SetupError": 9,
+        "BusyError": 10,
+        "RightLostError": 11,
+        "NotYetError": 12,
     }
 
 

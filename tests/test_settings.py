@@ -272,3 +272,28 @@ def test_a_folder_of_secrets_that_is_none_is_refused(given: Given, tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=f"LAKEHOUSE_SECRETS_DIR is not a folder: .*/{folder}$"):
         given(LAKEHOUSE_SECRETS_DIR=str(tmp_path / folder))
+
+
+@pytest.mark.parametrize(
+    ("environment", "region"),
+    [
+        ({}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-central-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+    ],
+)
+def test_the_region_is_read_as_amazons_own_clients_read_it(
+    given: Given, environment: dict[str, str], region: str
+) -> None:
+    assert given(**environment).region == region
+
+
+def test_temporary_credentials_come_from_files_too(given: Given, tmp_path: Path) -> None:
+    for name, value in {"AWS_SESSION_TOKEN": SECRET, "AWS_REGION": "eu-west-1"}.items():
+        (tmp_path / "no-secrets" / name).write_text(value)
+    settings = given(LAKEHOUSE_S3_PATH_STYLE="false")
+    assert settings.session_token is not None
+    assert (settings.session_token.get_secret_value(), settings.region) == (SECRET, "eu-west-1")
+    assert not settings.s3_path_style
+    assert SECRET not in repr(settings)

@@ -4,6 +4,10 @@ Exit codes are part of the interface: schedulers tell a refused day (do not retr
 A number is never given a second meaning.
 """
 
+from __future__ import annotations
+
+from traceback import walk_tb
+
 
 class LakehouseError(Exception):
     """Anything the lakehouse refuses or fails to do, in one sentence a person can act on."""
@@ -75,6 +79,31 @@ class NotYetError(LakehouseError):
     """An earlier layer has not published the day yet."""
 
     exit_code = 12
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an error came from, outermost call first, as `file:line function`: no message, no source line, no value.
+
+    The stacks of its causes come before its own, as Python prints them.
+    """
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
+    found: list[str] = []
+    for each in reversed(chain):
+        found.append(type(each).__name__)
+        found += [f"{_short(f.f_code.co_filename)}:{n} {f.f_code.co_name}" for f, n in walk_tb(each.__traceback__)]
+    return found
+
+
+def _short(path: str) -> str:
+    """A file from its package on: which folder of which person it lies in says nothing."""
+    for top in ("/site-packages/", "/lib/lakehouse/"):
+        if top in path:
+            return path.rpartition(top)[2] if top == "/site-packages/" else f"lakehouse/{path.rpartition(top)[2]}"
+    return path.rpartition("/")[2]
 
 
 def safe_words(error: BaseException) -> str:

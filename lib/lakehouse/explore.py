@@ -52,7 +52,7 @@ class PublishedTables:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._contracts = load_contracts()
-        self._database = Database(database_url(settings, "gold"), "gold", StoreError)
+        self._database = Database(database_url(settings, "gold", create=False), "gold", StoreError)
 
     @cached_property
     def spark(self) -> SparkSession:
@@ -137,7 +137,7 @@ class PublishedTables:
             "quarantine": self._contracts["silver"],
         }
         if layer == "gold":
-            raise UsageError('gold is not in the lake but in Postgres: psql "$(lakehouse dsn gold)"')
+            raise UsageError("gold is not in the lake but in Postgres: lakehouse psql")
         if name not in lake.get(layer, ()):
             tables = ", ".join(self._contracts["silver"])
             raise UsageError(f"there is no table {table}; there are bronze., silver. and quarantine. of {tables}")

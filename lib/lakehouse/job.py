@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from importlib import import_module
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import LakehouseError, safe_words
+from lakehouse.errors import LakehouseError, frames, safe_words
+from lakehouse.home import close_files_to_others
 from lakehouse.runs.day import replace_day, run
-from lakehouse.settings import load_settings
+from lakehouse.settings import Settings, load_settings
 from lakehouse.wiring import Lakehouse
 
 
 def main(layer: str, description: str) -> None:
-    """Runs a layer (or `day`, all three) for --date and exits with the code of what happened (see errors.py)."""
+    """Runs a layer (or `day`, all three) for --date, or `maintain`, and exits with the code of what happened (errors.py)."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
-    )
+    if layer != "maintain":
+        parser.add_argument(
+            "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
+        )
     if layer == "bronze":
         parser.add_argument(
             "--replace", action="store_true", help="read the published day's window again, keep the union"
         )
     arguments = parser.parse_args()
     log.to_json_lines()
+    close_files_to_others()
     try:
         settings = load_settings()
+        if layer == "maintain":
+            _maintain(settings)
+            return
         day = BusinessDate.parse(arguments.date, settings.zone)
         lakehouse = Lakehouse(settings)
         if getattr(arguments, "replace", False):
@@ -36,6 +44,15 @@ def main(layer: str, description: str) -> None:
     except LakehouseError as e:
         log.event("run.refused", code=e.exit_code, message=str(e))
         sys.exit(e.exit_code)
-    except Exception as e:  # noqa: BLE001 - the last line of a job: whatever it was, say its kind and no value
-        log.event("run.failed", code=1, message=safe_words(e))
+    except Exception as e:
+        # The last lines of a job: whatever it was, they say its kind and where, and no value.
+        log.event("run.failed", code=1, message=safe_words(e), frames=frames(e))
+        if os.environ.get("LAKEHOUSE_DEBUG"):
+            raise
         sys.exit(1)
+
+
+def _maintain(settings: Settings) -> None:
+    """The one place that calls the upkeep of lake and ledger."""
+    # By name and late: the layers' jobs have no use for it.
+    import_module("lakehouse.upkeep.maintain").maintain(Lakehouse(settings))

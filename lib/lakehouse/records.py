@@ -179,6 +179,17 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Cleaned:
+    """What a clean-up deleted of a lake table, or would: files, and the bytes of all files of that kind before and after."""
+
+    layer: str
+    table: str
+    files: int
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
 class Changes:
     """Rows that a publish of gold changed in one table."""
 

@@ -22,6 +22,8 @@ from lakehouse.errors import ConfigError
 
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 BUCKETS = ("bronze", "silver", "quarantine")
+# In a path Hadoop reads these as patterns or parts of an address, and Spark as the end of a path.
+NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]")
 
 
 def _postgres_url(value: SecretStr) -> SecretStr:
@@ -92,11 +94,14 @@ class Settings(BaseSettings):
     # What Amazon's own clients read, in their order. Stores that are not Amazon's seldom care.
     region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
     s3_path_style: bool = True
+    spark_secret: SecretStr | None = None  # shared by all machines of a Spark cluster
     # What Airflow's DAGs read besides; a job has no use for these.
     schedule: Literal["cron", "assets"] = "cron"
     root: Path | None = None
     jobs_environment: Path | None = None
+    spark_properties: Path | None = None
     gold_deadline: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
+    log_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
     docs_url: str = ""
     alert_webhook: WebUrl | None = None
     alert_email_to: str = ""
@@ -112,7 +117,12 @@ class Settings(BaseSettings):
     @field_validator("home", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        home = value.expanduser().absolute()
+        if found := NOT_IN_A_PATH.search(str(home)):
+            raise ValueError(
+                f"is {str(home)!r}, and Spark reads {found[0]!r} in a path as a pattern: choose another folder"
+            )
+        return home
 
     @field_validator("timezone")
     @classmethod
@@ -127,6 +137,8 @@ class Settings(BaseSettings):
     def _lake_known(cls, value: str) -> str:
         if value and not value.startswith(("file:///", "s3a://")):
             raise ValueError("must begin with file:/// or s3a://")
+        if found := NOT_IN_A_PATH.search(value.partition("://")[2]):
+            raise ValueError(f"holds {found[0]!r}, which Spark reads as a pattern: choose another place")
         return value
 
     @model_validator(mode="after")
@@ -167,6 +179,18 @@ def load_settings(secrets: Path | None = None) -> Settings:
             for f in e.errors(include_input=False, include_url=False)
         ]
         raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
+
+
+def secret_variables() -> set[str]:
+    """The environment's names of settings that are secrets, and of what libraries take for secrets by themselves."""
+    ours = {
+        str(f.validation_alias or _variable(n)) for n, f in Settings.model_fields.items() if _is_secret(f.annotation)
+    }
+    return ours | {"AWS_SESSION_TOKEN", "PGPASSWORD"}
+
+
+def _is_secret(annotation: Any) -> bool:
+    return "SecretStr" in str(annotation)
 
 
 def _variable(name: str) -> str:

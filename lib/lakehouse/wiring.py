@@ -15,6 +15,7 @@ from lakehouse.contracts import Contracts, load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import SourceError, StoreError
 from lakehouse.gate.gate import Gate
+from lakehouse.home import make_home
 from lakehouse.judging.suites import Suites, load_suites
 from lakehouse.lake.delta import Lake
 from lakehouse.ledger.ledger import Ledger
@@ -46,7 +47,7 @@ class Lakehouse:
         return database_url(self.settings, role)
 
     def _keep_from_demo(self) -> None:
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        make_home(self.settings.home)
         (self.settings.home / "KEEP").write_text(OWN_SHOP)
 
     @cached_property

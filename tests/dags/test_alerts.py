@@ -33,8 +33,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog import get_logger
 
-from alerts import Alert
-from tasks import JobRefused, UpstreamFailed
+from lakehouse_dags.alerts import Alert
+from lakehouse_dags.jobs import JobRefused
+from lakehouse_dags.sensors import UpstreamFailed
 from tests.web_server import Handler, serving
 
 LOGICAL_DATE = datetime.datetime(2026, 2, 1, 1, tzinfo=datetime.UTC)
@@ -211,6 +212,26 @@ def test_words_of_others_are_left_out_as_they_may_quote_a_row(complete, receiver
     assert "private" not in str(receiver.posted) + str(receiver.mails[0].mail)
 
 
+def test_a_chat_and_a_terminal_obey_no_name_of_the_source(complete, receiver):
+    complete()
+    Alert()(failed(JobRefused("orders has <!channel> & \x1b[31mred\r\nBcc: eve@example.com \u202ethgir")))
+    [posted], [sent] = receiver.posted, receiver.mails
+    assert "orders has &lt;!channel&gt; &amp;  [31mred  Bcc: eve@example.com  thgir" in posted["text"].splitlines()[5]
+    assert posted["reason"] == "orders has <!channel> &  [31mred  Bcc: eve@example.com  thgir"
+    told = json.dumps(posted, ensure_ascii=False) + " ".join(sent.mail.get_content().splitlines())
+    assert [c for c in told if not c.isprintable()] == []
+
+
+def test_a_name_with_a_line_break_does_not_keep_a_mail_from_being_sent(complete, receiver):
+    complete()
+    context = failed()
+    context["ti"].dag_id = "daily\nBcc: eve@example.com"
+    Alert()(context)
+    [sent] = receiver.mails
+    assert sent.mail["Subject"] == "daily Bcc: eve@example.com failed for 2026-01-31"
+    assert sent.to == ["ada@example.com", "bob@example.com"]
+
+
 def test_no_secret_is_in_an_alert(complete, receiver):
     complete()
     Alert()(failed(JobRefused("bronze of 2026-01-31 ended with exit code 3")))
@@ -343,7 +364,7 @@ def late(run_type: DagRunType, logical_date: datetime.datetime | None = LOGICAL_
         session.flush()
         told = DAGRunResponse.model_validate(run).model_dump(mode="json")
     context = {"dag_run": told, "deadline": {"id": "1", "deadline_time": LOGICAL_DATE}}
-    assert execute_callback("alerts.Alert", {"context": context}, "", None, get_logger()) == (True, None)
+    assert execute_callback("lakehouse_dags.alerts.Alert", {"context": context}, "", None, get_logger()) == (True, None)
 
 
 @pytest.mark.parametrize("run_type", [DagRunType.SCHEDULED, DagRunType.ASSET_TRIGGERED])

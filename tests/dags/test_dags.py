@@ -1,4 +1,4 @@
-"""The three DAGs as Airflow reads them: names, times, order, defaults, and how long reading takes."""
+"""The DAGs as Airflow reads them: names, times, order, defaults, and how long reading takes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ TIMES = {
     "daily_bronze_ingestion": "0 1 * * *",
     "daily_silver_transformation": "0 3 * * *",
     "daily_gold_aggregation": "0 5 * * *",
+    "nightly_maintenance": "0 7 * * *",
 }
 SPARK_TASKS = {
     "daily_bronze_ingestion": "ingest_to_bronze",
     "daily_silver_transformation": "transform_to_silver",
     "daily_gold_aggregation": "aggregate_to_gold",
+    "nightly_maintenance": "maintain_lakehouse",
 }
 SENSORS = {
     "daily_silver_transformation": ("wait_for_bronze_ingestion", "daily_bronze_ingestion"),
@@ -30,7 +32,7 @@ SENSORS = {
 each_dag = pytest.mark.parametrize("dag_id", TIMES)
 
 
-def test_the_folder_holds_three_dags_in_files_of_their_names(dags):
+def test_the_folder_holds_its_dags_in_files_of_their_names(dags):
     found = dags()
     assert sorted(found) == sorted(TIMES)
     assert {d: Path(dag.fileloc).stem for d, dag in found.items()} == {d: d for d in TIMES}
@@ -56,6 +58,14 @@ def test_a_dag_explains_itself_in_the_words_of_its_file(dags, dag_id):
     dag = dags()[dag_id]
     assert dag.doc_md
     assert (FOLDER / f"{dag_id}.py").read_text(encoding="utf-8").startswith(f'"""{dag.doc_md.strip()}')
+
+
+def test_maintenance_goes_by_the_clock_and_its_tasks_do_not_wait_for_each_other(dags):
+    maintenance = dags(LAKEHOUSE_SCHEDULE="assets")["nightly_maintenance"]
+    assert maintenance.timetable.expression == TIMES["nightly_maintenance"]
+    assert sorted(maintenance.task_ids) == ["clean_task_logs", "maintain_lakehouse"]
+    assert [task.upstream_task_ids for task in maintenance.tasks] == [set(), set()]
+    assert maintenance.get_task("maintain_lakehouse").job == "maintain"
 
 
 def test_bronze_is_one_task_and_the_others_wait_first(dags):
@@ -102,7 +112,7 @@ def test_each_task_has_one_alert_for_its_failure(dags, dag_id):
 @each_dag
 def test_a_spark_task_runs_the_job_of_its_layer_in_the_jobs_environment(dags, dag_id):
     task = dags(LAKEHOUSE_ROOT="/opt/shop", LAKEHOUSE_JOBS_ENVIRONMENT="/opt/env")[dag_id].get_task(SPARK_TASKS[dag_id])
-    assert task.application == f"/opt/shop/jobs/{task.layer}.py"
+    assert task.application == f"/opt/shop/jobs/{task.job}.py"
     assert task.py_files == "/opt/shop/dist/lakehouse.zip"
     assert task.properties_file == "/opt/shop/spark-defaults.conf"
     assert task._spark_binary == "/opt/env/bin/spark-submit"
@@ -118,7 +128,7 @@ def test_the_deadline_of_gold_is_a_setting(dags):
     [deadline] = dags(LAKEHOUSE_GOLD_DEADLINE="PT90M")["daily_gold_aggregation"].deadline
     assert deadline.interval == timedelta(minutes=90)
     assert deadline.reference.reference_name == "DagRunLogicalDateDeadline"
-    assert deadline.callback.path == "alerts.Alert"
+    assert deadline.callback.path == "lakehouse_dags.alerts.Alert"
 
 
 @each_dag
@@ -133,7 +143,7 @@ def test_a_wrong_setting_is_an_import_error_that_names_it(monkeypatch):
 
     monkeypatch.setenv("LAKEHOUSE_SCHEDULE", "sometimes")
     bag = DagBag(FOLDER)
-    assert len(bag.import_errors) == 3
+    assert len(bag.import_errors) == len(TIMES)
     assert all("LAKEHOUSE_SCHEDULE: Input should be 'cron' or 'assets'" in e for e in bag.import_errors.values())
 
 

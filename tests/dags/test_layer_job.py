@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from airflow.models.dagrun import DagRun
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.utils.session import create_session
 from conftest import COMPLETE, ROOT, SECRET
 
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import load_settings
-from tasks import JobFailed, JobRefused, ended, missing_settings
+from lakehouse_dags.jobs import JobFailed, JobRefused, ended, missing_settings
 
 DAY = "2026-02-01T01:00:00+00:00"
 
@@ -102,6 +106,35 @@ def test_the_job_gets_its_day_and_the_python_and_spark_of_its_own_environment(co
     assert SECRET not in command
 
 
+@pytest.mark.parametrize(("master", "read"), [("local[1]", False), ("spark://127.0.0.1:9", True)])
+def test_secret_options_of_a_cluster_reach_spark_by_a_file_that_is_gone_afterwards(
+    complete, checkout, job, context, tmp_path, master, read
+):
+    (tmp_path / "cluster.conf").write_text("spark.authenticate.secret s3cret\nspark.app.name from-both\n")
+    (checkout.root / "spark-defaults.conf").write_text("spark.ui.enabled false")
+    connection = json.dumps({"conn_type": "spark", "host": master})
+    complete(AIRFLOW_CONN_SPARK_DEFAULT=connection, LAKEHOUSE_SPARK_PROPERTIES=str(tmp_path / "cluster.conf"))
+    checkout.ends(SEES_PROPERTIES)
+    task = job()
+    task.execute(context(DAY))
+    file, mode, text = (checkout.root / "jobs" / "properties").read_text().split("|")
+    assert ("s3cret" in text) is read
+    assert "spark.ui.enabled" in text
+    assert "s3cret" not in subprocess.list2cmdline(map(str, task._hook._submit_sp.args))
+    assert Path(file).exists() is not read
+    assert mode == "0o600" or not read
+    assert task.properties_file == str(checkout.root / "spark-defaults.conf")
+
+
+# A job that writes down which file of options its spark-submit was given, and what is in it.
+SEES_PROPERTIES = """
+words = open(f"/proc/{os.getppid()}/cmdline").read().split(chr(0))
+file = words[words.index("--properties-file") + 1]
+seen = f"{file}|{oct(os.stat(file).st_mode & 0o777)}|{open(file).read()}"
+open(os.path.join(os.path.dirname(sys.argv[0]), "properties"), "w").write(seen)
+"""
+
+
 def test_no_secret_is_in_what_airflow_keeps_of_a_task(complete, job):
     complete()
     task = job()
@@ -121,7 +154,8 @@ def test_a_driver_on_this_machine_maps_the_class_archive(job, deploy_mode, mappe
     assert job()._class_archive(deploy_mode) == (wanted if mapped else {})
 
 
-AGAIN = {1: True, 2: False, 3: False, 4: True, 5: False, 6: False, 7: True, 8: True, 9: False, 137: True, -9: True}
+AGAIN = {1: True, 2: False, 3: False, 4: True, 5: False, 6: False, 7: True, 8: False, 9: False, 10: True, 11: True, 12: True,
+         137: True, -9: True}  # fmt: skip
 
 
 def test_every_exit_code_of_the_lakehouse_is_decided_on():
@@ -130,7 +164,7 @@ def test_every_exit_code_of_the_lakehouse_is_decided_on():
 
 @pytest.mark.parametrize(("code", "again"), AGAIN.items())
 def test_the_exit_code_decides_whether_a_task_is_tried_again(code, again):
-    error = ended("bronze", "2026-01-31", code)
+    error = ended("bronze of 2026-01-31", code)
     assert type(error) is (JobFailed if again else JobRefused)
     assert isinstance(error, AirflowFailException) is not again
     assert error.exit_code == code
@@ -153,6 +187,53 @@ def test_the_end_of_a_job_reaches_the_task_through_spark_submit(complete, checko
     assert type(caught.value) is kind
     assert str(caught.value).startswith(said)
     assert run["outlet_events"] == {}, "a failed task tells no asset"
+
+
+# A job that finds another run at work at its first tries, and counts them.
+BUSY = """
+tries = os.path.join(os.path.dirname(sys.argv[0]), "tries")
+open(tries, "a").write("x")
+sys.exit(10 if len(open(tries).read()) <= {busy} else 0)
+"""
+
+
+@pytest.fixture
+def run_of_bronze(complete, checkout, metadata, dags):
+    """Runs the DAG of bronze, whose job finds another run at work so many times; the end, tries and state of its task."""
+
+    def run(busy: int, logical_date: datetime, patience: timedelta) -> tuple[str, int, int]:
+        complete()
+        checkout.ends(BUSY.format(busy=busy))
+        dag = dags()["daily_bronze_ingestion"]
+        task = dag.get_task("ingest_to_bronze")
+        task.busy_interval, task.busy_limit = timedelta(0), patience
+        task.retries, task.on_failure_callback = 0, []
+        run_id = dag.test(logical_date=logical_date).id
+        with create_session() as session:
+            [ti] = session.get(DagRun, run_id).task_instances
+            return ti.state, len((checkout.root / "jobs" / "tries").read_text()), ti.try_number
+
+    return run
+
+
+def test_a_job_waits_for_another_run_as_often_as_it_must_and_no_retry_is_spent(run_of_bronze):
+    assert run_of_bronze(2, datetime(2026, 3, 2, 1, tzinfo=UTC), timedelta(minutes=30)) == ("success", 3, 1)
+
+
+def test_a_job_that_has_waited_for_long_enough_fails_as_others_do(run_of_bronze):
+    assert run_of_bronze(99, datetime(2026, 3, 3, 1, tzinfo=UTC), timedelta(0)) == ("failed", 1, 1)
+
+
+def test_while_a_job_waits_for_another_run_it_holds_no_slot(metadata):
+    from airflow.models.pool import Pool
+
+    assert Pool.get_pool("spark").include_deferred is False
+
+
+def test_the_job_of_maintenance_gets_no_day_and_needs_none(complete, checkout, dags, context):
+    complete()
+    dags()["nightly_maintenance"].get_task("maintain_lakehouse").execute(context(None))
+    assert checkout.seen["arguments"] == []
 
 
 def test_a_real_job_whose_servers_are_down_is_tried_again(complete, job, context, monkeypatch):

@@ -13,7 +13,7 @@ from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.timetables.base import TimeRestriction
 from pendulum import instance
 
-from run_date import business_date, day_before
+from lakehouse_dags.run_date import business_date, day_before
 
 DAYS = [
     # zone, logical date, business date

@@ -45,9 +45,9 @@ class StackForTests:
         self.environment = {**kept, **ports, "LAKEHOUSE_HOME": str(folder), **settings}
 
     def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """tools/stack.py, which `make up`, `make down` and `make status` call."""
-        tool = [sys.executable, ROOT / "tools" / "stack.py", "--env-file", os.devnull, command, *options]
-        return subprocess.run(tool, env=self.environment, text=True, capture_output=True, timeout=500)
+        """tools.stack, which `make up`, `make down` and `make status` call."""
+        tool = [sys.executable, "-m", "tools.stack", "--env-file", os.devnull, command, *options]
+        return subprocess.run(tool, cwd=ROOT, env=self.environment, text=True, capture_output=True, timeout=500)
 
     def lakehouse(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """The command line, on the stack's own databases and lake."""
@@ -170,7 +170,9 @@ class AirflowForTests:
 
     def unpause(self) -> None:
         """Lets the three DAGs run; waits until the DAG processor has read them."""
-        self.until("the DAGs are read", lambda: len(self.call("GET", "/dags")["dags"]) == len(DAGS))
+        self.until(
+            "the DAGs are read", lambda: {d["dag_id"] for d in self.call("GET", "/dags")["dags"]} >= set(DAGS.values())
+        )
         for dag in DAGS.values():
             self.call("PATCH", f"/dags/{dag}", json={"is_paused": False})
 

@@ -31,7 +31,7 @@ insert into order_items (order_item_id, order_id, product_id, quantity, unit_pri
 
 @pytest.fixture(scope="module")
 def zipped() -> Path:
-    subprocess.run([sys.executable, ROOT / "tools" / "zip.py"], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "tools.setup.zip"], check=True, cwd=ROOT)
     return ROOT / "dist" / "lakehouse.zip"
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lakehouse.gate.gate import Gate
 
 
 @pytest.fixture(scope="session")
-def session_gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+def session_gate() -> Gate:
     """For tests that look at findings; its pages are nobody's."""
-    gate = Gate(tmp_path_factory.mktemp("data-docs"))
+    gate = Gate()
     gate.warm()
     return gate
 
 
 @pytest.fixture
-def gate(session_gate: Gate, tmp_path: Path) -> Gate:
-    """A gate of the test's own, whose pages go to `tmp_path`; Great Expectations is shared."""
-    gate = Gate(tmp_path)
+def gate(session_gate: Gate) -> Gate:
+    """A gate of the test's own, whose findings are its own; Great Expectations is shared."""
+    gate = Gate()
     gate._great_expectations = session_gate._great_expectations
     return gate

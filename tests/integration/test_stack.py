@@ -80,8 +80,8 @@ def test_settings_come_from_the_file_and_the_environment_wins(stack: StackForTes
         if name != "LAKEHOUSE_DOCS_PORT":
             del stack.environment[name]
 
-    command = [sys.executable, ROOT / "tools" / "stack.py", "--env-file", written, "status", "--json"]
-    told = subprocess.run(command, env=stack.environment, text=True, capture_output=True, timeout=60)
+    command = [sys.executable, "-m", "tools.stack", "--env-file", written, "status", "--json"]
+    told = subprocess.run(command, cwd=ROOT, env=stack.environment, text=True, capture_output=True, timeout=60)
 
     found = json.loads(told.stdout)
     urls = {part["name"]: part["url"] for part in found["parts"]}
@@ -96,6 +96,25 @@ def test_a_stack_that_was_never_up_is_stopped_and_ends_without_a_word_of_complai
     assert status.stdout.count("stopped") == 8
     assert "The stack is down." in down.stdout
     assert stack.run("lakehouse", "status").stderr == "The stack is down: `make up` starts it.\n"
+
+
+@pytest.mark.parametrize(("command", "ends"), [("down", 0), ("status", 2)])
+def test_stopping_and_looking_build_nothing(tmp_path: Path, command: str, ends: int) -> None:
+    made = make(tmp_path, command)
+    assert (made.returncode, made.stdout) == (ends, "Nothing was set up here, so no stack runs.\n")
+    assert list(tmp_path.iterdir()) == []
+
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    assert make(tmp_path, command).stdout == f"-m tools.stack {command}\n"
+
+
+def make(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
+    """A target of the Makefile in a folder where nothing else is."""
+    command = ["make", "-C", folder, "-f", ROOT / "Makefile", "--no-print-directory", "PYTHON=/bin/false", target]
+    return subprocess.run(command, text=True, capture_output=True, timeout=60)
 
 
 def test_settings_that_no_dag_could_read_are_refused_before_airflow_starts() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,50 @@ def test_a_known_version_that_can_no_longer_be_loaded_is_named(spark: SparkSessi
     # Its commit is there; what it builds on is not.
     with pytest.raises(StoreError, match=r"has no version 1 that can be loaded, which the ledger says is published"):
         lake.head("silver", "mugs", 1)
+
+
+def old_table(spark: SparkSession, lake: Lake) -> None:
+    """A table of the first release, which left the log to Delta."""
+    with_a_checkpoint_every_second_version(spark, lake, "")
+    spark.sql(
+        f"alter table delta.`{lake.path('silver', 'mugs')}` unset tblproperties ('delta.enableExpiredLogCleanup')"
+    )
+
+
+def append_as_time_goes_by(spark: SparkSession, lake: Lake, times: int, published: int, every: int) -> None:
+    """Appends to a table whose log is older than Delta keeps it, and reads the published version now and then."""
+    for number in range(times):
+        age(folder(lake).iterdir(), days=45)
+        append(lake, spark, 1)
+        if number % every == 0:
+            assert lake.read("silver", "mugs", published).count() == 1
+
+
+@pytest.mark.parametrize("times", [4, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_published_version_stays_readable_however_old_its_log(spark: SparkSession, lake: Lake, times: int) -> None:
+    old_table(spark, lake)
+    append(lake, spark, 1)
+    lake.stamp("ledger", "silver-1", "silver", date(2026, 1, 31))
+    published = lake.keep_log("silver", "mugs")
+    assert published == 3
+    assert [(c.operation, c.run) for c in lake.commits("silver", "mugs", 2)] == [("SET TBLPROPERTIES", "silver-1")]
+    assert lake.keep_log("silver", "mugs") is None
+    append_as_time_goes_by(spark, lake, times, published, every=10)
+    assert lake.head("silver", "mugs", published) == published + times
+    assert lake.log("silver", "mugs").checkpoints >= set(range(4, published + times, 2))
+    assert lake.restore("silver", "mugs", published) == published + times + 1
+
+
+def test_left_to_delta_the_published_version_is_lost(spark: SparkSession, lake: Lake) -> None:
+    old_table(spark, lake)
+    append(lake, spark, 1)
+    append_as_time_goes_by(spark, lake, 4, 2, every=10)
+    with pytest.raises(StoreError, match="has no version 2 that can be loaded"):
+        lake.head("silver", "mugs", 2)
+
+
+def test_a_new_table_keeps_its_log_from_the_first_commit(spark: SparkSession, lake: Lake) -> None:
+    append(lake, spark, 1)
+    lake.create(spark.range(1).schema, "silver", "cups")
+    assert [lake.keep_log("silver", table) for table in ("mugs", "cups")] == [None, None]
+    assert [lake.head("silver", table) for table in ("mugs", "cups")] == [0, 0]

@@ -194,7 +194,7 @@ def test_the_server_never_runs_as_root_and_its_account_may_only_pass(server: Emb
         return
     assert user == embedded_account.NAME
     assert home.parent.stat().st_mode & 0o007 == 0
-    run_as = account(server.folder)
+    run_as = account()
     listing = subprocess.run(["/bin/ls", home.parent], cwd="/", capture_output=True, check=False, **run_as)
     assert listing.returncode != 0
 
@@ -206,7 +206,7 @@ def test_a_folder_the_account_cannot_reach_is_named(home: Path, monkeypatch: pyt
     let_pass = embedded_account._let_pass
     monkeypatch.setattr(embedded_account, "_let_pass", lambda step, run_as: step != closed and let_pass(step, run_as))
     if os.geteuid() != 0:
-        open_way([closed / "inner"], account(home))  # one's own folders are always in reach
+        open_way([closed / "inner"], account())  # one's own folders are always in reach
         return
     with pytest.raises(StoreError, match=f"cannot enter {closed}: run `chmod o\\+x {closed}`"):
-        open_way([closed / "inner"], account(home))
+        open_way([closed / "inner"], account())

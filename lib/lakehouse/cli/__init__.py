@@ -10,10 +10,11 @@ import typer
 from rich.text import Text
 
 from lakehouse import __version__, log
-from lakehouse.cli import databases, runs, samples
+from lakehouse.cli import clients, databases, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.quarantine import quarantine
-from lakehouse.errors import LakehouseError, safe_words
+from lakehouse.errors import LakehouseError, frames, safe_words
+from lakehouse.home import close_files_to_others
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A shop's day, from Postgres through bronze and silver to gold.",
                   pretty_exceptions_enable=False)  # fmt: skip
@@ -28,12 +29,15 @@ for command in (
     samples.demo,
 ):
     app.command()(command)
+for client in (clients.psql, clients.pg_dump, clients.pg_restore):
+    app.command(client.__name__, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(client)
 app.add_typer(samples.sample, name="sample")
 app.add_typer(quarantine, name="quarantine")
 
 
 def main() -> None:
     """The console script: errors of our family are one sentence and their exit code."""
+    close_files_to_others()
     try:
         app(standalone_mode=True)
     except LakehouseError as e:
@@ -42,18 +46,21 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as e:
+        # Where it came from is said now: what happens once in many nights is not there to be asked again.
+        _say(f"{safe_words(e)}; LAKEHOUSE_DEBUG=1 shows its own words, which may quote a row", 1, frames(e))
         if os.environ.get("LAKEHOUSE_DEBUG"):
             raise
-        _say(f"{safe_words(e)}; LAKEHOUSE_DEBUG=1 shows where", 1)
         sys.exit(1)
 
 
-def _say(words: str, code: int) -> None:
+def _say(words: str, code: int, where: list[str] | None = None) -> None:
     """The last words of a command that failed: to a person, or as one more line of JSON."""
     if err.is_terminal or not log.is_json():
+        for frame in where or ():
+            err.print(Text(f"  {frame}", style="dim"), soft_wrap=True)
         err.print(Text.assemble(("error:", "bold red"), f" {words}"), soft_wrap=True)
     else:
-        log.event("command.failed", code=code, message=words)
+        log.event("command.failed", code=code, message=words, **({"frames": where} if where else {}))
 
 
 @app.callback(invoke_without_command=True)

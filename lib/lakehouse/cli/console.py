@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from lakehouse import log
 
+# What a terminal obeys instead of showing, and what turns the direction of a line: a name from a source may hold it.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may be given it: each control character but tab and line end becomes the sign for one unknown."""
+    return CONTROLS.sub("\ufffd", text)
+
+
+class _Console(Console):
+    """Shows every text printable, whoever prints it; what rich itself tells the terminal passes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of what is to be shown."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
 # No markup: what is printed is data and messages, in which [/] is a text like any other.
-out, err = Console(markup=False), Console(markup=False, stderr=True)
+out, err = _Console(markup=False), _Console(markup=False, stderr=True)
 if not out.is_terminal:
     out.width = 240  # a pipe has no edge at which to cut a run's name
 

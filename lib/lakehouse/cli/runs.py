@@ -12,7 +12,7 @@ from rich.table import Table
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.cli.console import Json, Watched, number, out, print_json, print_outcomes, print_table
-from lakehouse.cli.databases import ledger_of
+from lakehouse.cli.databases import gold_of, ledger_of, source_of
 from lakehouse.contracts import LAYERS, load_contracts
 from lakehouse.errors import ConfigError, LakehouseError, UsageError
 from lakehouse.settings import Settings, load_settings
@@ -101,7 +101,7 @@ def backfill(
         raise UsageError("--replace reads days again in one session; Airflow's runs do not: leave one of the two out")
     if again and not by_airflow:
         raise UsageError("--again is for --airflow; in one session a published day is read again with --replace")
-    steps = work.plan(ledger_of(settings), range_, replaces=replace, by_day=by_day)
+    steps = work.plan(ledger_of(settings, create=not dry_run), range_, replaces=replace, by_day=by_day)
     planned = [{"business_date": str(s.day), "layer": s.layer, "state": s.state, "would": s.would} for s in steps]
     if dry_run or not as_json:
         print_table(planned, ("business_date", "layer", "state", "would"), as_json)
@@ -192,6 +192,8 @@ def _plan(settings: Settings, step: Step, day: BusinessDate, replace: bool, as_j
     from lakehouse.runs.dry_run import planned
     from lakehouse.wiring import Lakehouse
 
+    # Handed in, since who looks must not make a database: a Lakehouse does.
+    lakehouse = Lakehouse(settings, gold_database=gold_of(settings), source=source_of(settings))
     layers = LAYERS if step is Step.day else [step.value]
-    print_table(planned(Lakehouse(settings), list(layers), day, replaces=replace),
+    print_table(planned(lakehouse, list(layers), day, replaces=replace),
                 ("layer", "business_date", "would", "last_published", "words"), as_json)  # fmt: skip

@@ -57,7 +57,7 @@ def demo(name: Annotated[str, typer.Option("--sample", help="foodmart or online_
     seconds = ", ".join(f"{o.layer} {o.seconds:.1f} s" for o in outcomes)
     out.print(f"sample loaded in {loaded:.1f} s; pipeline {worked:.1f} s ({seconds})")
     out.print(f"Data Docs: {lakehouse.pages.folder / 'index.html'}", soft_wrap=True)
-    out.print('gold:      psql "$(.venv/bin/lakehouse dsn gold)"', soft_wrap=True)
+    out.print("gold:      .venv/bin/lakehouse psql", soft_wrap=True)
     lakehouse.spark.stop()
 
 

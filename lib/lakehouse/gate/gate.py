@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
-from lakehouse.gate.great_expectations import Late, NativeRule, Validation
+from lakehouse.gate.great_expectations import NativeRule, Validation
+from lakehouse.gate.late import Late
 from lakehouse.judging.suites import Suite, WorkingColumn
 from lakehouse.records import Finding, Severity
 

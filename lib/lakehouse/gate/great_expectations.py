@@ -24,13 +24,13 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-from pyspark.logger import PySparkLogger
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts import resource_folder
 from lakehouse.errors import LakehouseError
 from lakehouse.records import Severity
+from lakehouse.session import quiet_pyspark
 
 KNOWN_ROWS = "_lakehouse_rows"
 # With BASIC come the counts, with BOOLEAN_ONLY they would not.
@@ -80,12 +80,15 @@ class Validation:
 
 
 class GreatExpectations:
-    """The library, imported: takes seconds, once a process."""
+    """The library, imported: takes seconds, once a process. One thread at a time is in it: it promises nothing to more.
+
+    Its registries, its context and the project it keeps in module globals are filled at first use and bear no second
+    thread. Checks wait for one another, which costs little: what they wait for is Spark, and Spark uses every core for one.
+    """
 
     def __init__(self) -> None:
         os.environ["GX_ANALYTICS_ENABLED"] = "false"
-        for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
-            PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
+        quiet_pyspark()
         self._gx: Any = import_module("great_expectations")
         import_module("great_expectations.expectations")  # registers every expectation
         logging.captureWarnings(False)  # importing it turns this on for the whole process
@@ -102,19 +105,18 @@ class GreatExpectations:
         self, name: str, frame: DataFrame, rows: int, rules: Sequence[NativeRule], parameters: Mapping[str, int | date]
     ) -> Validation:
         """Runs the rules as one suite on a frame of so many rows. Raises LakehouseError for a rule that could not be computed."""
-        suite = self._gx.ExpectationSuite(name=name, expectations=[rule.configuration for rule in rules])
         # A data source of its own: its engine then holds this frame only, and lets go of it at the end.
         source = f"{name}-{next(self._numbers)}"
         setattr(frame, KNOWN_ROWS, rows)
         with self._lock:
             asset = self._context.data_sources.add_spark(source, persist=False).add_dataframe_asset("frame")
-            batches = asset.add_batch_definition_whole_dataframe("whole")
-        try:
-            result = batches.get_batch(batch_parameters={"dataframe": frame}).validate(
-                suite, result_format=RESULT_FORMAT, expectation_parameters=dict(parameters)
-            )
-        finally:
-            with self._lock:
+            try:
+                suite = self._gx.ExpectationSuite(name=name, expectations=[rule.configuration for rule in rules])
+                batches = asset.add_batch_definition_whole_dataframe("whole")
+                result = batches.get_batch(batch_parameters={"dataframe": frame}).validate(
+                    suite, result_format=RESULT_FORMAT, expectation_parameters=dict(parameters)
+                )
+            finally:
                 self._context.data_sources.delete(source)
         if failed := [r for r in result.results if _raised(r)]:
             said = "; ".join(f"{r.expectation_config.meta['rule']}{_error_class(r)}" for r in failed[:10])
@@ -126,6 +128,10 @@ class GreatExpectations:
 
     def pages(self, run_id: str, validations: Mapping[str, Validation]) -> dict[str, str]:
         """Great Expectations' own page of each validation as HTML, without anything from a network."""
+        with self._lock:
+            return self._pages(run_id, validations)
+
+    def _pages(self, run_id: str, validations: Mapping[str, Validation]) -> dict[str, str]:
         identifier: Any = import_module("great_expectations.core.run_identifier").RunIdentifier
         renderer: Any = import_module("great_expectations.render.renderer.page_renderer").ValidationResultsPageRenderer(
             run_info_at_end=True
@@ -225,31 +231,6 @@ class GreatExpectations:
                     metric_provider=nothing,
                     metric_fn_type=value,
                 )
-
-
-class Late:
-    """Great Expectations when it is needed, imported in the background from the moment `start` is called."""
-
-    def __init__(self) -> None:
-        self._thread = threading.Thread(target=self._load, name="great-expectations", daemon=True)
-        self._loaded: GreatExpectations | None = None
-        self._lock = threading.Lock()
-
-    def start(self) -> None:
-        """Begins the import, once; does not wait for it."""
-        with self._lock:
-            if self._thread.ident is None:
-                self._thread.start()
-
-    def get(self) -> GreatExpectations:
-        """Waits until the import is done. Raises what the import raises."""
-        self.start()
-        self._thread.join()
-        return self._loaded or self._load()  # a second try raises here what the thread could not
-
-    def _load(self) -> GreatExpectations:
-        self._loaded = GreatExpectations()
-        return self._loaded
 
 
 def _exact(bound: Any) -> Column | None:

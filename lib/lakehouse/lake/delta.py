@@ -24,7 +24,7 @@ from lakehouse.lake import log
 from lakehouse.lake.failures import answering, kinds
 from lakehouse.lake.files import Files
 from lakehouse.lake.identity import Identity
-from lakehouse.records import Commit, Marks, Stamp, Stamped
+from lakehouse.records import Commit, Stamp, Stamped
 from lakehouse.settings import BUCKETS
 
 # Above this many literals a predicate costs more to plan than it saves in files.
@@ -35,13 +35,12 @@ KEEPS_LOG = {"delta.enableExpiredLogCleanup": "false"}
 LACKS_FILES = ("IllegalArgumentException", "FileNotFoundException")
 
 
-class Lake:
+class Lake(Identity):
     """Tables under one root: `file:///…`, `s3a://` (a bucket a layer) or `s3a://bucket/prefix` (a folder a layer)."""
 
     def __init__(self, spark: SparkSession, root: str) -> None:
-        self._spark, self.root = spark, root.rstrip("/")
-        self.files = Files(spark)
-        self._identity = Identity(self.files, self.root)
+        super().__init__(Files(spark), root.rstrip("/"))
+        self._spark = spark
         self._stamp: Stamp | None = None
         # Called before a write and again when its commit is there; raises when the run has lost its right to write.
         self.guard: Callable[[], None] = lambda: None
@@ -70,22 +69,6 @@ class Lake:
         for layer in BUCKETS:
             with self.answering():
                 self.files.exists(self.path(layer, "_"))
-
-    def identity(self) -> str | None:
-        """The id of the ledger that the lake belongs to; None where it has not been claimed yet."""
-        return self._identity.read()
-
-    def claim(self, ledger_id: str) -> None:
-        """Says that the lake belongs to a ledger, once and for good. Raises LedgerError where another's id stands."""
-        self._identity.claim(ledger_id)
-
-    def mark(self, layer: str, ledger_id: str, run_id: str, versions: Mapping[str, int]) -> None:
-        """Keeps a copy of the pointers that a run has published of a layer."""
-        self._identity.mark(layer, ledger_id, run_id, versions)
-
-    def marks(self, layer: str) -> Marks | None:
-        """The pointers that a run last published of a layer, by the lake's own copy; None where there is none."""
-        return self._identity.marks(layer)
 
     def tables(self, layer: str) -> list[str]:
         """The tables that there are of a layer, whoever made them."""

@@ -30,6 +30,7 @@ class Files:
         self._spark = spark
 
     def exists(self, path: str) -> bool:
+        """Whether there is such a file or folder."""
         return bool(self._system(path).exists(self.place(path)))
 
     def names(self, folder: str) -> list[str]:
@@ -101,6 +102,7 @@ class Files:
         self._system(path).delete(self.place(path), False)
 
     def place(self, path: str) -> JavaObject:
+        """A path as Hadoop knows it."""
         return self.jvm.org.apache.hadoop.fs.Path(path)
 
     def _put(self, path: str, text: str, *, replace: bool) -> None:
@@ -119,6 +121,7 @@ class Files:
 
     @cached_property
     def jvm(self) -> JavaObject:
+        """The session's JVM."""
         return self._spark._jvm
 
     @cached_property
@@ -127,4 +130,5 @@ class Files:
 
     @cached_property
     def conf(self) -> JavaObject:
+        """Hadoop's options of the session, which decide how the store is reached."""
         return self._spark._jsparkSession.sessionState().newHadoopConf()

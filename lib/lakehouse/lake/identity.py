@@ -19,27 +19,27 @@ FOLDER = "_lakehouse"
 
 
 class Identity:
-    """The files of one lake."""
+    """A lake as far as it knows its ledger."""
 
     def __init__(self, files: Files, root: str) -> None:
-        self._files, self._folder = files, f"{address.layer(root, 'bronze')}/{FOLDER}"
+        self.files, self.root = files, root
 
-    def read(self) -> str | None:
+    def identity(self) -> str | None:
         """The id of the ledger that the lake belongs to; None where it has not been claimed yet."""
         return self._held("identity", "ledger").get("ledger")
 
     def claim(self, ledger_id: str) -> None:
         """Says that the lake belongs to a ledger, once and for good. Raises LedgerError where another's id stands."""
-        self._files.write_new(self._path("identity"), json.dumps({"ledger": ledger_id}))
-        theirs = self.read()
+        self.files.write_new(self._path("identity"), json.dumps({"ledger": ledger_id}))
+        theirs = self.identity()
         if theirs != ledger_id:
-            raise LedgerError(f"the lake at {self._folder} belongs to another ledger ({theirs}; this one is {ledger_id}): check "
+            raise LedgerError(f"the lake at {self.root} belongs to another ledger ({theirs}; this one is {ledger_id}): check "
                               f"LAKEHOUSE_LAKE and LAKEHOUSE_GOLD_DSN")  # fmt: skip
 
     def mark(self, layer: str, ledger_id: str, run_id: str, versions: Mapping[str, int]) -> None:
         """Keeps a copy of the pointers that a run has published."""
         held = {"ledger": ledger_id, "run": run_id, "versions": dict(versions)}
-        self._files.write(self._path(layer), json.dumps(held))
+        self.files.write(self._path(layer), json.dumps(held))
 
     def marks(self, layer: str) -> Marks | None:
         """The pointers that the last run published of a layer, as far as the lake was told; None where it was not."""
@@ -47,7 +47,7 @@ class Identity:
         return Marks(held["ledger"], held["run"], held["versions"]) if held else None
 
     def _held(self, name: str, *keys: str) -> dict[str, Any]:
-        text = self._files.read(self._path(name))
+        text = self.files.read(self._path(name))
         if text is None:
             return {}
         try:
@@ -59,4 +59,4 @@ class Identity:
         return held
 
     def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}.json"
+        return f"{address.layer(self.root, 'bronze')}/{FOLDER}/{name}.json"

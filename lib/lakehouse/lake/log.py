@@ -73,6 +73,7 @@ def newest_version_in(name: str) -> int | None:
 
 
 def commit_name(version: int) -> str:
+    """The name of a version's commit."""
     return f"{version:020d}.json"
 
 

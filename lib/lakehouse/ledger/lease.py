@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import log
 from lakehouse.database import Database
-from lakehouse.errors import BusyError, RightLostError, StoreError
+from lakehouse.errors import BusyError, LakehouseError, RightLostError
 from lakehouse.ledger.migrations import LOCK_SPACE
 
 LOCK_OF = {"bronze": 1, "silver": 2, "gold": 3}
@@ -52,13 +52,13 @@ class Lease:
                 with self._connection.cursor() as cursor:
                     yield cursor
                 self._connection.commit()
-            except (psycopg2.OperationalError, psycopg2.InterfaceError) as e:
+            except psycopg2.Error as e:
                 with suppress(psycopg2.Error):
                     self._connection.rollback()
                 if self._connection.closed or isinstance(e, psycopg2.InterfaceError):
                     self._lost = True
                     raise self._lost_right() from None
-                raise self.database.broke_off(e) from None
+                raise self.database.refused(e) from None
             except BaseException:
                 with suppress(psycopg2.Error):
                     self._connection.rollback()
@@ -84,7 +84,7 @@ class Lease:
             except RightLostError:
                 log.warning("lease.lost", layer=self.layer, run_id=self._run_id)
                 return
-            except psycopg2.Error:
+            except LakehouseError:
                 # Busy or short of something: the next beat, or the next check, will tell.
                 continue
 
@@ -104,11 +104,10 @@ class Lease:
 
 @contextmanager
 def held(database: Database, layer: str) -> Iterator[Lease]:
-    """Holds a layer's lock. Raises BusyError where another run has it, StoreError where a pooler breaks session locks."""
-    connection = database.dedicated()
-    lease = Lease(database, layer, connection)
+    """Holds a layer's lock. Raises BusyError where another run has it, LedgerError where a pooler breaks session locks."""
+    database.check_sessions()
+    lease = Lease(database, layer, database.dedicated())
     try:
-        _refuse_pooler(database, connection)
         with lease.transaction() as cursor:
             cursor.execute("select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, LOCK_OF[layer]))
             if cursor.fetchone() != (True,):
@@ -116,32 +115,3 @@ def held(database: Database, layer: str) -> Iterator[Lease]:
         yield lease
     finally:
         lease.release()
-
-
-def _refuse_pooler(database: Database, connection: Connection) -> None:
-    """A pooler in transaction mode gives each transaction whatever server session is free: a session lock is nobody's.
-
-    It shows in one of two ways: a second connection is given the session that the first one left idle, or the first one
-    is given another session than before, because the second holds it.
-    """
-    first = _backend(connection)
-    connection.commit()
-    other = database.dedicated()
-    try:
-        second = _backend(other)  # its transaction stays open: it holds whatever session it was given
-        again = _backend(connection)
-        connection.commit()
-    finally:
-        other.close()
-    if first in (second,) or again != first:
-        raise StoreError(
-            f"the gold database at {database.where} is reached through a pooler in transaction mode, which breaks the lock "
-            "of a run: name the server itself in LAKEHOUSE_GOLD_DSN, or set pool_mode=session"
-        )
-
-
-def _backend(connection: Connection) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_backend_pid()")
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0

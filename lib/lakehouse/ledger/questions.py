@@ -22,15 +22,18 @@ class Questions:
         self.database = database
 
     def _rows(self, sql: str, parameters: Parameters = None) -> list[dict[str, Any]]:
-        """The rows of an answer. Raises LedgerError where there is no ledger yet, or one of an earlier release."""
+        """The rows of an answer; none where there is no ledger yet. Raises LedgerError for one of an earlier release."""
         with self.database.connection() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
             try:
                 cursor.execute(sql, parameters)
             except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName):
                 connection.rollback()
+                cursor.execute("select to_regclass('ops.runs') is null as absent")
+                if cursor.fetchall()[0]["absent"]:
+                    return []
                 raise LedgerError(
-                    f"the gold database at {self.database.where} has no ledger yet, or one of an earlier release, which the "
-                    "next run brings up to date: run a day first"
+                    f"the ledger at {self.database.where} is of an earlier release, and the next run brings it up to date: "
+                    "run a day first"
                 ) from None
             return [dict(r) for r in cursor.fetchall()]
 

@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import log
 from lakehouse.errors import LakehouseError, LedgerError, RightLostError, safe_words
-from lakehouse.ledger.migrations import migrate
+from lakehouse.ledger.migrations import files, migrate
 from lakehouse.ledger.questions import Questions
 from lakehouse.records import Last, Run
 
@@ -121,8 +121,19 @@ class Runs(Questions):
             with self.database.connection() as connection, connection.cursor() as cursor:
                 cursor.execute(
                     "insert into ops.runs (run_id, layer, business_date, state, finished_at, error_code, message, host, pid) "
-                    "values (%s, %s, %s, 'failed', clock_timestamp(), %s, %s, %s, %s)",
-                    (run_id, layer, business_date, error.exit_code, str(error), socket.gethostname(), os.getpid()),
+                    "select %s, %s, %s, 'failed', clock_timestamp(), %s, %s, %s, %s "
+                    # A ledger of a newer release is not ours to write to.
+                    "where (select max(number) from ops.migrations) <= %s",
+                    (
+                        run_id,
+                        layer,
+                        business_date,
+                        error.exit_code,
+                        str(error),
+                        socket.gethostname(),
+                        os.getpid(),
+                        max(files()),
+                    ),
                 )
         except (LakehouseError, psycopg2.Error) as e:
             log.warning("ledger.failure_not_recorded", run_id=run_id, message=safe_words(e))

@@ -159,12 +159,15 @@ def _extract(
     def bring(job: tuple[Plan, Counts, DataFrame, int]) -> Written:
         plan, counts, rows, late = job
         table, window = plan.contract.table, plan.window
-        with house.source.read(table):
-            commit, kept_before = _write(house, run, day, plan, rows, replaces=replaces)
-        added = commit.rows - kept_before
-        log.event("bronze.extracted", table=table, rows=added, late=late)
         # A replacement looks for nothing below its window, so the next run looks from where the first reading stood.
         position = window.again or str(snapshot.position(table))
+        # What a lost ledger would need to know of this run.
+        facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
+                 "snapshot": position}  # fmt: skip
+        with house.source.read(table):
+            commit, kept_before = _write(house, run, day, plan, rows, facts, replaces=replaces)
+        added = commit.rows - kept_before
+        log.event("bronze.extracted", table=table, rows=added, late=late)
         done = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
                         window_end=window.end, snapshot=position)  # fmt: skip
         return Written(plan, done, counts, late)
@@ -241,20 +244,21 @@ def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
 
 
 def _write(
-    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, *, replaces: bool
-) -> tuple[Commit, int]:
+    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, facts: Mapping[str, object],
+    *, replaces: bool,
+) -> tuple[Commit, int]:  # fmt: skip
     """Writes the partition; returns the commit and how many of its rows were there before."""
     table, head = plan.contract.table, _widen(house, plan)
     if not replaces:
         # The head is the published version and the day is not in it, so its partition holds nothing.
-        return house.lake.add_partition(_stamped(house, run, rows), "bronze", table, day.partition, head), 0
+        return house.lake.add_partition(_stamped(house, run, rows), "bronze", table, day.partition, head, facts), 0
     assert head is not None  # noqa: S101 - a recorded day has a table
     before = _partition(house, day, table, head).drop(*day.partition).persist()
     # Held against all of bronze: what came late is in a later day's partition.
     missing = _not_in(rows, _held(house, plan, house.lake.read("bronze", table, head), plan.window.mark))
     union = before.unionByName(_stamped(house, run, missing), allowMissingColumns=True)
     try:
-        return house.lake.replace_partition(union, "bronze", table, day.partition, head), before.count()
+        return house.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
     finally:
         before.unpersist()
 

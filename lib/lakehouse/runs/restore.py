@@ -60,6 +60,14 @@ def restored(lakehouse: Lakehouse, run: Run, lease: Lease, layer: str, tables: I
     return published
 
 
+def mark(lakehouse: Lakehouse, run: Run, layers: Iterable[str]) -> None:
+    """Keeps a copy of the pointers of a run's layers in the lake, by which a lost ledger can be made again."""
+    ledger = lakehouse.ledger
+    for layer in layers:
+        versions = {t: p.version for t, p in ledger.published(layer).items()}
+        lakehouse.lake.mark(layer, ledger.identity(), run.run_id, versions)
+
+
 def _refuse_lost(lakehouse: Lakehouse, table: str, commits: list[Stamped]) -> None:
     """Commits of runs of this ledger that it does not know: the ledger is older than its lake, and they would be lost."""
     ours = [c for c in commits if c.run and c.ledger == lakehouse.ledger.identity()]

@@ -18,14 +18,14 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import BusyError, LakehouseError, safe_words
+from lakehouse.errors import LakehouseError, safe_words
 from lakehouse.gate.findings import raise_if_critical
 from lakehouse.lake.failures import answering
 from lakehouse.ledger.lease import Lease
 from lakehouse.pages.data_docs import LISTED
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Finding, Outcome, Published, Run, Shapes, TableRun
-from lakehouse.runs.restore import recognise, restored
+from lakehouse.runs.restore import mark, recognise, restored
 
 
 class OpenRun:
@@ -91,14 +91,8 @@ class OpenRun:
                 raise
             log.warning("publish.reply_lost", run_id=self.record.run_id, message=safe_words(e))
         if self._touches_lake:
-            self.after(lambda: self._mark(layer, tables))
+            self.after(lambda: mark(self.lakehouse, self.record, tables))
         return self._outcome("published", message, tables[layer])
-
-    def _mark(self, layer: str, tables: Mapping[str, list[TableRun]]) -> None:
-        lakehouse = self.lakehouse
-        for name in tables:
-            versions = {t: p.version for t, p in lakehouse.ledger.published(name).items()}
-            lakehouse.lake.mark(name, lakehouse.ledger.identity(), self.record.run_id, versions)
 
     def _outcome(self, state: str, message: str, tables: list[TableRun]) -> Outcome:
         run, self._succeeded = self.record, True
@@ -106,23 +100,25 @@ class OpenRun:
 
     def leave(self) -> None:
         """What is told of a run once it has ended: its findings, its pages, statistics and views."""
-        ledger, pages, run = self.lakehouse.ledger, self.lakehouse.pages, self.record
-        if self._touches_lake:
-            self.lakehouse.lake.unstamp()
-        steps: list[Callable[[], None]] = [*self._after] if self._succeeded else []
-        if self.findings:
-            steps.append(lambda: ledger.record_findings(run, self.findings))
-            steps.append(
-                lambda: pages.publish(
-                    ledger.listed_run(run.run_id), self.findings, self.lakehouse.gate.pages(run.run_id, run.layer)
-                )
-            )
-        steps.append(lambda: pages.publish_front(lambda: ledger.listed_runs(LISTED)))
-        for step in steps:
+        steps = [lambda: self.lakehouse.lake.unstamp()] if self._touches_lake else []
+        steps += self._after if self._succeeded else []
+        steps += [self._record_findings, self._publish_page] if self.findings else []
+        for step in [*steps, self._publish_front]:
             try:
                 step()
             except Exception as e:  # noqa: BLE001 - the verdict stands, whatever a page or a view says
-                log.warning("run.afterwards", run_id=run.run_id, layer=run.layer, message=safe_words(e))
+                log.warning("run.afterwards", run_id=self.record.run_id, layer=self.record.layer, message=safe_words(e))
+
+    def _record_findings(self) -> None:
+        self.lakehouse.ledger.record_findings(self.record, self.findings)
+
+    def _publish_page(self) -> None:
+        lakehouse, run = self.lakehouse, self.record
+        listed = lakehouse.ledger.listed_run(run.run_id)
+        lakehouse.pages.publish(listed, self.findings, lakehouse.gate.pages(run.run_id, run.layer))
+
+    def _publish_front(self) -> None:
+        self.lakehouse.pages.publish_front(lambda: self.lakehouse.ledger.listed_runs(LISTED))
 
 
 @contextmanager
@@ -145,7 +141,7 @@ def opened(lakehouse: Lakehouse, layer: str, day: BusinessDate, *, reason: str |
             except BaseException as e:
                 ledger.fail(run.run_id, e)
                 raise
-    except BusyError as e:
+    except LakehouseError as e:
         if work is None:
             ledger.refused(layer, day.day, e)
         raise

@@ -1,9 +1,9 @@
 """Which account the embedded Postgres runs under, and how that account reaches it.
 
-Postgres refuses to run as root. Everybody else runs it as themselves; for root it runs as the account that owns the
-server's folder, which is the system user `pgserver` unless somebody else made it. Folders that root keeps closed (/root
-itself, or those of mktemp) would stand in its way. They are not opened to the world: this one account gets an access
-control entry that lets it pass, and neither list nor read.
+Postgres refuses to run as root. Everybody else runs it as themselves; for root it runs as the system user `pgserver`, which
+owns the server's folder. Folders that root keeps closed (the home, /root itself, or those of mktemp) would stand in its
+way. They are not opened to the world: this one account gets an access control entry that lets it pass, and neither list
+nor read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from lakehouse.errors import StoreError
+from lakehouse.home import owner_name
 
 NAME = "pgserver"
 
@@ -37,30 +38,15 @@ class RunAs(TypedDict, total=False):
     extra_groups: list[int]
 
 
-def account(folder: Path) -> RunAs:
-    """How to start the programs of the server in `folder`: as oneself, or, for root, as the account that owns it.
-
-    A folder that is new, or root's own, gets pgserver as its owner; that account is made if it is missing.
-    """
+def account() -> RunAs:
+    """How to start the server's programs: as oneself, or, for root, as pgserver, which is made if it is missing."""
     if os.geteuid() != 0:
         return {}
-    owner = folder.stat() if folder.exists() else None
-    if owner and owner.st_uid != 0:
-        return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
     try:
         entry = pwd.getpwnam(NAME)
     except KeyError:
         entry = _make_account()
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def own(path: Path, run_as: RunAs) -> None:
-    """Gives `path`, and what is in it, to the server's account unless it has it: root leaves nothing it cannot use."""
-    if not run_as or path.stat().st_uid == run_as["user"]:
-        return
-    # The folder itself comes last: if this is interrupted, it is done again.
-    for each in (*path.rglob("*"), path):
-        os.chown(each, run_as["user"], run_as["group"], follow_symlinks=False)
 
 
 def open_way(paths: list[Path], run_as: RunAs) -> None:
@@ -71,16 +57,9 @@ def open_way(paths: list[Path], run_as: RunAs) -> None:
         for step in (*reversed(path.parents), path):
             if not _can_pass(step, run_as) and not _let_pass(step, run_as):
                 raise StoreError(
-                    f"For root the embedded Postgres runs as user {_name(run_as)}, who cannot enter {step}: run "
+                    f"For root the embedded Postgres runs as user {owner_name(run_as['user'])}, who cannot enter {step}: run "
                     f"`chmod o+x {step}`, or move the checkout and LAKEHOUSE_HOME to a folder that user can enter."
                 )
-
-
-def _name(run_as: RunAs) -> str:
-    try:
-        return pwd.getpwuid(run_as["user"]).pw_name
-    except KeyError:
-        return str(run_as["user"])
 
 
 def _can_pass(path: Path, run_as: RunAs) -> bool:
@@ -90,7 +69,7 @@ def _can_pass(path: Path, run_as: RunAs) -> bool:
 
 
 def _let_pass(folder: Path, run_as: RunAs) -> bool:
-    """Adds an entry for the account to a folder's list, or mends it; False where that is not possible or not wanted."""
+    """Adds an entry for the account to a folder's list, or widens its mask; False where that is not possible or not wanted."""
     if not hasattr(os, "setxattr") or not folder.is_dir():
         return False
     ours, mask = (USER, run_as["user"]), (MASK, NO_ID)

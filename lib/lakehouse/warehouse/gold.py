@@ -7,51 +7,92 @@ views and grants that people built on gold stay.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.contracts import Contract, resource_folder
+from lakehouse.contracts import Contract
 from lakehouse.database import Database
-from lakehouse.errors import GateError, LedgerError, StoreError
+from lakehouse.database.rights import missing_schema_rights, missing_table_rights, unfit
+from lakehouse.errors import ConfigError, GateError, LedgerError, StoreError
 from lakehouse.records import Changes
 from lakehouse.warehouse import ddl
+from lakehouse.warehouse.marts import Marts
+from lakehouse.warehouse.patience import CHANGING_ROWS, FOR_A_PUBLISH, READING, holders, patiently
 
 BATCH_ROWS = 5_000
 ROWS_A_CONNECTION = 50_000
 MOST_CONNECTIONS = 4
-MARTS = ("monthly_sales_by_category", "customer_cohorts")
+# A batch goes into a table without index or key that nobody else touches: what takes longer is a server that is gone.
+BATCH_SECONDS = 600
 
 
 class Gold:
-    """Six tables that change together or not at all."""
+    """Tables that change together or not at all."""
 
     def __init__(self, database: Database, contracts: Mapping[str, Contract]) -> None:
         self.database = database
-        # Dimensions first: rows are inserted in this order and deleted in the other, as foreign keys ask.
-        self._contracts = sorted(contracts.values(), key=lambda c: (bool(c.parents), c.table))
+        # Rows are inserted in this order and deleted in the other, as foreign keys ask.
+        self._contracts = parents_first(contracts)
+        self.marts = Marts(database)
+
+    def check_rights(self) -> None:
+        """Raises LedgerError that lists, before anything is written, all that the database or the role lacks for gold."""
+        with self.database.connection() as connection, connection.cursor() as cursor:
+            faults = unfit(cursor)
+            missing = missing_schema_rights(cursor, (ddl.GOLD, ddl.STAGING, "ops"))
+            changing = [
+                f"{ddl.GOLD}.{c.table}"
+                for c in self._contracts
+                if (there := ddl.standing(cursor, c.table)) and (ddl.retyped(c, there) or any(ddl.table_ddl(c, there)))
+            ]
+            staged = [f"{ddl.STAGING}.{c.table}" for c in self._contracts]
+            written = [f"{ddl.GOLD}.{c.table}" for c in self._contracts]
+            missing += missing_table_rights(cursor, written, [*changing, *staged])
+        faults += [f"its role lacks rights: {'; '.join(missing)}"] if missing else []
+        if faults:
+            raise LedgerError(f"the gold database at {self.database.where} cannot take gold, and nothing was written: "
+                              f"{'; '.join(faults)}")  # fmt: skip
 
     def prepare(self) -> None:
-        """Makes schemas, tables, keys, indexes and comments on first use; adds columns that contracts gained."""
+        """Makes schemas, tables, keys, indexes and comments on first use, and what contracts gained since; else nothing.
+
+        Raises LedgerError for what the role may not do, StoreError for a table that must change and that somebody holds.
+        """
+        self.check_rights()
         with self.database.connection() as connection, connection.cursor() as cursor:
-            ddl.ensure_tables(cursor, self._contracts)
+            ddl.ensure_schemas(cursor, ddl.GOLD, ddl.STAGING)
+        for contract in self._contracts:
+            # Each for itself, so that no table is kept from its readers while the next one is waited for.
+            with self.database.connection() as connection, connection.cursor() as cursor:
+                ddl.ensure_tables(cursor, [contract])
 
     def stage(self, frame: DataFrame, contract: Contract, rows: int) -> None:
-        """Loads a frame into its staging table, made afresh."""
+        """Loads a frame into its staging table, which is made for it. Raises StoreError for whatever Postgres refuses."""
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(ddl.staging_ddl(contract))
         connections = max(1, min(MOST_CONNECTIONS, rows // ROWS_A_CONNECTION))
-        (
+        address = self.database.jdbc(reWriteBatchedInserts="true", socketTimeout=str(BATCH_SECONDS))
+        writer = (
             frame.select(*(_carried(c.name, c.type) for c in contract.columns))
             .coalesce(connections)
             .write.format("jdbc")
-            .options(**self.database.jdbc(reWriteBatchedInserts="true"), batchsize=str(BATCH_ROWS))
+            .options(**address, batchsize=str(BATCH_ROWS))
             .option("dbtable", f"{ddl.STAGING}.{contract.table}")
             .mode("append")
-            .save()
         )
+        try:
+            writer.save()
+        except (Py4JJavaError, CapturedException) as e:
+            refused = self.database.refused_by_jdbc(e, f"while {contract.id} was staged, and nothing was published")
+            if refused is None:
+                raise
+            raise refused from None
 
     def verify(self, contract: Contract, expected: Mapping[str, object]) -> None:
         """Holds a staged table's row count and sums, by the server, against Spark's. Raises StoreError."""
@@ -69,42 +110,55 @@ class Gold:
                              f"published; run gold again")  # fmt: skip
 
     def publish(self, cursor: Cursor, run_id: str) -> dict[str, Changes]:
-        """Changes the rows that differ, in the caller's transaction. Raises GateError for a repeated or dangling key."""
+        """Changes the rows that differ, in the caller's transaction, once nobody changes the tables themselves.
+
+        Raises GateError for a repeated, dangling or missing value, StoreError where somebody holds a table or its rows.
+        """
+        for contract in self._contracts:
+            table = f"{ddl.GOLD}.{contract.table}"
+            patiently(cursor, [f"lock table {table} in row exclusive mode"], table, FOR_A_PUBLISH, CHANGING_ROWS)
         changes: dict[str, list[int]] = {c.table: [0, 0, 0] for c in self._contracts}
+        at_work = ""
         try:
             for contract in self._contracts:
-                cursor.execute(_update(contract), (run_id,))
-                changes[contract.table][1] = cursor.rowcount
+                at_work = contract.table
+                if len(contract.key) < len(contract.names):
+                    cursor.execute(_update(contract), (run_id,))
+                    changes[contract.table][1] = cursor.rowcount
                 cursor.execute(_insert(contract), (run_id,))
                 changes[contract.table][0] = cursor.rowcount
             for contract in reversed(self._contracts):
+                at_work = contract.table
                 cursor.execute(_delete(contract))
                 changes[contract.table][2] = cursor.rowcount
+            ddl.validate_foreign_keys(cursor, self._contracts)
         except psycopg2.IntegrityError as e:
-            raise GateError(f"gold was not published: {e.diag.table_name} breaks {e.diag.constraint_name}") from None
+            what = e.diag.constraint_name or f"the rule that {e.diag.column_name} has a value in every row"
+            raise GateError(f"gold was not published: {e.diag.table_name or at_work} breaks {what}") from None
+        except psycopg2.errors.LockNotAvailable:
+            with self.database.connection() as connection, connection.cursor() as asks:
+                held = holders(asks, f"{ddl.GOLD}.{at_work}", READING, cursor.connection.info.backend_pid)
+            raise StoreError(f"gold was not published: another transaction changes rows of {ddl.GOLD}.{at_work} ({held}); "
+                             f"end it, and run gold again") from None  # fmt: skip
         return {table: Changes(*counts) for table, counts in changes.items()}
 
     def remake(self, cursor: Cursor, tables: Sequence[str]) -> None:
-        """Drops tables whose contract changed and makes them anew, empty, in the caller's transaction.
+        """Drops tables whose contract changed and makes them again, empty, in the caller's transaction.
 
-        Raises LedgerError where something of other people's stands on them: it is theirs to take down.
+        Views of marts go and come with them, with what was granted on them. Raises LedgerError where something of other
+        people's stands on either: it is theirs to take down.
         """
         if not tables:
             return
         try:
-            for mart in MARTS:
-                cursor.execute(f"drop materialized view if exists marts.{mart}")
-            for contract in self._contracts:
-                for name, _ in ddl.foreign_keys(contract):
-                    cursor.execute(f"alter table {ddl.GOLD}.{contract.table} drop constraint if exists {name}")
-            for table in tables:
-                cursor.execute(f"drop table if exists {ddl.GOLD}.{table}")
+            dropped = self.marts.drop(cursor)
+            ddl.drop_tables(cursor, tables, [c.table for c in self._contracts])
         except psycopg2.errors.DependentObjectsStillExist:
             raise LedgerError(
-                f"views of your own stand on {', '.join(tables)}, or on a view of marts; drop them, rebuild, and make them anew"
+                f"views of your own stand on {', '.join(tables)}, or on a view of marts; drop them, rebuild, and make them again"
             ) from None
-        cursor.execute("delete from ops.settings where name = 'marts_run'")
         ddl.ensure_tables(cursor, self._contracts)
+        self.marts.make_again(cursor, dropped)
 
     def settle(self, changes: Mapping[str, Changes]) -> None:
         """After the commit: drops the staging tables and gathers statistics where much has changed."""
@@ -116,22 +170,8 @@ class Gold:
                     cursor.execute(f"analyze {ddl.GOLD}.{contract.table}")
 
     def refresh_marts(self, run_id: str) -> None:
-        """Brings the materialised views up to the published gold; concurrently, so that readers go on reading."""
-        definition = (resource_folder("conf") / "postgres" / "marts.sql").read_text(encoding="utf-8")
-        with self.database.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(definition)
-            cursor.execute("select value from ops.settings where name = 'marts_run'")
-            made = cursor.fetchone()
-        if made == (run_id,):
-            return
-        for mart in MARTS:
-            with self.database.connection() as connection, connection.cursor() as cursor:
-                cursor.execute(f"refresh materialized view concurrently marts.{mart}")
-        with self.database.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "insert into ops.settings values ('marts_run', %s) on conflict (name) do update set value = excluded.value",
-                (run_id,),
-            )
+        """Brings the materialised views up to the published gold. Raises StoreError naming each that could not be."""
+        self.marts.refresh(run_id)
 
     def counts(self) -> dict[str, int]:
         """Rows of each gold table."""
@@ -141,6 +181,18 @@ class Gold:
                 cursor.execute(f"select count(*) from {ddl.GOLD}.{contract.table}")
                 found[contract.table] = (cursor.fetchone() or (0,))[0]
         return found
+
+
+def parents_first(contracts: Mapping[str, Contract]) -> list[Contract]:
+    """Each table after those it refers to, however deep; a table that refers to itself comes when the others are there.
+
+    Raises ConfigError for tables that refer to each other in a circle.
+    """
+    sorter = TopologicalSorter({t: sorted(set(c.parents) - {t}) for t, c in sorted(contracts.items())})
+    try:
+        return [contracts[t] for t in sorter.static_order() if t in contracts]
+    except CycleError as e:
+        raise ConfigError(f"contracts of gold refer to each other in a circle: {', '.join(e.args[1])}") from None
 
 
 def _carried(name: str, kind: str) -> Column:

@@ -1,0 +1,63 @@
+"""Postgres' own programs on the shop's databases, with the password where no other account can read it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import typer
+from psycopg2.extensions import parse_dsn
+
+from lakehouse.cli.databases import Role, dsn_of
+from lakehouse.errors import SetupError
+from lakehouse.server.embedded import binaries
+from lakehouse.settings import Settings, load_settings, secret_variables
+
+Whose = Annotated[Role, typer.Option("--role", help="gold, source, or reader: gold for one who may only read it.")]
+
+
+def psql(context: typer.Context, role: Whose = Role.gold) -> None:
+    """Open psql on gold, or on the source; what follows is psql's own, as in `lakehouse psql -c 'select 1'`."""
+    _become("psql", role, context.args)
+
+
+def pg_dump(context: typer.Context, role: Whose = Role.gold) -> None:
+    """Dump gold, or the source, with pg_dump; what follows is pg_dump's own, as in `--format=custom --file=gold.dump`."""
+    _become("pg_dump", role, context.args)
+
+
+def pg_restore(context: typer.Context, role: Whose = Role.gold) -> None:
+    """Restore into gold, or the source, with pg_restore; what follows is pg_restore's own, as in `--no-owner gold.dump`."""
+    _become("pg_restore", role, context.args)
+
+
+def _become(program: str, role: Role, words: list[str]) -> None:
+    settings = load_settings()
+    command, environment = invocation(program, dsn_of(settings, role, create=program == "pg_restore"), words)
+    os.execve(_program(program, settings, role), command, environment)  # noqa: S606 - Postgres' own program
+
+
+def invocation(program: str, dsn: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment: the address on the one, the password in the other, and no other secret in either."""
+    parts = parse_dsn(dsn)
+    environment = {name: value for name, value in os.environ.items() if name not in secret_variables()}
+    if "password" in parts:
+        environment["PGPASSWORD"] = parts["password"]
+    url = urlsplit(dsn)
+    user = f"{quote(parts['user'], safe='')}@" if "user" in parts else ""
+    query = "&".join(part for part in url.query.split("&") if not part.startswith(("password=", "user=")))
+    shown = urlunsplit((url.scheme, user + url.netloc.rpartition("@")[2], url.path, query, ""))
+    return [program, f"--dbname={shown}", *words], environment
+
+
+def _program(name: str, settings: Settings, role: Role) -> Path:
+    """The embedded server's own program, which fits it; else that of PATH, else the one that we bring."""
+    own = settings.source_dsn is None if role is Role.source else settings.gold_dsn is None
+    found = None if own else shutil.which(name)
+    program = Path(found) if found else binaries() / name
+    if not os.access(program, os.X_OK):
+        raise SetupError(f"there is no {name}: install Postgres' client programs, or run `make setup`")
+    return program

@@ -1,0 +1,348 @@
+"""Fakes of every part of a lakehouse: plain Python, no server and no Spark, so that the order of a run is milliseconds.
+
+All of them write what is asked of them into one list of steps; a test says at which step what breaks. Only the frame's
+own rules are modelled: a lock, rows of runs, pointers that move in a transaction or not at all, heads of tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from lakehouse.contracts import load_contracts
+from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
+from lakehouse.judging.suites import load_suites
+from lakehouse.records import Changes, Extracted, Last, Published, Run, Stamped, TableRun, Totals
+from lakehouse.settings import Settings
+from lakehouse.wiring import Lakehouse
+
+CONTRACTS = load_contracts()
+SUITES = load_suites(CONTRACTS)
+
+
+class Steps(list[str]):
+    """What was asked, in order; `breaks` holds what is raised at a step, by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaks: dict[str, BaseException] = {}
+
+    def __call__(self, step: str) -> None:
+        self.append(step)
+        if step in self.breaks:
+            raise self.breaks[step]
+
+
+@dataclass
+class Row:
+    """A row of `ops.runs`."""
+
+    layer: str
+    day: date
+    state: str = "running"
+    code: int | None = None
+    message: str | None = None
+    inputs: dict[str, int] = field(default_factory=dict)
+
+
+class FakeLease:
+    """A layer's lock: `lost` once it is, `reply_lost` where the next commit arrives and its answer does not."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        self.ledger, self.lost, self.reply_lost = ledger, False, False
+
+    def watch(self, run_id: str) -> None:
+        self.ledger.steps("watch")
+
+    def check(self) -> None:
+        with self.transaction():
+            pass
+
+    @contextmanager
+    def transaction(self) -> Iterator[FakeLedger]:
+        if self.lost:
+            raise RightLostError("this run lost its lock")
+        ledger, began = self.ledger, len(self.ledger.steps)
+        before = deepcopy((ledger.runs, ledger.pointers, ledger.windows, ledger.judged))
+        try:
+            yield ledger
+            publishes = "publish" in ledger.steps[began:]
+            if publishes:
+                ledger.steps("commit")
+        except BaseException:
+            ledger.runs, ledger.pointers, ledger.windows, ledger.judged = before
+            raise
+        if self.reply_lost and publishes:
+            raise RightLostError("this run lost its lock")
+
+
+class FakeLedger:
+    """Runs, pointers, windows and locks, in memory; cursors are the ledger itself."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps, self.id = steps, "ours"
+        self.runs: dict[str, Row] = {}
+        self.pointers: dict[str, dict[str, Published]] = {}
+        self.windows: list[Extracted] = []
+        self.judged: set[tuple[str, str]] = set()
+        self.locked: set[str] = set()
+        self.lease = FakeLease(self)
+
+    @contextmanager
+    def alone(self, layer: str) -> Iterator[FakeLease]:
+        self.steps("lock")
+        if layer in self.locked:
+            raise BusyError(f"another run of {layer} is at work")
+        yield self.lease
+        self.steps("unlock")
+
+    def prepare(self, timezone: str) -> None:
+        self.steps("prepare")
+
+    def identity(self) -> str:
+        return self.id
+
+    def open(self, cursor: object, layer: str, day: date, reason: str | None = None) -> Run:
+        self.steps("open")
+        for row in self.runs.values():
+            if (row.layer, row.state) == (layer, "running"):
+                row.state = "abandoned"
+        run_id = f"{layer}-{day}-{len(self.runs)}"
+        self.runs[run_id] = Row(layer, day)
+        return Run(run_id, layer, day, datetime.now(UTC))
+
+    def close(self, _: object, run: Run, state: str, message: str | None, inputs: Any = None) -> None:
+        self.steps(state)
+        row = self.runs[run.run_id]
+        if row.state != "running":
+            raise RightLostError(f"the run {run.run_id} is not at work any more")
+        row.state, row.message, row.inputs = state, message, dict(inputs or {})
+
+    def publish(
+        self, cursor: object, run: Run, tables: Mapping[str, list[TableRun]], shapes: Any, inputs: Any = None
+    ) -> None:
+        self.steps("publish")
+        self.close(cursor, run, "published", None, inputs)
+        for layer, done in tables.items():
+            for t in done:
+                if t.version is not None:
+                    held = Published(t.table, t.version, run.run_id, run.business_date, dict(shapes[layer][t.table]))
+                    self.pointers.setdefault(layer, {})[t.table] = held
+                if t.window_end is not None:
+                    self.windows.append(
+                        Extracted(run.run_id, t.table, run.business_date, t.window_start, t.window_end, "", t.rows_read)
+                    )
+
+    def point_at(self, _: object, layer: str, table: str, version: int) -> None:
+        self.steps(f"point at {layer}.{table}")
+        self.pointers[layer][table] = replace(self.pointers[layer][table], version=version)
+
+    def fail(self, run_id: str, error: BaseException) -> None:
+        self.steps("fail")
+        row = self.runs[run_id]
+        if row.state == "running":
+            row.state, row.code, row.message = "failed", getattr(error, "exit_code", 1), safe_words(error)
+
+    def refused(self, layer: str, day: date, error: Any) -> None:
+        self.steps("refused")
+        self.runs[f"{layer}-{day}-{len(self.runs)}"] = Row(layer, day, "failed", error.exit_code, str(error))
+
+    def state(self, run_id: str) -> str | None:
+        self.steps("state")
+        return self.runs[run_id].state if run_id in self.runs else None
+
+    def known(self, run_ids: list[str]) -> set[str]:
+        return set(run_ids) & self.runs.keys()
+
+    def published(self, layer: str) -> dict[str, Published]:
+        return dict(self.pointers.get(layer, {}))
+
+    def last(self, layer: str) -> Last | None:
+        self.steps(f"last {layer}")
+        done = [(i, r) for i, r in self.runs.items() if (r.layer, r.state) == (layer, "published")]
+        return Last(done[-1][0], done[-1][1].day, max(r.day for _, r in done), done[-1][1].inputs) if done else None
+
+    def marks(self, tables: Iterable[str]) -> dict[str, Extracted]:
+        self.steps("plan")
+        return {e.table: e for e in sorted(self.windows, key=lambda e: e.window_end) if e.table in tables}
+
+    def covering(self, tables: Iterable[str], end: datetime) -> dict[str, Extracted]:
+        reaching = sorted((e for e in self.windows if e.window_end >= end), key=lambda e: e.window_end, reverse=True)
+        return {e.table: e for e in reaching if e.table in tables}
+
+    def first_covering(self, end: datetime) -> Extracted | None:
+        return next(iter(self.covering(CONTRACTS["bronze"], end).values()), None)
+
+    def windows_of(self, day: date) -> list[Extracted]:
+        return [e for e in self.windows if e.business_date == day]
+
+    def windows_between(self, first: date, last: date) -> list[Extracted]:
+        return [e for e in self.windows if first <= e.business_date <= last]
+
+    def pending(self, tables: Iterable[str], *, whole: bool = False) -> dict[str, list[Extracted]]:
+        self.steps("plan")
+        left = [e for e in self.windows if whole or (e.table, e.run_id) not in self.judged]
+        return {table: [e for e in left if e.table == table] for table in tables}
+
+    def consume(self, _: object, run: Run, windows: Mapping[str, list[Extracted]]) -> None:
+        self.judged |= {(table, e.run_id) for table, extracts in windows.items() for e in extracts}
+
+    def totals(self, layer: str) -> dict[str, Totals]:
+        return {}
+
+    def table_rows(self, layer: str) -> dict[str, int]:
+        return {}
+
+    def count_changes(self, *_: object) -> None:
+        self.steps("count changes")
+
+    def record_findings(self, run: Run, findings: object) -> None:
+        self.steps("findings")
+
+    def listed_run(self, run_id: str) -> Any:
+        return SimpleNamespace(run_id=run_id, state=self.runs[run_id].state)
+
+    def listed_runs(self, limit: int) -> Any:
+        return [self.listed_run(run_id) for run_id in self.runs][-limit:], len(self.runs)
+
+
+class FakeLake:
+    """Tables as lists of stamped commits; each write asks the guard before and after, as the real one does."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps, self.owner = steps, None
+        self.tables: dict[tuple[str, str], list[Stamped]] = {}
+        self.stamped: tuple[str | None, str | None] = (None, None)
+        self.guard = lambda: None
+
+    def stamp(self, ledger_id: str, run_id: str, layer: str, day: date) -> None:
+        self.stamped = (ledger_id, run_id)
+
+    def unstamp(self) -> None:
+        self.steps("unstamp")
+        self.stamped = (None, None)
+
+    def path(self, layer: str, table: str) -> str:
+        return f"file:///lake/{layer}/{table}"
+
+    def identity(self) -> str | None:
+        self.steps("identity")
+        return self.owner
+
+    def claim(self, ledger_id: str) -> None:
+        self.steps("claim")
+        self.owner = ledger_id
+
+    def mark(self, layer: str, ledger_id: str, run_id: str, versions: Mapping[str, int]) -> None:
+        self.steps(f"mark {layer}")
+
+    def head(self, layer: str, table: str, known: int | None = None) -> int | None:
+        return len(self.tables.get((layer, table), [])) - 1 if (layer, table) in self.tables else None
+
+    def commits(self, layer: str, table: str, after: int) -> list[Stamped]:
+        return self.tables[layer, table][after + 1 :]
+
+    def write(self, layer: str, table: str, rows: int = 1) -> int:
+        self.steps(f"write {layer}.{table}")
+        self.guard()
+        held = self.tables.setdefault((layer, table), [])
+        held.append(Stamped(len(held), "WRITE", *self.stamped, layer, {}, rows, datetime.now(UTC)))
+        self.guard()
+        return len(held) - 1
+
+    def restore(self, layer: str, table: str, version: int) -> int:
+        self.steps(f"restore {layer}.{table} to {version}")
+        return self.write(layer, table)
+
+    def clear(self, layer: str, table: str, ledger_id: str) -> None:
+        self.steps(f"clear {layer}.{table}")
+        if any(c.ledger != ledger_id for c in self.tables[layer, table]):
+            raise LedgerError(f"the lake holds {layer}.{table}, which this ledger never published")
+
+    def keep_log(self, layer: str, table: str) -> int | None:
+        return None
+
+
+class FakeSource:
+    """A shop whose tables are as their contracts say, or as `schemas` does."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps, self.schemas = steps, dict[str, dict[str, str]]()
+        self.database = SimpleNamespace(check=lambda: steps("source"), where="shop:5432/shop")
+        self.standing = SimpleNamespace(clock=datetime.now(UTC))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[FakeSource]:
+        self.steps("snapshot")
+        yield self
+        self.steps("snapshot closed")
+
+    def require_over(self, end: datetime) -> None:
+        self.steps("clock")
+
+    def schema(self, table: str) -> dict[str, str]:
+        return self.schemas.get(table) or {c.name: c.type for c in CONTRACTS["bronze"][table].columns}
+
+
+class FakeGold:
+    """The warehouse."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def prepare(self) -> None:
+        self.steps("prepare gold")
+
+    def remake(self, cursor: object, tables: list[str]) -> None:
+        self.steps(f"remake {' '.join(tables)}")
+
+    def publish(self, cursor: object, run_id: str) -> dict[str, Changes]:
+        self.steps("change gold")
+        return {"dim_customers": Changes(1, 2, 3)}
+
+    def settle(self, changes: object) -> None:
+        self.steps("statistics")
+
+    def refresh_marts(self, run_id: str) -> None:
+        self.steps("marts")
+
+
+class FakeGate:
+    """Great Expectations, which has a page to show."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def pages(self, run_id: str, layer: str) -> dict[str, str]:
+        self.steps("gate pages")
+        return {}
+
+
+class FakePages:
+    """The Data Docs."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def publish(self, run: Any, findings: object, pages: object) -> None:
+        self.steps(f"page of a run that is {run.state}")
+
+    def publish_front(self, listing: Any) -> None:
+        self.steps("front page")
+        listing()
+
+
+def fake_lakehouse(home: Path, **parts: Any) -> Any:
+    """A lakehouse of fakes alone, whose `steps` say what was asked of them."""
+    steps = Steps()
+    made = {"ledger": FakeLedger(steps), "lake": FakeLake(steps), "source": FakeSource(steps), "gold": FakeGold(steps),
+            "gate": FakeGate(steps), "pages": FakePages(steps), "suites": SUITES, "spark": None, **parts}  # fmt: skip
+    lakehouse: Any = Lakehouse(Settings(home=home, timezone="UTC"), CONTRACTS, **made)
+    lakehouse.steps = steps
+    return lakehouse

@@ -1,0 +1,282 @@
+"""The whole stack as plain processes: `up` starts it and waits until all of it is healthy, `down` ends all of it.
+
+Postgres, MinIO, Airflow, Jupyter and the Data Docs run under one supervisor, listen on this machine only, and live in
+one folder below LAKEHOUSE_HOME. docs/stack.md says what there is; docker-compose.yml is the same for those with Docker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lakehouse.errors import LakehouseError
+from lakehouse.server.embedded import EmbeddedPostgres
+from lakehouse.settings import load_settings
+from tools.setup.machine import EXIT_CODE, ROOT, SetupError
+from tools.stack import ports
+from tools.stack.access import databases, secrets
+from tools.stack.parts import STACK, Part, parts
+from tools.stack.settings import AIRFLOW_BIN, OF_ONE_COMMAND, Stack
+from tools.stack.supervisor import Supervisor, end_leftovers, leftovers
+
+HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
+NOT_RUNNING = 3  # what `status` of a service ends with by convention
+SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a port
+GOES_ON = "What has started goes on; `make down` ends it."
+LAKEHOUSE = Path(sys.executable).with_name("lakehouse")
+
+
+def main() -> None:
+    try:
+        given = _arguments()
+        sys.exit(given.run(Stack(given.env_file), given))
+    except (SetupError, LakehouseError) as e:
+        print(e, file=sys.stderr)
+        sys.exit(getattr(e, "exit_code", EXIT_CODE))
+    except KeyboardInterrupt:
+        print(f"Interrupted. {GOES_ON}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.stack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
+    commands = parser.add_subparsers(required=True, metavar="up | down | status | lakehouse")
+    commands.add_parser("up", help="start what does not run and wait until all is healthy").set_defaults(run=up)
+    commands.add_parser("down", help="end everything; data stay").set_defaults(run=down)
+    asked = commands.add_parser(
+        "status", help="how each part is; ends with 0 if all are healthy, 3 if none runs, else 1"
+    )
+    asked.add_argument("--json", action="store_true", help="as JSON")
+    asked.set_defaults(run=status)
+    program = commands.add_parser("lakehouse", help="the program `lakehouse`, on the stack's databases and lake")
+    program.add_argument("words", nargs=argparse.REMAINDER, help="what to give it, for example: status")
+    program.set_defaults(run=lakehouse)
+    return parser.parse_args()
+
+
+def up(stack: Stack, _: argparse.Namespace) -> int:
+    """Starts what does not run, in an order in which each part finds what it needs."""
+    clock, supervisor, wanted, server = Clock(), Supervisor(stack), parts(stack), EmbeddedPostgres(stack.home)
+    _check_installed(wanted)
+    supervisor.check()
+    with _alone(stack):
+        if not supervisor.runs():
+            end_leftovers(stack)
+        ports.check(stack)
+        secrets.make_secrets(stack)
+        databases.make_databases(stack.secrets, server.dsn, databases.DATABASES)
+        address = urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2]
+        secrets.write_settings(stack, address, address, stack.secrets)
+        # With a fault in them no DAG can be read: no run would start, and nobody would be told.
+        load_settings(stack.secrets / "pipeline")
+        supervisor.open(wanted)
+        states = supervisor.states()
+        _start(stack, supervisor, [part for part in wanted if not states[part.name]["pid"]], clock)
+        _wait_until_healthy(supervisor, wanted, clock)
+    print(f"The stack is up and healthy ({clock.seconds:.0f} s).\n")
+    _print_places(stack, wanted)
+    return 0
+
+
+def down(stack: Stack, _: argparse.Namespace) -> int:
+    """Ends everything that belongs to the stack."""
+    if stack.home.exists():
+        with _alone(stack):
+            Supervisor(stack).close()
+            EmbeddedPostgres(stack.home).stop()
+    if left := leftovers(stack):
+        raise SetupError(f"These would not end: {', '.join(f'{p.name()} ({p.pid})' for p in left)}.")
+    print(f"The stack is down. Its data stay in {stack.home}.")
+    return 0
+
+
+def status(stack: Stack, given: argparse.Namespace) -> int:
+    """Says of each part whether it runs, since when, whether it is healthy, and where its log is."""
+    supervisor = Supervisor(stack)
+    states = supervisor.states()
+    # A stack that runs is what it was started as, whatever the settings are now.
+    asked = [part for part in parts(stack) if part.name in states or not states]
+    told = [_told(part, states.get(part.name), supervisor.log_of(part.name)) for part in asked]
+    healthy = all(t["healthy"] for t in told)
+    if given.json:
+        print(json.dumps({"home": str(stack.home), "healthy": healthy, "parts": told}, indent=2))
+    else:
+        for t in told:
+            since = f"{t['seconds']} s" if t["pid"] else ""
+            print(f"{t['name']:<14} {t['state']:<10} {since:>10}  {t['url'] or '':<28} {t['log']}")
+    return 0 if healthy else 1 if any(t["pid"] for t in told) else NOT_RUNNING
+
+
+def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
+    """Becomes the program `lakehouse`, as the pipeline; of the stack's own source it is the owner.
+
+    A setting of one command goes before the stack's: `LAKEHOUSE_DEBUG=1 .venv/bin/python -m tools.stack lakehouse …`.
+    """
+    if not Supervisor(stack).runs():
+        raise SetupError("The stack is down: `make up` starts it.")
+    environment = {**stack.inherited(), **stack.lakehouse("pipeline"), **stack.asks_airflow()}
+    environment |= {name: os.environ[name] for name in OF_ONE_COMMAND if os.environ.get(name)}
+    if not stack.named("LAKEHOUSE_SOURCE_DSN"):
+        environment["LAKEHOUSE_SOURCE_DSN"] = EmbeddedPostgres(stack.home).dsn("ecommerce_source")
+    os.execve(LAKEHOUSE, ["lakehouse", *given.words], environment)  # noqa: S606 - our own program
+
+
+def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clock) -> None:
+    """Starts these parts; those of Airflow as soon as its metadata are ready, while the rest is made beside."""
+    airflow = [part for part in stopped if part.is_airflow]
+    for part in stopped:
+        if not part.is_airflow:
+            supervisor.start(part)
+    with ThreadPoolExecutor() as at_once:
+        beside = [at_once.submit(_load_sample, stack, clock)]
+        beside += [at_once.submit(_make_buckets, supervisor, part, clock) for part in stopped if part.name == "minio"]
+        if airflow:
+            _make_metadata(stack, clock)
+        for part in airflow:
+            supervisor.start(part)
+        for made in beside:
+            made.result()
+
+
+def _make_metadata(stack: Stack, clock: Clock) -> None:
+    command = [AIRFLOW_BIN / "python", "-P", STACK / "access" / "metadata.py"]
+    _once(stack, "airflow-init", command, stack.airflow_environment(), clock)
+
+
+def _make_buckets(supervisor: Supervisor, minio: Part, clock: Clock) -> None:
+    _wait_until_healthy(supervisor, [minio], clock)
+    stack = supervisor.stack
+    words = ["--endpoint", urlsplit(stack.url("LAKEHOUSE_MINIO_PORT")).netloc, "--secrets", stack.secrets]
+    _once(stack, "buckets", [sys.executable, "-m", "tools.stack.access.buckets", *words], {}, clock)
+
+
+def _load_sample(stack: Stack, clock: Clock) -> None:
+    """A shop to look at, unless somebody has one."""
+    if not stack.named("LAKEHOUSE_SOURCE_DSN") and not databases.has_shop(EmbeddedPostgres(stack.home).dsn):
+        command = [LAKEHOUSE, "sample", "load", *databases.SAMPLE]
+        _once(stack, "sample", command, {"LAKEHOUSE_HOME": str(stack.home)}, clock)
+
+
+def _once(stack: Stack, name: str, command: list[str | Path], environment: dict[str, str], clock: Clock) -> None:
+    """Runs a program to its end; where it fails, says so with its last words."""
+    log = stack.logs / f"{name}.log"
+    with log.open("wb") as file:
+        done = subprocess.run(
+            command,
+            env=stack.inherited() | environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        raise SetupError(f"{name} failed: {_last_words(stack, log)}; its log is {log}. {GOES_ON}")
+    clock.say(name)
+
+
+def _wait_until_healthy(supervisor: Supervisor, wanted: list[Part], clock: Clock) -> None:
+    waiting = list(wanted)
+    while waiting:
+        states = supervisor.states()
+        for part in list(waiting):
+            state = states[part.name]
+            if state["pid"] and part.healthy():
+                waiting.remove(part)
+                clock.say(part.name)
+            elif state["statename"] == "FATAL" or clock.seconds > HEALTHY_SECONDS:
+                log = supervisor.log_of(part.name)
+                why = (
+                    state["spawnerr"].partition(" (")[0].lower()
+                    or f"it runs, but is not healthy after {HEALTHY_SECONDS} s"
+                )
+                raise SetupError(
+                    f"{part.name} did not come up ({why}): {_last_words(supervisor.stack, log)}; its log is {log}. {GOES_ON}"
+                )
+        time.sleep(0.3 if waiting else 0)
+
+
+def _told(part: Part, state: dict | None, log: Path) -> dict:
+    pid = state["pid"] if state else 0
+    healthy = bool(pid) and part.healthy()
+    return {
+        "name": part.name,
+        "state": "healthy" if healthy else state["statename"].lower() if state else "stopped",
+        "healthy": healthy,
+        "pid": pid or None,
+        "seconds": state["now"] - state["start"] if pid else None,
+        "url": part.url,
+        "log": str(log),
+    }
+
+
+def _last_words(stack: Stack, log: Path) -> str:
+    """The last line of a log, without any secret it may repeat."""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    words = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
+    for secret in (file.read_text(encoding="utf-8") for file in stack.secrets.rglob("*") if file.is_file()):
+        if len(secret) >= SHORTEST_SECRET:
+            words = words.replace(secret, "…")
+    return words[:300].rstrip(".")
+
+
+def _check_installed(wanted: list[Part]) -> None:
+    for part in wanted:
+        if not Path(part.command[0]).exists():
+            raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
+
+
+def _print_places(stack: Stack, wanted: list[Part]) -> None:
+    urls = {part.name: part.url for part in wanted}
+    print(f"  Airflow    {urls['api-server']}")
+    print(
+        f"             user {stack.settings['LAKEHOUSE_AIRFLOW_USER']}, password in {stack.secrets / 'airflow_password'}"
+    )
+    print(f"  Data Docs  {urls['docs']}")
+    if "minio" in urls:
+        print(f"  MinIO      {urls['minio']}")
+        print(f"             user and password in {stack.secrets / 'minio_root_user'} and …_password")
+    print(f"  Jupyter    {urls['jupyter']}")
+    print(f"             token in {stack.secrets / 'jupyter_token'}")
+
+
+class Clock:
+    """Tells what is done, and how long after the beginning."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._said: set[str] = set()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def say(self, what: str) -> None:
+        if what not in self._said:
+            print(f"  {what:<14}{self.seconds:6.1f} s", flush=True)
+        self._said.add(what)
+
+
+@contextmanager
+def _alone(stack: Stack) -> Iterator[None]:
+    """One `up` or `down` at a time."""
+    stack.make_folder()
+    with open(stack.home / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    main()
