@@ -24,7 +24,9 @@ def rewound(shop: SmallShop, to: int) -> rewind.Plan:
 
 
 @pytest.fixture(scope="module")
-def lived(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallShop, dict[int, Hashes], Any]]:
+def lived(
+    postgres: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[SmallShop, dict[int, Hashes], Any]]:
     """Five days of a shop, with what it held after each."""
     shop, after = SmallShop(postgres, "rewind", tmp_path_factory.mktemp("rewind")), {}
     for n in range(1, 6):
@@ -34,7 +36,9 @@ def lived(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     shop.close()
 
 
-def test_back_by_three_days_and_forward_again_gives_the_same_content(lived: tuple[SmallShop, dict[int, Hashes], Any]) -> None:
+def test_back_by_three_days_and_forward_again_gives_the_same_content(
+    lived: tuple[SmallShop, dict[int, Hashes], Any],
+) -> None:
     shop, after, sums = lived
     brought = shop.ask("select count(*) from ops.runs where layer = 'bronze' and state = 'published'")
 
@@ -54,7 +58,9 @@ def test_back_by_three_days_and_forward_again_gives_the_same_content(lived: tupl
     assert [o.state for o in shop.run(5)] == ["covered"] * 3
 
 
-def test_what_a_rewind_cannot_do_it_refuses_and_nothing_changes(lived: tuple[SmallShop, dict[int, Hashes], Any]) -> None:
+def test_what_a_rewind_cannot_do_it_refuses_and_nothing_changes(
+    lived: tuple[SmallShop, dict[int, Hashes], Any],
+) -> None:
     shop, after, _ = lived
     with pytest.raises(LedgerError, match=r"nothing was published as of 2019-12-31: the first day is 2020-01-01"):
         rewind.plan(shop.lakehouse, day(0))

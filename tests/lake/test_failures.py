@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.errors import StoreError
 from lakehouse.lake.delta import Lake
-from lakehouse.lake.failures import sentence
+from lakehouse.lake.failures import NO_CONDITION, sentence
 from tests.conftest import MinioForTests, free_port
 from tests.lake.buckets import CANARY, bucket_lake
 
@@ -126,6 +126,7 @@ def test_what_is_no_failure_of_the_store_keeps_its_kind(spark: SparkSession, lak
         (["java.net.UnknownHostException"], "(UnknownHostException)"),
         (["org.apache.spark.SparkException", "java.io.FileNotFoundException"], "is gone"),
         (["io.delta.exceptions.ConcurrentAppendException"], "another driver wrote"),
+        (["java.lang.RuntimeException", NO_CONDITION], "has no conditional create"),
     ],
 )
 def test_the_classes_of_an_error_say_what_it_is(causes: list[str], said: Any) -> None:

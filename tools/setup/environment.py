@@ -15,6 +15,7 @@ import shutil
 import time
 from pathlib import Path
 
+from tools.setup.fence import install_fence
 from tools.setup.jars import install_jars, spark_jars
 from tools.setup.machine import ROOT, VENV, SetupError, exit_with_sentence, java, python, run
 
@@ -33,6 +34,8 @@ def main() -> None:
         fingerprint = _fingerprint(interpreter)
         if _is_finished(fingerprint):
             install_jars(spark_jars(VENV))
+            if install_fence(spark_jars(VENV)):
+                _archive_classes(variables())  # an archive fits the jars that it was made with
             return
         _clear()
         _make(interpreter)
@@ -76,6 +79,7 @@ def _make(interpreter: str) -> None:
     _say("packages", started)
 
     install_jars(spark_jars(VENV))
+    install_fence(spark_jars(VENV))
     _say("jars", started)
 
     run("Installing lakehouse", [*uv, "install", *here, "--offline", "--no-deps", "--editable", ROOT], env=environment)
@@ -87,8 +91,12 @@ def _make(interpreter: str) -> None:
     run("Importing the packages", [VENV / "bin" / "python", "-c", f"import {HEAVY}"], env=environment)
     _say("bytecode", started)
 
-    run("Archiving classes", [VENV / "bin" / "python", "-m", "tools.setup.classes"], env=environment, cwd=ROOT)
+    _archive_classes(environment)
     _say("classes", started)
+
+
+def _archive_classes(environment: dict[str, str]) -> None:
+    run("Archiving classes", [VENV / "bin" / "python", "-m", "tools.setup.classes"], env=environment, cwd=ROOT)
 
 
 def _uv(interpreter: str, environment: dict[str, str]) -> Path:

@@ -22,6 +22,7 @@ from lakehouse import address
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.lake import log
 from lakehouse.lake.failures import answering, kinds
+from lakehouse.lake.fence import check_log_store
 from lakehouse.lake.files import Files
 from lakehouse.lake.identity import Identity
 from lakehouse.records import Commit, Stamp, Stamped
@@ -65,7 +66,12 @@ class Lake(Identity):
         return answering(self.root)
 
     def check(self) -> None:
-        """Raises StoreError in one sentence when the lake cannot be reached, before any work is done."""
+        """Raises StoreError in one sentence when the lake cannot be reached, before any work is done.
+
+        Raises SetupError where a lake on s3a lacks its fence.
+        """
+        if self.root.startswith("s3a:"):
+            check_log_store(self._spark)
         for layer in BUCKETS:
             with self.answering():
                 self.files.exists(self.path(layer, "_"))

@@ -13,7 +13,9 @@ from lakehouse.errors import StoreError
 # A database's driver wraps what broke its connection, which is no error of the lake.
 OF_A_DATABASE = ("java.sql.", "org.postgresql.")
 OF_THE_STORE = ("java.io.", "java.net.", "java.nio.file.", "org.apache.hadoop.fs.", "software.amazon.awssdk.")
-OF_ANOTHER_WRITER = ("io.delta.exceptions.", "java.nio.file.FileAlreadyExistsException")
+EXISTS = "java.nio.file.FileAlreadyExistsException"
+OF_ANOTHER_WRITER = ("io.delta.exceptions.", EXISTS)
+NO_CONDITION = "lakehouse.ConditionalCreateLogStore$NoConditionalCreateException"
 GONE = ("FileNotFoundException", "NoSuchFileException")
 DEPTH = 20
 
@@ -44,6 +46,9 @@ def sentence(causes: list[str], root: str) -> str | None:
     """What to say of an error by its classes; None where they are not of the store."""
     if any(kind.startswith(OF_A_DATABASE) for kind in causes):
         return None
+    if NO_CONDITION in causes:
+        return (f"the store of the lake at {root} has no conditional create, without which two drivers overwrite each other's "
+                f"commits: use a store that keeps If-None-Match; lakehouse doctor tells whether it does")  # fmt: skip
     if any(kind.startswith(OF_ANOTHER_WRITER) for kind in causes):
         return (f"another driver wrote to the same table of the lake at {root} ({_short(causes)}); nothing of this run is "
                 f"published: find out who it is, then run again")  # fmt: skip

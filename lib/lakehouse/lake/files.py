@@ -101,6 +101,10 @@ class Files:
         """Deletes one file; nothing where it is gone already."""
         self._system(path).delete(self.place(path), False)
 
+    def delete_folder(self, path: str) -> None:
+        """Deletes a folder with all that is in it; nothing where it is gone already."""
+        self._system(path).delete(self.place(path), True)
+
     def place(self, path: str) -> JavaObject:
         """A path as Hadoop knows it."""
         return self.jvm.org.apache.hadoop.fs.Path(path)

@@ -51,7 +51,9 @@ def plan(lakehouse: Lakehouse, ledger_id: str | None = None) -> Plan:
     theirs, ours, where = lake.identity(), ledger.identity(), lake.path("bronze", "")
     if theirs is None:
         if lake.tables("bronze") and not ledger.ever_published():
-            raise LedgerError(f"the lake at {where} was made by a release whose commits do not say which run made them: {LOST}")
+            raise LedgerError(
+                f"the lake at {where} was made by a release whose commits do not say which run made them: {LOST}"
+            )
         return Plan((), {})
     if theirs != ours:
         if ledger_id != theirs:
@@ -87,7 +89,9 @@ def _unknown(lakehouse: Lakehouse, ledger_id: str, versions: Mapping[str, int]) 
             dates[run_id] = commit.business_date, commit.timestamp
             tables.setdefault(run_id, []).append(_table(table, commit, rows[run_id]))
     if silent:
-        raise LedgerError(f"commits of {', '.join(sorted(silent))} do not say which window they brought, or are cleaned up: {LOST}")
+        raise LedgerError(
+            f"commits of {', '.join(sorted(silent))} do not say which window they brought, or are cleaned up: {LOST}"
+        )
     found = (Adopted(run_id, *dates[run_id], tuple(its)) for run_id, its in tables.items())
     return tuple(sorted(found, key=lambda r: (r.committed_at, r.run_id)))
 

@@ -78,7 +78,9 @@ def _refuse_what_is_gone(lakehouse: Lakehouse, to: date, versions: Mapping[str, 
     gone: list[str] = []
     for layer, tables in versions.items():
         for table, version in tables.items():
-            if not lakehouse.lake.log(layer, table).loadable(version) or missing_files(lakehouse.lake, layer, table, version):
+            if not lakehouse.lake.log(layer, table).loadable(version) or missing_files(
+                lakehouse.lake, layer, table, version
+            ):
                 gone.append(f"{layer}.{table}")
     if gone:
         raise LedgerError(
