@@ -131,7 +131,7 @@ def test_what_postgres_breaks_off_while_spark_reads_is_an_error_of_the_source(sh
                        "(12,4) as price, cost, is_active, created_at, updated_at from stock")  # fmt: skip
         cursor.execute("insert into stock (product_id, price, is_active, created_at, updated_at) "
                        "values ('secret-tea', 4, true, '2020-01-01', '2020-01-01')")  # fmt: skip
-    with pytest.raises(SourceError, match=r"broke off while public\.products was read \(SQLSTATE 22012\)") as refused:
+    with pytest.raises(SourceError, match=r"refused a value while public\.products was read \(\S+ 22012\)") as refused:
         shop.bring("2020-01-02")
     assert "secret-tea" not in str(refused.value)
 
@@ -352,7 +352,7 @@ def test_a_source_that_breaks_off_while_late_rows_are_read_is_an_error_of_the_so
     monkeypatch.setattr(
         Snapshot, "late", lambda self, spark, contract, extra, _: self._read(spark, contract, extra, broken, slices=1)
     )
-    with pytest.raises(SourceError, match=r"broke off while public\.customers was read \(SQLSTATE 22012\)"):
+    with pytest.raises(SourceError, match=r"refused a value while public\.customers was read \(\S+ 22012\)"):
         shop.bring("2020-01-03")
 
 

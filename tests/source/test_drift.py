@@ -94,5 +94,5 @@ def test_a_name_is_shown_without_what_a_terminal_would_obey() -> None:
     evil = "a\x1b[2Jb\u202ec"
     (found,) = drifts(CAMPAIGNS, {**FOUND, evil: 'a "\x07" type'})
     assert found.column == evil
-    assert f"{found.shown} {found.words}" == 'a�[2Jb�c is new (a "�" type)'
+    assert f"{found.shown} {found.words}" == 'a[2Jbc is new (a "" type)'
     assert evolvable(evil, "text") is None

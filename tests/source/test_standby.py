@@ -18,8 +18,8 @@ from pyspark.sql import SparkSession
 
 from lakehouse.errors import SourceError
 from lakehouse.records import Counts, Window
-from lakehouse.server.account import account, own
-from lakehouse.server.embedded import _binaries
+from lakehouse.server.account import account
+from lakehouse.server.embedded import binaries
 from tests.conftest import free_port, passable_folder
 from tests.source.conftest import Shop
 from tests.tables import contract
@@ -35,10 +35,11 @@ class Standby:
     """A copy of the embedded server that follows it."""
 
     def __init__(self, primary: str, folder: Path) -> None:
-        self.folder, self.port, self.account = folder / "standby", free_port(), account(folder / "standby")
+        self.folder, self.port, self.account = folder / "standby", free_port(), account()
         parts = urlsplit(primary)
         self.folder.mkdir(mode=0o700)
-        own(self.folder, self.account)
+        if self.account:
+            os.chown(self.folder, self.account["user"], self.account["group"])
         self._password = {"PGPASSWORD": unquote(parts.password or "")}
         self.run(
             "pg_basebackup",
@@ -60,7 +61,7 @@ class Standby:
 
     def run(self, name: str, *arguments: str) -> None:
         done = subprocess.run(
-            [_binaries() / name, *arguments], cwd=self.folder, env={"PATH": os.defpath, "LC_ALL": "C", **self._password},
+            [binaries() / name, *arguments], cwd=self.folder, env={"PATH": os.defpath, "LC_ALL": "C", **self._password},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, **self.account,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -136,7 +137,7 @@ def test_a_standby_that_is_behind_is_refused_and_one_that_has_caught_up_is_read(
         with pytest.raises(SourceError, match="where the primary is idle, any commit there shows it"):
             snapshot.require_over(end)
     shop.do("select pg_current_xact_id()")
-    until(replayed)
+    until(lambda: asked(f"select pg_last_xact_replay_timestamp() >= '{end.isoformat()}'"))
     with source.snapshot() as snapshot:
         snapshot.require_over(end)
         assert [r["order_id"] for r in snapshot.frame(spark, orders, {}, window).collect()] == ["of the day"]

@@ -5,5 +5,4 @@ windows    which rows a window brings and which are late, as SQL
 position   where a window was read: snapshot, server, relations
 carried    how a value crosses to Spark
 drift      every difference between a table and its contract
-failures   what Postgres refused, in a sentence
 """

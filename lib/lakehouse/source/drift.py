@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lakehouse.contracts import NAME, Contract
 from lakehouse.contracts.types import EVOLVABLE, MOST_DIGITS, NUMERIC, SPARK_TYPES, bare_type, holds
+from lakehouse.database.meanings import printable
 
 # Bronze's own partition columns, whose names no column of the source may take.
 PARTITION = ("year", "month", "day")
@@ -106,11 +107,6 @@ def widened(held: str, now: str) -> str | None:
 def contract_type(spark_type: str) -> str:
     """A column's type in the lake, in the contract's words."""
     return CONTRACT_TYPES.get(spark_type, spark_type.replace("decimal", "numeric"))
-
-
-def printable(name: str) -> str:
-    """A name of the source without what a terminal or a page would act on instead of showing it."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
 def _numeric(whole: int, scale: int) -> str | None:

@@ -17,17 +17,15 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contracts import Column, Contract
 from lakehouse.database import Database
-from lakehouse.errors import SourceError, UsageError
+from lakehouse.database.meanings import meaning
+from lakehouse.errors import SourceError, UsageError, safe_words
 from lakehouse.records import Counts, Window
 from lakehouse.source import carried
-from lakehouse.source.failures import refused, sqlstate
 from lakehouse.source.position import Position, oid
 from lakehouse.source.windows import Conditions, conditions, mark_column
 
 SCHEMA = "public"
 FETCH_ROWS = 10_000
-# Limits of a role are for people: a table takes as long as it takes, and a session idles while Spark works.
-LIMITS = ("statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
 # 16 MiB of table a slice: below it one connection is as fast as several.
 PAGES_A_SLICE = 2048
 MAX_SLICES = 16
@@ -68,11 +66,9 @@ class Standing:
 class Snapshot:
     """One moment of the source, shared by every connection that reads in it while this one is open."""
 
-    def __init__(self, database: Database, cursor: Cursor, standing: Standing) -> None:
-        self._database, self._cursor, self.standing = database, cursor, standing
+    def __init__(self, database: Database, cursor: Cursor, standing: Standing, jdbc: Mapping[str, str]) -> None:
+        self._database, self._cursor, self.standing, self._jdbc = database, cursor, standing, jdbc
         self._relations: dict[str, frozenset[str]] = {}
-        limits = self._ask("select name from pg_settings where name = any(%s)", (list(LIMITS),))
-        self._lifted = [f"set {name} = 0" for (name,) in limits]
         self._name, self.transactions = self._ask("select pg_export_snapshot(), pg_current_snapshot()::text")[0]
 
     def require_over(self, end: datetime) -> None:
@@ -160,7 +156,7 @@ class Snapshot:
         select = carried.selected(columns, raw_text=self.standing.encoding == "SQL_ASCII")
         frames = [
             spark.read.format("jdbc")
-            .options(**self._database.jdbc(), fetchsize=str(FETCH_ROWS), sessionInitStatement=self._session())
+            .options(**self._jdbc, fetchsize=str(FETCH_ROWS), sessionInitStatement=self._session())
             .option("dbtable", f"(select {select} from {_name(contract)} where {where} and {piece}) q")
             .load()
             for piece in _pieces(slices, self._pages(contract) if slices > 1 else 0)
@@ -169,8 +165,7 @@ class Snapshot:
 
     def _session(self) -> str:
         # Holds only because fetchsize > 0 makes Spark switch autocommit off; without it each read would see live rows.
-        return "; ".join([*self._lifted, "set transaction isolation level repeatable read read only",
-                          f"set transaction snapshot '{self._name}'"])  # fmt: skip
+        return f"set transaction isolation level repeatable read read only; set transaction snapshot '{self._name}'"
 
     def _kind(self, contract: Contract) -> str:
         sql = "select relkind::text from pg_class where oid = to_regclass(%s)"
@@ -200,18 +195,15 @@ class Source:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Opens a snapshot and keeps it open; everything read through it is of one moment."""
+        # Before the session of the snapshot is taken from the pool, as a role may have few.
+        jdbc = self.database.jdbc()
         with self.database.connection() as connection:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with connection.cursor() as cursor:
-                sql = "select set_config(name, '0', false) from pg_settings where name = any(%s)"
-                _asked(self.database, cursor, sql, (list(LIMITS),))
                 # Before the snapshot, in a transaction of its own: what had been replayed by now, the snapshot sees.
                 standing = Standing(*_asked(self.database, cursor, STANDING)[0])
                 connection.commit()
-                if standing.encoding == "SQL_ASCII":
-                    # The driver would read names as ASCII; and with a client of UTF-8 the server checks what it sends.
-                    connection.set_client_encoding("UTF8")
-                yield Snapshot(self.database, cursor, standing)
+                yield Snapshot(self.database, cursor, standing, jdbc)
             connection.rollback()
 
     @contextmanager
@@ -220,10 +212,9 @@ class Source:
         try:
             yield
         except (Py4JJavaError, CapturedException) as e:
-            state = sqlstate(e)
-            if state is None:
-                raise
-            raise refused(self.database, state, f"{SCHEMA}.{table}") from None
+            if refused := self.database.refused_by_jdbc(e, f"while {SCHEMA}.{table} was read"):
+                raise refused from None
+            raise
 
 
 def _asked(
@@ -232,8 +223,13 @@ def _asked(
     try:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+    except psycopg2.errors.InsufficientPrivilege:
+        raise SourceError(f"the role may not read {SCHEMA}.{table or '*'} at {database.where}; grant it usage on the "
+                          f"schema and select on the table") from None  # fmt: skip
     except psycopg2.Error as e:
-        raise refused(database, e.pgcode, f"{SCHEMA}.{table}" if table else None) from None
+        happened, advice = meaning(e.pgcode)
+        raise SourceError(f"the source database at {database.where} {happened} while {SCHEMA}.{table or '*'} was read "
+                          f"({safe_words(e)}); {advice}") from None  # fmt: skip
 
 
 def _pieces(slices: int, pages: int) -> list[str]:
