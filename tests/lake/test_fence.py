@@ -2,114 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from minio import Minio
-from py4j.protocol import Py4JJavaError
-from pyspark.sql import SparkSession
 
-from lakehouse import address
 from lakehouse.errors import SetupError, StoreError
-from lakehouse.lake.delta import Lake
-from lakehouse.lake.failures import EXISTS, NO_CONDITION, kinds
+from lakehouse.lake.failures import EXISTS, NO_CONDITION
 from lakehouse.lake.fence import FENCE, OPTION, check_log_store, check_race
-from lakehouse.settings import Settings
-from tests.conftest import MinioForTests
-from tests.faults.proxy import FaultProxy, Request
+from tests.lake.shop import Shop
 
 pytestmark = pytest.mark.integration
 
 STOCK = "io.delta.storage.S3SingleDriverLogStore"
 ENTRIES = "*/_delta_log/*.json"
-
-
-@dataclass
-class Shop:
-    """A bucket behind a proxy, with the client of this JVM that only this test has, and the store's own client."""
-
-    spark: SparkSession
-    proxy: FaultProxy
-    direct: Minio
-    bucket: str
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.spark, f"s3a://{self.bucket}")
-
-    def option(self, name: str, value: str) -> None:
-        """Sets an option of the client; before the first use of the bucket, as clients are kept."""
-        self.spark.conf.set(f"fs.s3a.{name}", value)
-
-    def entry(self, version: int = 0) -> str:
-        return f"s3a://{self.bucket}/silver/mugs/_delta_log/{version:020d}.json"
-
-    def write(self, *lines: str, to: str | None = None, overwrite: bool = False, by: str = FENCE) -> None:
-        """Writes a file of the log as Delta does."""
-        files = self.lake.files
-        held = files.jvm.java.util.ArrayList()
-        for line in lines:
-            held.add(line)
-        store = files.jvm
-        for part in by.split("."):
-            store = getattr(store, part)
-        path = files.place(to or self.entry())
-        store(files.conf).write(path, held.iterator(), overwrite, files.conf)
-
-    def error_of_writing(self, *lines: str, to: str | None = None) -> list[str]:
-        """The classes of the Java error."""
-        with pytest.raises(Py4JJavaError) as raised:
-            self.write(*lines, to=to)
-        return kinds(raised.value)
-
-    def put(self, text: str, version: int = 0) -> None:
-        """Makes a file as another machine does, without the proxy."""
-        self.direct.put_object(self.bucket, self._key(version), io.BytesIO(text.encode()), len(text))
-
-    def held(self, version: int = 0) -> str:
-        reply = self.direct.get_object(self.bucket, self._key(version))
-        try:
-            return reply.read().decode()
-        finally:
-            reply.close()
-
-    def objects(self) -> list[str]:
-        """Every object but the empty ones that stand for folders."""
-        names = [str(o.object_name) for o in self.direct.list_objects(self.bucket, recursive=True)]
-        return [name for name in names if not name.endswith("/")]
-
-    def forget_condition(self) -> None:
-        """Makes the store one that takes no notice of If-None-Match: what is there is deleted just before."""
-
-        def delete(request: Request) -> None:
-            if b"if-none-match" in request.head.lower():
-                self.direct.remove_object(self.bucket, request.key.removeprefix(f"{self.bucket}/"))
-
-        self.proxy.before(delete, "PUT")
-
-    def _key(self, version: int) -> str:
-        return self.entry(version).removeprefix(f"s3a://{self.bucket}/")
-
-
-@pytest.fixture
-def shop(spark: SparkSession, minio: MinioForTests) -> Iterator[Shop]:
-    bucket = f"fence-{uuid.uuid4().hex}"
-    minio.make_bucket(bucket)
-    direct = Minio(f"127.0.0.1:{minio.port}", minio.access_key, minio.secret_key, secure=False)
-    with FaultProxy(minio.endpoint) as proxy:
-        session = spark.newSession()
-        settings = Settings(endpoint=proxy.endpoint, access_key=minio.access_key, secret_key=minio.secret_key)
-        for name, value in address.s3a_options(settings).items():
-            session.conf.set(name, value)
-        # The client tries again soon, and not often: how long it waits is not what is tested.
-        for name, value in {"attempts.maximum": "2", "retry.limit": "1", "retry.interval": "10ms"}.items():
-            session.conf.set(f"fs.s3a.{name}", value)
-        yield Shop(session, proxy, direct, bucket)
 
 
 def test_an_entry_is_created_once(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from lakehouse import __version__, log
 from lakehouse.cli import clients, databases, runs, samples
 from lakehouse.cli.console import err, out
+from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.errors import LakehouseError, frames, safe_words
 from lakehouse.home import close_files_to_others
@@ -27,6 +28,7 @@ for command in (
     databases.dsn,
     databases.stop,
     samples.demo,
+    doctor,
 ):
     app.command()(command)
 for client in (clients.psql, clients.pg_dump, clients.pg_restore):
