@@ -208,7 +208,7 @@ class AdoptedTable:
     rows: int
     window_start: datetime | None
     window_end: datetime
-    snapshot: str
+    snapshot: str | None
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Adopted:
 
     run_id: str
     business_date: date
-    committed_at: datetime
+    started_at: datetime
     tables: tuple[AdoptedTable, ...]
 
 

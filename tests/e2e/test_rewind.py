@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from lakehouse.errors import BusyError, LedgerError
 from lakehouse.upkeep import rewind
 from lakehouse.upkeep.locks import locked
+from lakehouse.upkeep.maintain import maintain
+from lakehouse.upkeep.verify import verify
 from tests.e2e.small_shop import Hashes, SmallShop, day
 
 pytestmark = pytest.mark.e2e
@@ -24,7 +27,9 @@ def rewound(shop: SmallShop, to: int) -> rewind.Plan:
 
 
 @pytest.fixture(scope="module")
-def lived(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallShop, dict[int, Hashes], Any]]:
+def lived(
+    postgres: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[SmallShop, dict[int, Hashes], Any]]:
     """Five days of a shop, with what it held after each."""
     shop, after = SmallShop(postgres, "rewind", tmp_path_factory.mktemp("rewind")), {}
     for n in range(1, 6):
@@ -34,7 +39,9 @@ def lived(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     shop.close()
 
 
-def test_back_by_three_days_and_forward_again_gives_the_same_content(lived: tuple[SmallShop, dict[int, Hashes], Any]) -> None:
+def test_back_by_three_days_and_forward_again_gives_the_same_content(
+    lived: tuple[SmallShop, dict[int, Hashes], Any],
+) -> None:
     shop, after, sums = lived
     brought = shop.ask("select count(*) from ops.runs where layer = 'bronze' and state = 'published'")
 
@@ -54,7 +61,9 @@ def test_back_by_three_days_and_forward_again_gives_the_same_content(lived: tupl
     assert [o.state for o in shop.run(5)] == ["covered"] * 3
 
 
-def test_what_a_rewind_cannot_do_it_refuses_and_nothing_changes(lived: tuple[SmallShop, dict[int, Hashes], Any]) -> None:
+def test_what_a_rewind_cannot_do_it_refuses_and_nothing_changes(
+    lived: tuple[SmallShop, dict[int, Hashes], Any],
+) -> None:
     shop, after, _ = lived
     with pytest.raises(LedgerError, match=r"nothing was published as of 2019-12-31: the first day is 2020-01-01"):
         rewind.plan(shop.lakehouse, day(0))
@@ -68,11 +77,42 @@ def test_broken_off_before_the_publish_nothing_has_moved_and_the_same_command_co
     lived: tuple[SmallShop, dict[int, Hashes], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, after, _ = lived
-    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(shop.lakehouse.gold, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        rewound(shop, 3)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shop.lakehouse.gold, "publish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rewound(shop, 3)
     assert shop.hashes() == after[5]
     rewound(shop, 3)
     assert shop.hashes() == after[3]
     shop.run(4, 5)
     assert shop.hashes() == after[5]
+
+
+def test_maintenance_keeps_what_is_published_and_what_a_rewind_set_aside(
+    lived: tuple[SmallShop, dict[int, Hashes], Any],
+) -> None:
+    shop, after, _ = lived
+    rewound(shop, 3)
+    # Nothing is young enough to be kept for its age.
+    shop.lakehouse.settings = shop.lakehouse.settings.model_copy(update={"retention": timedelta(0)})
+    told = maintain(shop.lakehouse, dry_run=True)
+    assert shop.hashes() == after[3]
+
+    done = maintain(shop.lakehouse)
+
+    files = sum(r["files"] for r in done if r["layer"] in ("bronze", "silver", "quarantine"))
+    assert files == sum(r["files"] for r in told if r["layer"] in ("bronze", "silver", "quarantine")) > 0
+    assert sum(r["bytes_after"] or 0 for r in done) < sum(r["bytes_before"] or 0 for r in done)
+    assert shop.ask("select count(*) from ops.quality_results") == [(0,)]
+    assert shop.hashes() == after[3]
+    with pytest.raises(
+        LedgerError, match=r"as of 2020-01-01 is not kept any more \(.*silver\.orders.*LAKEHOUSE_RETENTION"
+    ):
+        rewind.plan(shop.lakehouse, day(1))
+    shop.run(4, 5)
+    assert shop.hashes() == after[5], "what the rewind had set aside was still there"
+    assert [c.row() for c in verify(shop.lakehouse) if not c.holds] == []

@@ -86,7 +86,8 @@ class Repairs(Questions):
     def runs_after(self, layer: str, seq: int) -> list[str]:
         """The published runs of a layer after a cut, oldest first."""
         rows = self._rows(
-            "select run_id from ops.runs where layer = %s and state = 'published' and seq > %s order by seq", (layer, seq)
+            "select run_id from ops.runs where layer = %s and state = 'published' and seq > %s order by seq",
+            (layer, seq),
         )
         return [r["run_id"] for r in rows]
 
@@ -117,7 +118,9 @@ class Repairs(Questions):
     def set_back(self, cursor: Cursor, runs: Mapping[str, list[str]]) -> None:
         """Calls published runs rewound, by layer. Of bronze's the published version still holds all rows, and is kept."""
         for layer, ids in runs.items():
-            cursor.execute("update ops.runs set state = 'rewound' where run_id = any(%s) and state = 'published'", (ids,))
+            cursor.execute(
+                "update ops.runs set state = 'rewound' where run_id = any(%s) and state = 'published'", (ids,)
+            )
             if layer == "bronze":
                 cursor.execute(
                     "update ops.run_tables t set version = p.version from ops.published p where t.run_id = any(%s) "
@@ -155,7 +158,8 @@ class Repairs(Questions):
         """Publishes bronze runs that were set aside, as the newest in the order of runs; in the order given."""
         for run_id in run_ids:
             cursor.execute(
-                "update ops.runs set state = 'published', seq = default where run_id = %s and state = 'rewound'", (run_id,)
+                "update ops.runs set state = 'published', seq = default where run_id = %s and state = 'rewound'",
+                (run_id,),
             )
             cursor.execute(
                 "update ops.run_tables t set version = p.version from ops.published p where t.run_id = %s "
@@ -199,7 +203,9 @@ class Repairs(Questions):
 
     def old_results(self, since: timedelta) -> int:
         """How many results of rules are older than a time."""
-        return int(self._rows("select count(*) as n from ops.quality_results where checked_at < now() - %s", (since,))[0]["n"])
+        return int(
+            self._rows("select count(*) as n from ops.quality_results where checked_at < now() - %s", (since,))[0]["n"]
+        )
 
     def ever_published(self) -> bool:
         """Whether any run of this ledger was ever published."""
@@ -215,7 +221,7 @@ class Repairs(Questions):
             cursor.execute(
                 "insert into ops.runs (run_id, layer, business_date, state, started_at, finished_at, message) "
                 "values (%s, 'bronze', %s, 'published', %s, %s, 'taken in from the lake by lakehouse adopt')",
-                (run.run_id, run.business_date, run.committed_at, run.committed_at),
+                (run.run_id, run.business_date, run.started_at, run.started_at),
             )
             for t in run.tables:
                 cursor.execute(
@@ -227,16 +233,23 @@ class Repairs(Questions):
 
     def known_runs(self, layer: str) -> set[str]:
         """Every published run of a layer."""
-        return {r["run_id"] for r in self._rows("select run_id from ops.runs where layer = %s and state = 'published'", (layer,))}
+        return {
+            r["run_id"]
+            for r in self._rows("select run_id from ops.runs where layer = %s and state = 'published'", (layer,))
+        }
 
     def waived(self) -> dict[str, list[str]]:
         """Rules that hold no row back, by table."""
-        rows = self._rows("select table_name, array_agg(rule order by rule) as rules from ops.waivers where ended_at is null group by 1")
+        rows = self._rows(
+            "select table_name, array_agg(rule order by rule) as rules from ops.waivers where ended_at is null group by 1"
+        )
         return {r["table_name"]: r["rules"] for r in rows}
 
     def waivers(self) -> list[dict[str, Any]]:
         """Every waiver there ever was, the newest first."""
-        return self._rows("select table_name as table, rule, reason, by_whom, at, ended_at from ops.waivers order by seq desc")
+        return self._rows(
+            "select table_name as table, rule, reason, by_whom, at, ended_at from ops.waivers order by seq desc"
+        )
 
     def waive(self, cursor: Cursor, table: str, rule: str, reason: str, by_whom: str) -> None:
         """From the next run of silver on a rule holds no row of a table back."""

@@ -95,7 +95,11 @@ class OpenRun:
         return self._outcome("published", message, tables[layer])
 
     def join(
-        self, cursor: Cursor, tables: Mapping[str, list[TableRun]], shapes: Shapes, inputs: Mapping[str, int] | None = None
+        self,
+        cursor: Cursor,
+        tables: Mapping[str, list[TableRun]],
+        shapes: Shapes,
+        inputs: Mapping[str, int] | None = None,
     ) -> None:
         """Publishes this run in the transaction of another one: both, or neither."""
         self.lakehouse.ledger.publish(cursor, self.record, tables, shapes, inputs)

@@ -61,7 +61,7 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
     seq = {"bronze": max(bronze.seq, ledger.judged_up_to(silver.seq)), "silver": silver.seq}
     last_gold = ledger.cut("gold", to)
     seq["gold"] = last_gold.seq if last_gold else 0
-    runs = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
+    runs: dict[str, list[str]] = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
     versions = {
         layer: ledger.versions_at(layer, of, seq[of]) for layer, of in LAKE_LAYERS.items() if runs[of]
     }  # fmt: skip
@@ -78,7 +78,9 @@ def _refuse_what_is_gone(lakehouse: Lakehouse, to: date, versions: Mapping[str, 
     gone: list[str] = []
     for layer, tables in versions.items():
         for table, version in tables.items():
-            if not lakehouse.lake.log(layer, table).loadable(version) or missing_files(lakehouse.lake, layer, table, version):
+            if not lakehouse.lake.log(layer, table).loadable(version) or missing_files(
+                lakehouse.lake, layer, table, version
+            ):
                 gone.append(f"{layer}.{table}")
     if gone:
         raise LedgerError(
@@ -95,7 +97,7 @@ def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: s
         def frame(layer: str) -> OpenRun:
             return frames.enter_context(opened(lakehouse, layer, day, reason=reason, lease=leases[layer]))
 
-        work = {layer: frame(layer) for layer in LAYERS}
+        work: dict[str, OpenRun] = {layer: frame(layer) for layer in LAYERS}
         heads = {layer: _restored(work[of], layer, plan.versions[layer])
                  for layer, of in LAKE_LAYERS.items() if layer in plan.versions}  # fmt: skip
         published = {**ledger.published("silver"), **_pointers(lakehouse, plan, heads.get("silver", {}))}

@@ -98,7 +98,9 @@ def _rows(lakehouse: Lakehouse, layer: str, published: Published, totals: Totals
     known = lakehouse.ledger.known_runs("bronze") if layer == "bronze" else set()
     of_others = ~F.col("_run_id").isin(sorted(known)) if known else F.lit(layer == "bronze")
     keys = F.countDistinct(F.struct(*contract.key)) if layer == "silver" else F.count(F.lit(1))
-    counted = frame.agg(F.count(F.lit(1)).alias("rows"), F.count(F.when(of_others, 1)).alias("others"), keys.alias("keys"))
+    counted = frame.agg(
+        F.count(F.lit(1)).alias("rows"), F.count(F.when(of_others, 1)).alias("others"), keys.alias("keys")
+    )
     row = counted.first()
     assert row is not None  # noqa: S101 - an aggregate has one row
     rows, others = int(row["rows"]), int(row["others"])
@@ -115,7 +117,9 @@ def _rows(lakehouse: Lakehouse, layer: str, published: Published, totals: Totals
         yield Check(layer, table, "every_image_is_somewhere", adds_up,
                     f"{totals.read:,} read = {totals.held:,} held + {totals.gone:,} gone + {totals.open:,} open")  # fmt: skip
         waiting = lakehouse.ledger.totals("quarantine").get(table, Totals()).held
-        yield Check(layer, table, "quarantine_holds_what_is_open", waiting == totals.open, f"{waiting:,} of {totals.open:,}")
+        yield Check(
+            layer, table, "quarantine_holds_what_is_open", waiting == totals.open, f"{waiting:,} of {totals.open:,}"
+        )
 
 
 def _gold(lakehouse: Lakehouse) -> Iterator[Check]:
