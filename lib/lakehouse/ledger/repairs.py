@@ -238,6 +238,12 @@ class Repairs(Questions):
             for r in self._rows("select run_id from ops.runs where layer = %s and state = 'published'", (layer,))
         }
 
+    def actions(self, limit: int = 50) -> list[dict[str, Any]]:
+        """What people did by command, the newest first."""
+        return self._rows(
+            "select at, action, by_whom, reason, plan from ops.actions order by seq desc limit %s", (limit,)
+        )
+
     def waived(self) -> dict[str, list[str]]:
         """Rules that hold no row back, by table."""
         rows = self._rows(
