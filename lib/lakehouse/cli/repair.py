@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,10 @@ from lakehouse.cli.console import Json, Watched, out, print_json, print_outcomes
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import GateError, UsageError
 from lakehouse.records import Row
-from lakehouse.settings import load_settings
+from lakehouse.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from lakehouse.wiring import Lakehouse
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, and do nothing.")]
@@ -44,14 +47,22 @@ def agreed(
     return True
 
 
+def _known(settings: Settings, *, create: bool = False) -> Lakehouse:
+    """The lakehouse of the settings. Raises LedgerError where there is none: what only looks, or repairs, makes none."""
+    from lakehouse.cli.databases import ledger_of
+    from lakehouse.wiring import Lakehouse
+
+    ledger_of(settings, create=create)
+    return Lakehouse(settings)
+
+
 def verify(as_json: Json = False) -> None:
     """Hold ledger, lake and gold against each other: log, versions, keys, sums. Changes nothing; 6 where one is broken."""
     from lakehouse.upkeep import verify as work
     from lakehouse.upkeep.locks import locked
-    from lakehouse.wiring import Lakehouse
 
     with Watched(as_json):
-        lakehouse = Lakehouse(load_settings())
+        lakehouse = _known(load_settings())
         with locked(lakehouse):
             checks = work.verify(lakehouse)
     print_table([c.row() for c in checks], ("layer", "table", "check", "holds", "words"), as_json)
@@ -69,16 +80,14 @@ def rewind(
     """Take bronze, silver, gold and the ledger back to what was published as of a day; running days goes forward again."""
     from lakehouse.upkeep import rewind as work
     from lakehouse.upkeep.locks import locked
-    from lakehouse.wiring import Lakehouse
 
     settings, why = load_settings(), because(reason, dry_run=dry_run)
     day = BusinessDate.parse(to, settings.zone)
-    lakehouse = Lakehouse(settings)
+    lakehouse = _known(settings)
     with locked(lakehouse) as leases:
         with Watched(as_json):
             plan = work.plan(lakehouse, day.day)
-        rows = [] if plan.is_empty else plan.rows()
-        if not agreed(rows, ("layer", "as_of", "runs_taken_back", "would"), f"Go back to {plan.as_of}?",
+        if not agreed(plan.rows(), ("layer", "as_of", "runs_taken_back", "would"), f"Go back to {plan.as_of}?",
                       yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip
             return
         with Watched(as_json):
@@ -93,10 +102,9 @@ def adopt(
     """Take bronze runs into the ledger that only the lake still knows: after the gold database was lost or restored."""
     from lakehouse.upkeep import adopt as work
     from lakehouse.upkeep.locks import locked
-    from lakehouse.wiring import Lakehouse
 
     settings, why = load_settings(), because(reason, dry_run=dry_run)
-    lakehouse = Lakehouse(settings)
+    lakehouse = _known(settings, create=not dry_run)
     if not dry_run:
         lakehouse.ledger.prepare(settings.timezone)
     with locked(lakehouse) as leases:
@@ -121,7 +129,6 @@ def rerun(
 ) -> None:  # fmt: skip
     """Run a covered day again: bronze reads its windows again, silver judges what is open, gold computes every table."""
     from lakehouse.upkeep import again as work
-    from lakehouse.wiring import Lakehouse
 
     settings, why = load_settings(), because(reason, dry_run=dry_run)
     if layer and layer not in LAYERS:
@@ -129,7 +136,7 @@ def rerun(
     layers, day, lakehouse = (
         [layer] if layer else list(LAYERS),
         BusinessDate.parse(date, settings.zone),
-        Lakehouse(settings),
+        _known(settings),
     )
     if not agreed(work.plan(lakehouse, day, layers), ("layer", "business_date", "would"), f"Run {day} again?",
                   yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip
@@ -142,10 +149,9 @@ def rerun(
 def maintain(reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Join small files, and delete what nobody needs any more: what is published, pinned or young stays."""
     from lakehouse.upkeep.maintain import maintain as work
-    from lakehouse.wiring import Lakehouse
 
     settings, why = load_settings(), because(reason, dry_run=dry_run)
-    lakehouse = Lakehouse(settings)
+    lakehouse = _known(settings)
     if dry_run or not (yes or as_json):
         with Watched(as_json):
             rows = work(lakehouse, dry_run=True)
@@ -167,13 +173,12 @@ def rebuild(
     """Make a layer again from the one before it: after a contract changed, or where its files are gone."""
     from lakehouse.runs import rebuild as work
     from lakehouse.upkeep.again import write_down
-    from lakehouse.wiring import Lakehouse
 
     if layer not in ("silver", "gold"):
         raise UsageError("only silver and gold are rebuilt, from the layer before; bronze is an archive: give the changed "
                          "table a new contract (a new name) beside the old, or start a new lake")  # fmt: skip
     settings, why = load_settings(), because(reason, dry_run=dry_run)
-    lakehouse = Lakehouse(settings)
+    lakehouse = _known(settings)
     rows: list[Row] = [{"layer": layer, "table": t, "would": "be rebuilt"} for t in lakehouse.contracts[layer]]
     if not agreed(rows, ("layer", "table", "would"), f"Rebuild every table of {layer} from the layer before it?",
                   yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip

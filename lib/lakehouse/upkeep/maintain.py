@@ -39,7 +39,7 @@ def maintain(lakehouse: Lakehouse, *, dry_run: bool = False, reason: str = "main
             return []
         day = BusinessDate(last.as_of, lakehouse.settings.zone)
         rows = _planned(lakehouse) if dry_run else _done(lakehouse, leases, day, reason)
-        return rows + _results_and_pages(lakehouse, leases["bronze"], reason, rows, dry_run=dry_run)
+        return rows + _results_and_pages(lakehouse, reason, rows, dry_run=dry_run)
 
 
 def _planned(lakehouse: Lakehouse) -> list[Row]:
@@ -108,14 +108,14 @@ def _oldest(lakehouse: Lakehouse, layer: str, table: str, keep: set[int]) -> int
 
 
 def _results_and_pages(
-    lakehouse: Lakehouse, lease: Lease, reason: str, rows: list[Row], *, dry_run: bool
+    lakehouse: Lakehouse, reason: str, rows: list[Row], *, dry_run: bool
 ) -> list[Row]:  # fmt: skip
     """Results of rules and pages that are older than the retention; why, and what was deleted, is written down."""
     ledger, retention = lakehouse.ledger, lakehouse.settings.retention
     if dry_run:
         results, pages = ledger.old_results(retention), lakehouse.pages.older_than(datetime.now(UTC) - retention)
     else:
-        with lease.transaction() as cursor:
+        with ledger.database.connection() as connection, connection.cursor() as cursor:
             results = ledger.forget_quality(cursor, retention)
             ledger.record_action(cursor, "maintain", reason, rows, who())
         try:

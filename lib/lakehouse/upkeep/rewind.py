@@ -43,11 +43,15 @@ class Plan:
         return not any(self.runs.values())
 
     def rows(self) -> list[Row]:
-        """The plan as a table: one row per layer."""
-        does = {"bronze": "restored; what is taken out is kept", "silver": "restored, quarantine too",
-                "gold": "computed again"}  # fmt: skip
-        return [{"layer": layer, "as_of": str(self.as_of), "runs_taken_back": len(self.runs[layer]),
-                 "would": does[layer] if self.runs[layer] else "nothing"} for layer in LAYERS]  # fmt: skip
+        """The plan as a table: one row per layer, none where nothing was published after the day."""
+        if self.is_empty:
+            return []
+        does = {"bronze": "be restored; what is taken out is kept", "silver": "be restored, quarantine too"}
+        return [
+            {"layer": layer, "as_of": str(self.as_of), "runs_taken_back": len(self.runs[layer]),
+             "would": "be computed again" if layer == "gold" else does[layer] if self.runs[layer] else "stay"}
+            for layer in LAYERS
+        ]  # fmt: skip
 
 
 def plan(lakehouse: Lakehouse, to: date) -> Plan:
@@ -151,6 +155,7 @@ def _publish_the_others(
         work[of].join(cursor, tables, shapes, inputs)
         ledger.date_pointers(cursor, tables, plan.as_of, [work[of].record.run_id])
         ledger.add_up(cursor, tables)
+    ledger.date_pointers(cursor, ["gold"], plan.as_of, [work["gold"].record.run_id])
     ledger.record_action(cursor, "rewind", reason, asdict(plan), who())
 
 
