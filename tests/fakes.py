@@ -18,7 +18,8 @@ from typing import Any
 from lakehouse.contracts import load_contracts
 from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
 from lakehouse.judging.suites import load_suites
-from lakehouse.records import Aside, Changes, Extracted, Last, Published, Run, Stamped, TableRun, Totals
+from lakehouse.ledger.past import Aside
+from lakehouse.records import Changes, Extracted, Last, Published, Run, Stamped, TableRun, Totals
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 

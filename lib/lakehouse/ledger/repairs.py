@@ -12,8 +12,8 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
+from lakehouse.ledger.past import Adopted, Aside, Cut
 from lakehouse.ledger.questions import Questions
-from lakehouse.records import Adopted, Aside, Cut
 
 # As the migration that made the table added them up: over the published runs since each layer's last rebuild.
 TOTALS = """

@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError
 from lakehouse.ledger.lease import Lease
+from lakehouse.ledger.past import Adopted, AdoptedTable
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Adopted, AdoptedTable, Outcome, Row, Stamped, TableRun
+from lakehouse.records import Outcome, Row, Stamped, TableRun
 from lakehouse.runs.run import opened
 from lakehouse.upkeep.locks import who
 

@@ -18,8 +18,9 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.ledger.lease import Lease
+from lakehouse.ledger.past import Cut
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Cut, Outcome, Published, Row, TableRun
+from lakehouse.records import Outcome, Published, Row, TableRun
 from lakehouse.runs import gold
 from lakehouse.runs.run import OpenRun, opened
 from lakehouse.upkeep.locks import who
