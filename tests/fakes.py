@@ -18,6 +18,7 @@ from typing import Any
 from lakehouse.contracts import load_contracts
 from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
 from lakehouse.judging.suites import load_suites
+from lakehouse.ledger.past import Aside
 from lakehouse.records import Changes, Extracted, Last, Published, Run, Stamped, TableRun, Totals
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
@@ -189,6 +190,12 @@ class FakeLedger:
         self.steps("plan")
         left = [e for e in self.windows if whole or (e.table, e.run_id) not in self.judged]
         return {table: [e for e in left if e.table == table] for table in tables}
+
+    def aside(self, day: date, end: datetime) -> list[Aside]:
+        return []
+
+    def waived(self) -> dict[str, list[str]]:
+        return {}
 
     def consume(self, _: object, run: Run, windows: Mapping[str, list[Extracted]]) -> None:
         self.judged |= {(table, e.run_id) for table, extracts in windows.items() for e in extracts}

@@ -179,49 +179,6 @@ class Marks:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A place in the order of a layer's published runs, the greatest business date up to it, and its run's inputs."""
-
-    seq: int
-    run_id: str
-    as_of: date
-    inputs: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Aside:
-    """One table of a bronze run that a rewind set aside, and the version that still holds its rows."""
-
-    run_id: str
-    business_date: date
-    table: str
-    version: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class AdoptedTable:
-    """One table of a bronze run, as its commit and its rows tell of it."""
-
-    table: str
-    version: int
-    rows: int
-    window_start: datetime | None
-    window_end: datetime
-    snapshot: str
-
-
-@dataclass(frozen=True)
-class Adopted:
-    """A bronze run that only the lake still knows."""
-
-    run_id: str
-    business_date: date
-    committed_at: datetime
-    tables: tuple[AdoptedTable, ...]
-
-
-@dataclass(frozen=True)
 class Cleaned:
     """What a clean-up deleted of a lake table, or would: files, and the bytes of all files of that kind before and after."""
 

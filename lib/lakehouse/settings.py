@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
     extract_lookback: timedelta = Field(timedelta(days=1), ge=timedelta(0))
+    retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1))
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None

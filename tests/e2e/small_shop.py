@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.records import Outcome
 from lakehouse.runs.published import published_frame
-from lakehouse.server.embedded import _binaries
+from lakehouse.server.embedded import binaries
 from tests.content_hash import content_hash
 from tests.e2e.lakehouse import RealPipeline
 
@@ -111,13 +111,13 @@ class SmallShop:
 
 def dump(dsn: str) -> bytes:
     """A backup of a database, by Postgres's own client."""
-    command = [_binaries() / "pg_dump", "--dbname", parse_dsn(dsn)["dbname"]]
+    command = [binaries() / "pg_dump", "--dbname", parse_dsn(dsn)["dbname"]]
     return subprocess.run(command, env=_address(dsn), check=True, stdout=subprocess.PIPE).stdout
 
 
 def bring_back(dsn: str, backup: bytes) -> None:
     """Restores a backup into an empty database."""
-    command = [_binaries() / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", parse_dsn(dsn)["dbname"]]
+    command = [binaries() / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", parse_dsn(dsn)["dbname"]]
     subprocess.run(command, env=_address(dsn), input=backup, check=True, stdout=subprocess.DEVNULL)
 
 

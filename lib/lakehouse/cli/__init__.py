@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from lakehouse import __version__, log
-from lakehouse.cli import clients, databases, runs, samples
+from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
@@ -22,9 +22,15 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A shop's day
 for command in (
     runs.run,
     runs.backfill,
-    runs.rebuild,
     runs.status,
     runs.tables,
+    repair.verify,
+    repair.rewind,
+    repair.rerun,
+    repair.rebuild,
+    repair.adopt,
+    repair.maintain,
+    repair.actions,
     databases.dsn,
     databases.stop,
     samples.demo,

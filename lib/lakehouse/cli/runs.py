@@ -58,25 +58,6 @@ def run(
     print_outcomes(outcomes, as_json)
 
 
-def rebuild(
-    layer: Annotated[Step, typer.Argument(help="silver or gold.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Make a layer anew from the one before it: after a contract changed by more than new columns."""
-    if layer not in (Step.silver, Step.gold):
-        raise UsageError("only silver and gold are rebuilt, from the layer before; bronze is an archive: give the changed "
-                         "table a new contract (a new name) beside the old, or start a new lake")  # fmt: skip
-    if not yes:
-        typer.confirm(f"Rebuild every table of {layer.value} from the layer before it?", abort=True)
-    with Watched(as_json):
-        from lakehouse.runs import rebuild as work
-        from lakehouse.wiring import Lakehouse
-
-        outcomes = [work.rebuild(Lakehouse(load_settings()), layer.value)]
-    print_outcomes(outcomes, as_json)
-
-
 def backfill(
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")],
     last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow
@@ -23,16 +24,22 @@ def dataset(
     return whole.replace_schema(pyarrow.schema([whole.schema.field(name) for name in shown(whole.schema.names)]))
 
 
-def open_rows(settings: Settings, table: str, version: int, key: Sequence[str], limit: int) -> list[dict[str, Any]]:
-    """Key, reasons and first sight of rows open in a quarantine table; no other column is read."""
+def open_rows(
+    settings: Settings, table: str, version: int, key: Sequence[str], limit: int, reason: str = ""
+) -> list[dict[str, Any]]:
+    """Key, reasons and first sight of rows open in a quarantine table; no other column is read.
+
+    `reason`: only rows that are held back for it, among others.
+    """
     quarantine = dataset(settings, "quarantine", table, version, lambda _: [*key, "_reasons", "_first_seen_at"])
+    rows = (r for batch in quarantine.to_batches() for r in batch.to_pylist() if reason in ("", *r["_reasons"]))
     return [
         {
             "key": " ".join(str(r[k]) for k in key),
             "reasons": ", ".join(r["_reasons"]),
             "first_seen": r["_first_seen_at"].isoformat(timespec="seconds"),
         }
-        for r in quarantine.head(limit).to_pylist()
+        for r in islice(rows, limit)
     ]
 
 

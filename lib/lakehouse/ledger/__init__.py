@@ -7,6 +7,7 @@ runs         runs and how they end
 windows      what bronze brought, what silver has judged of it
 pointers     published versions and running sums
 quality      results of rules, quarantine by reason, the words of a failure
+past         values of repairs
 repairs      what commands of repair ask and change
 questions    how the ledger is asked
 run_list     what the front page of the Data Docs lists

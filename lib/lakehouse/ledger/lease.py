@@ -37,6 +37,10 @@ class Lease:
         self._run_id = run_id
         threading.Thread(target=self._beat, args=(every,), name=f"lease-{self.layer}", daemon=True).start()
 
+    def unwatch(self) -> None:
+        """The run has ended, and the lock is held on: there is nothing to be lost any more but the lock itself."""
+        self._run_id = None
+
     def check(self) -> None:
         """Asks the server whether the run still has its right. Raises RightLostError where it has not."""
         with self.transaction() as cursor:

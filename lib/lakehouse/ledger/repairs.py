@@ -12,8 +12,8 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
+from lakehouse.ledger.past import Adopted, Aside, Cut
 from lakehouse.ledger.questions import Questions
-from lakehouse.records import Adopted, Aside, Cut
 
 # As the migration that made the table added them up: over the published runs since each layer's last rebuild.
 TOTALS = """
@@ -221,7 +221,7 @@ class Repairs(Questions):
             cursor.execute(
                 "insert into ops.runs (run_id, layer, business_date, state, started_at, finished_at, message) "
                 "values (%s, 'bronze', %s, 'published', %s, %s, 'taken in from the lake by lakehouse adopt')",
-                (run.run_id, run.business_date, run.committed_at, run.committed_at),
+                (run.run_id, run.business_date, run.started_at, run.started_at),
             )
             for t in run.tables:
                 cursor.execute(
@@ -237,6 +237,12 @@ class Repairs(Questions):
             r["run_id"]
             for r in self._rows("select run_id from ops.runs where layer = %s and state = 'published'", (layer,))
         }
+
+    def actions(self, limit: int = 50) -> list[dict[str, Any]]:
+        """What people did by command, the newest first."""
+        return self._rows(
+            "select at, action, by_whom, reason, plan from ops.actions order by seq desc limit %s", (limit,)
+        )
 
     def waived(self) -> dict[str, list[str]]:
         """Rules that hold no row back, by table."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from lakehouse import log
@@ -25,6 +27,28 @@ class Pages:
     def publish(self, run: ListedRun, findings: Sequence[Finding], pages: Mapping[str, str]) -> None:
         """Writes the pages of a run; `pages`: Great Expectations' own, HTML by table."""
         data_docs.publish(self.folder, run, findings, pages)
+
+    def older_than(self, before: datetime) -> int:
+        """How many runs of the folder have pages from before a time only."""
+        return len(self._old(before))
+
+    def forget(self, before: datetime) -> int:
+        """Deletes the pages of runs from before a time, in the folder and in the bucket; returns how many runs' in the folder.
+
+        Raises StoreError where the bucket does not answer.
+        """
+        old = self._old(before)
+        for folder in old:
+            shutil.rmtree(folder)
+        if self._bucket is not None:
+            self._bucket.forget(before)
+        return len(old)
+
+    def _old(self, before: datetime) -> list[Path]:
+        runs = self.folder / "runs"
+        folders = [f for f in runs.iterdir() if f.is_dir()] if runs.is_dir() else []
+        newest = {f: max((p.stat().st_mtime for p in f.iterdir()), default=0.0) for f in folders}
+        return [f for f, changed in newest.items() if changed < before.timestamp()]
 
     def publish_front(self, listing: Callable[[], Listing]) -> None:
         """Lists the newest runs on the front page and copies what is new to the bucket, if it answers.

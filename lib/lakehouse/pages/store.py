@@ -1,7 +1,7 @@
 """The Data Docs beside an s3a:// lake: run pages are copied there after each run, and read from there to be served.
 
-`s3a://` has the bucket `data-docs`, `s3a://bucket/prefix` a folder of that name. Pages are only ever added or replaced:
-the bucket keeps the pages of every machine that ran something.
+`s3a://` has the bucket `data-docs`, `s3a://bucket/prefix` a folder of that name. Runs only add or replace pages:
+the bucket keeps those of every machine that ran something, until they are older than LAKEHOUSE_RETENTION.
 """
 
 from __future__ import annotations
@@ -70,6 +70,14 @@ class DocsBucket:
             with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
                 list(pool.map(lambda name: self.write(name, changed[name].read_bytes()), changed))
         return {name.split("/")[1] for name in {*held, *changed} if name.startswith("runs/")}
+
+    def forget(self, before: datetime) -> None:
+        """Deletes pages of runs that were last written before a time."""
+        with self._answering():
+            old = [n for n, (_, changed) in self._held().items() if n.startswith("runs/") and changed < before]
+            for name in old:
+                # One by one, as some stores want a checksum for a list of deletions, and others do not know it.
+                self._client.delete_object(Bucket=self._where.bucket, Key=self._where.prefix + name)
 
     def write(self, name: str, content: bytes) -> None:
         """Makes one page, named as in the folder."""

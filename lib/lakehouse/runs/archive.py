@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.ledger.past import Aside
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Aside, Finding, Outcome, TableRun
+from lakehouse.records import Finding, Outcome, TableRun
 from lakehouse.runs.run import OpenRun, opened
 
 PARTITIONS = ("year", "month", "day")

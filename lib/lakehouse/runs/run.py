@@ -162,5 +162,7 @@ def opened(
             ledger.refused(layer, day.day, e)
         raise
     finally:
+        if lease is not None:
+            lease.unwatch()
         if work is not None:
             work.leave()

@@ -6,10 +6,12 @@ so a line, its order and its customer come in together whenever the last of them
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -40,34 +42,40 @@ class Plan:
     pending: Mapping[str, list[Extracted]]
     rebuilds: bool
     inputs: Mapping[str, int]
+    waived: Mapping[str, list[str]]
     covered_by: Last | None = None
 
 
-def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> Plan:
+def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, again: bool = False) -> Plan:
     """What a run through a business date would judge; `rebuilds`: the whole of bronze, as if for the first time.
 
-    A transform, rule or contract that changed since the last run means another silver: everything is judged again.
+    A transform, rule, waiver or contract that changed since the last run means another silver: everything is judged again.
+    `again`: what is open in quarantine is judged even where nothing else is due.
     Raises NotYetError where bronze has not published the day.
     """
     ledger, tables = lakehouse.ledger, lakehouse.contracts["silver"]
     if not ledger.covering(tables, day.end):
         raise NotYetError(f"bronze has not published {day} yet; run: lakehouse run bronze --date {day}")
-    last, inputs = ledger.last("silver"), {"transforms": digest(lakehouse, "silver")}
-    if last and last.inputs.get("transforms", inputs["transforms"]) != inputs["transforms"]:
+    last, waived = ledger.last("silver"), ledger.waived()
+    inputs = {"transforms": digest(lakehouse, "silver"), "waivers": crc32(json.dumps(waived).encode()) if waived else 0}
+    # The first release kept none of them, and knew no waivers.
+    if last and {**inputs, "waivers": 0, **last.inputs} != {**last.inputs, **inputs}:
         log.event("silver.transforms_changed", run_id=last.run_id)
         rebuilds = True
     pending = ledger.pending(tables, whole=rebuilds)
-    done = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds
-    return Plan(pending, rebuilds, inputs, last if done else None)
+    done = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds and not again
+    return Plan(pending, rebuilds, inputs, waived, last if done else None)
 
 
-def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None) -> Outcome:
-    """Judges every published bronze day not judged yet; `rebuilds`: the whole of bronze.
+def run(
+    lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, again: bool = False, reason: str | None = None
+) -> Outcome:
+    """Judges every published bronze day not judged yet; `rebuilds`: the whole of bronze; `again`: open rows at least.
 
     Raises NotYetError where bronze has not published the day, GateError where a critical rule fails.
     """
     with opened(lakehouse, "silver", day, reason=reason) as run:
-        due = plan(lakehouse, day, rebuilds=rebuilds)
+        due = plan(lakehouse, day, rebuilds=rebuilds, again=again)
         if due.covered_by:
             return run.cover(f"{day} was already published ({due.covered_by.run_id})", due.inputs)
         run.record = replace(run.record, rebuilds=due.rebuilds)
@@ -100,7 +108,7 @@ def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -
         published, quarantine = run.restore("silver", tables), run.restore("quarantine", tables)
     heads = {t: p.version for t, p in published.items()}
     return Silver(lakehouse, day, run.record, due.rebuilds, ledger.published("bronze"), published, quarantine,
-                  ledger.totals("silver"), ledger.archive(), heads)  # fmt: skip
+                  ledger.totals("silver"), ledger.archive(), due.waived, heads)  # fmt: skip
 
 
 def _tables(
@@ -137,7 +145,8 @@ def _table(
     done, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     if not is_new and batch_rows + open_before == 0:
         return done, waiting, None
-    rules = quarantine_rules(contract, house.suites["silver"][name])
+    waived = silver.waived.get(name, ())
+    rules = [r for r in quarantine_rules(contract, house.suites["silver"][name]) if r.name not in waived]
     frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
     counts = _counts(frame)
     done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]

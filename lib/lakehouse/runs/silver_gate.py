@@ -34,6 +34,8 @@ class Silver:
     quarantine: Mapping[str, Published]
     totals: Mapping[str, Totals]
     archive: Mapping[str, tuple[int, int]]
+    # Rules that hold no row back, by table: a person waived them.
+    waived: Mapping[str, list[str]]
     # Heads written in this run: children are held against their parents as this run leaves them.
     heads: dict[str, int]
 

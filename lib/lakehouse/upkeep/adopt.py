@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from psycopg2.extensions import cursor as Cursor
+from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError
 from lakehouse.ledger.lease import Lease
+from lakehouse.ledger.past import Adopted, AdoptedTable
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Adopted, AdoptedTable, Outcome, Row, Stamped, TableRun
+from lakehouse.records import Outcome, Row, Stamped, TableRun
 from lakehouse.runs.run import opened
 from lakehouse.upkeep.locks import who
 
 LOST = ("restore the gold database from a backup, or begin a new lake (an empty LAKEHOUSE_LAKE) and bring the source's history "
         "again")  # fmt: skip
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def plan(lakehouse: Lakehouse, ledger_id: str | None = None) -> Plan:
     lake, ledger = lakehouse.lake, lakehouse.ledger
     theirs, ours, where = lake.identity(), ledger.identity(), lake.path("bronze", "")
     if theirs is None:
-        if lake.tables("bronze") and not ledger.ever_published():
+        if not ledger.ever_published() and lake.tables("bronze"):
             raise LedgerError(
                 f"the lake at {where} was made by a release whose commits do not say which run made them: {LOST}"
             )
@@ -71,35 +75,36 @@ def plan(lakehouse: Lakehouse, ledger_id: str | None = None) -> Plan:
 
 
 def _unknown(lakehouse: Lakehouse, ledger_id: str, versions: Mapping[str, int]) -> tuple[Adopted, ...]:
-    """Runs with rows in published bronze that the ledger does not know."""
-    known, dates = lakehouse.ledger.known_runs("bronze"), dict[str, tuple[date, datetime]]()
-    tables: dict[str, list[AdoptedTable]] = {}
-    silent: list[str] = []
+    """Runs with rows in published bronze that the ledger does not know, with each table that they brought, or looked at."""
+    known, started = lakehouse.ledger.known_runs("bronze"), dict[str, datetime]()
+    rows: dict[str, dict[str, int]] = {}
+    commits: dict[str, dict[str, Stamped]] = {}
     for table, version in versions.items():
-        commits = {c.run: c for c in lakehouse.lake.commits("bronze", table, -1)
-                   if c.version <= version and c.ledger == ledger_id and c.run and "window_end" in c.facts}  # fmt: skip
-        held = lakehouse.lake.read("bronze", table, version).groupBy("_run_id").count()
-        rows = {r["_run_id"]: r["count"] for r in held.collect()}
-        # A run whose window held nothing of a table has a commit there, or none: its window is known by the others.
-        for run_id in rows.keys() - known:
-            commit = commits.get(run_id)
-            if commit is None or commit.business_date is None:
-                silent.append(f"bronze.{table} ({rows[run_id]:,} rows)")
-                continue
-            dates[run_id] = commit.business_date, commit.timestamp
-            tables.setdefault(run_id, []).append(_table(table, commit, rows[run_id]))
-    if silent:
-        raise LedgerError(
-            f"commits of {', '.join(sorted(silent))} do not say which window they brought, or are cleaned up: {LOST}"
-        )
-    found = (Adopted(run_id, *dates[run_id], tuple(its)) for run_id, its in tables.items())
-    return tuple(sorted(found, key=lambda r: (r.committed_at, r.run_id)))
+        commits[table] = {c.run: c for c in lakehouse.lake.commits("bronze", table, -1)
+                          if c.version <= version and c.ledger == ledger_id and c.run and "window_end" in c.facts}  # fmt: skip
+        frame = lakehouse.lake.read("bronze", table, version)
+        counted = frame.groupBy("_run_id").agg(F.count(F.lit(1)), F.unix_micros(F.min("_ingested_at")))
+        for run_id, count, micros in counted.collect():
+            if run_id not in known:
+                rows.setdefault(run_id, {})[table] = count
+                started[run_id] = EPOCH + timedelta(microseconds=micros)
+    found = []
+    for run_id in sorted(rows, key=lambda r: (started[r], r)):
+        day = BusinessDate(date.fromisoformat(run_id[len("bronze-") :][: len("2020-01-01")]), lakehouse.settings.zone)
+        # A run whose window held nothing of a table has a commit there all the same, and the table's mark moves with it.
+        tables = [_table(t, v, day, rows[run_id].get(t, 0), commits[t].get(run_id)) for t, v in versions.items()
+                  if t in rows[run_id] or run_id in commits[t]]  # fmt: skip
+        found.append(Adopted(run_id, day.day, started[run_id], tuple(tables)))
+    return tuple(found)
 
 
-def _table(table: str, commit: Stamped, rows: int) -> AdoptedTable:
-    start, facts = commit.facts["window_start"], commit.facts
-    return AdoptedTable(table, commit.version, rows, datetime.fromisoformat(start) if start else None,
-                        datetime.fromisoformat(facts["window_end"]), str(facts["snapshot"]))  # fmt: skip
+def _table(table: str, published: int, day: BusinessDate, rows: int, commit: Stamped | None) -> AdoptedTable:
+    """As the commit tells; where it is cleaned up, the window ended with the day, as every window does."""
+    if commit is None:
+        return AdoptedTable(table, published, rows, None, day.end, None)
+    start, end = commit.facts["window_start"], datetime.fromisoformat(commit.facts["window_end"])
+    return AdoptedTable(table, commit.version, rows, datetime.fromisoformat(start) if start else None, end,
+                        str(commit.facts["snapshot"]))  # fmt: skip
 
 
 def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: str) -> Outcome:

@@ -16,12 +16,9 @@ def missing_files(lake: Lake, layer: str, table: str, version: int) -> int:
 
 
 def gaps(log: Log) -> list[int]:
-    """Versions missing between the oldest one that can be loaded and the newest: a log has one file per version."""
-    if log.head is None:
-        return []
-    base = max((c for c in log.checkpoints), default=-1)
-    start = min((v for v in log.commits if v <= base), default=base + 1) if log.commits else base
-    return [v for v in range(max(start, 0), log.head + 1) if v not in log.commits and v not in log.checkpoints]
+    """Versions missing between a log's oldest entry and its newest: it has one file per version."""
+    first, head = min(log.commits, default=0), log.head
+    return [] if head is None else [v for v in range(first, head + 1) if v not in log.commits]
 
 
 def _name(path: str) -> str:

@@ -18,8 +18,9 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.ledger.lease import Lease
+from lakehouse.ledger.past import Cut
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Cut, Outcome, Published, Row, TableRun
+from lakehouse.records import Outcome, Published, Row, TableRun
 from lakehouse.runs import gold
 from lakehouse.runs.run import OpenRun, opened
 from lakehouse.upkeep.locks import who
@@ -43,11 +44,15 @@ class Plan:
         return not any(self.runs.values())
 
     def rows(self) -> list[Row]:
-        """The plan as a table: one row per layer."""
-        does = {"bronze": "restored; what is taken out is kept", "silver": "restored, quarantine too",
-                "gold": "computed again"}  # fmt: skip
-        return [{"layer": layer, "as_of": str(self.as_of), "runs_taken_back": len(self.runs[layer]),
-                 "would": does[layer] if self.runs[layer] else "nothing"} for layer in LAYERS]  # fmt: skip
+        """The plan as a table: one row per layer, none where nothing was published after the day."""
+        if self.is_empty:
+            return []
+        does = {"bronze": "be restored; what is taken out is kept", "silver": "be restored, quarantine too"}
+        return [
+            {"layer": layer, "as_of": str(self.as_of), "runs_taken_back": len(self.runs[layer]),
+             "would": "be computed again" if layer == "gold" else does[layer] if self.runs[layer] else "stay"}
+            for layer in LAYERS
+        ]  # fmt: skip
 
 
 def plan(lakehouse: Lakehouse, to: date) -> Plan:
@@ -61,7 +66,7 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
     seq = {"bronze": max(bronze.seq, ledger.judged_up_to(silver.seq)), "silver": silver.seq}
     last_gold = ledger.cut("gold", to)
     seq["gold"] = last_gold.seq if last_gold else 0
-    runs = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
+    runs: dict[str, list[str]] = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
     versions = {
         layer: ledger.versions_at(layer, of, seq[of]) for layer, of in LAKE_LAYERS.items() if runs[of]
     }  # fmt: skip
@@ -97,7 +102,7 @@ def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: s
         def frame(layer: str) -> OpenRun:
             return frames.enter_context(opened(lakehouse, layer, day, reason=reason, lease=leases[layer]))
 
-        work = {layer: frame(layer) for layer in LAYERS}
+        work: dict[str, OpenRun] = {layer: frame(layer) for layer in LAYERS}
         heads = {layer: _restored(work[of], layer, plan.versions[layer])
                  for layer, of in LAKE_LAYERS.items() if layer in plan.versions}  # fmt: skip
         published = {**ledger.published("silver"), **_pointers(lakehouse, plan, heads.get("silver", {}))}
@@ -151,6 +156,7 @@ def _publish_the_others(
         work[of].join(cursor, tables, shapes, inputs)
         ledger.date_pointers(cursor, tables, plan.as_of, [work[of].record.run_id])
         ledger.add_up(cursor, tables)
+    ledger.date_pointers(cursor, ["gold"], plan.as_of, [work["gold"].record.run_id])
     ledger.record_action(cursor, "rewind", reason, asdict(plan), who())
 
 

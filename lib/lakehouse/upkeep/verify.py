@@ -42,6 +42,7 @@ class Check:
     words: str = ""
 
     def row(self) -> Row:
+        """The check as a row of the table that is printed."""
         return {"layer": self.layer, "table": self.table, "check": self.name, "holds": "yes" if self.holds else "NO",
                 "words": self.words}  # fmt: skip
 
