@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import log
 from lakehouse.database import Database
-from lakehouse.errors import BusyError, RightLostError, StoreError
+from lakehouse.errors import BusyError, LakehouseError, RightLostError, StoreError
 from lakehouse.ledger.migrations import LOCK_SPACE
 
 LOCK_OF = {"bronze": 1, "silver": 2, "gold": 3}
@@ -41,6 +41,16 @@ class Lease:
         """Asks the server whether the run still has its right. Raises RightLostError where it has not."""
         with self.transaction() as cursor:
             self._still_running(cursor)
+
+    def behind(self, error: LakehouseError) -> LakehouseError:
+        """The lost right, where the run has lost it, and else the error it is asked about."""
+        try:
+            self.check()
+        except RightLostError as e:
+            return e
+        except (LakehouseError, psycopg2.Error):
+            return error
+        return error
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
