@@ -177,7 +177,7 @@ class Trial:
         return self.ask("select state, error_code from ops.runs where layer = 'silver' order by seq")
 
     def sales(self) -> list[tuple[Any, ...]]:
-        return self.ask("select order_date::text, units_sold, net_sales::int from gold.fact_daily_sales order by 1")
+        return self.ask("select sales_date::text, units_sold, net_sales::int from gold.fact_daily_sales order by 1")
 
 
 def _is_data(name: str) -> bool:

@@ -136,7 +136,7 @@ def opened(lakehouse: Lakehouse, layer: str, day: BusinessDate, *, reason: str |
             try:
                 with answering(lakehouse.settings.lake_root):
                     yield work
-            except BaseException as e:
+            except BaseException as e:  # noqa: BLE001 - recorded, and raised again
                 # Of two that write at once each may meet the other's commit before it meets its lost right.
                 why = lease.behind(e) if isinstance(e, StoreError) and work.touches_lake else e
                 ledger.fail(run.run_id, why)
