@@ -16,10 +16,9 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import DriftError, LedgerError, NotYetError, SourceError
-from lakehouse.records import Counts, TableRun
-from lakehouse.runs import backfill, bronze, dry_run, gold, rebuild, silver
+from lakehouse.runs import backfill, dry_run, rebuild, silver
 from lakehouse.runs import day as days
-from tests.fakes import CONTRACTS, fake_lakehouse, schema_of
+from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies, schema_of
 
 pytestmark = pytest.mark.unit
 
@@ -31,29 +30,7 @@ def on(day: int) -> BusinessDate:
 @pytest.fixture
 def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Fakes, and bodies that write a row of each table that is due."""
-
-    def extract(house: Any, run: Any, day: Any, snapshot: Any, plans: Any, *, replaces: bool) -> list[bronze.Written]:
-        return [
-            bronze.Written(
-                p, TableRun(p.contract.table, house.lake.write("bronze", p.contract.table), 1, window_start=p.window.mark,
-                            window_end=p.window.end), Counts(1, 0, 0), 0)
-            for p in plans
-        ]  # fmt: skip
-
-    def judge(state: Any, contract: Any, pending: Any, gates: Any) -> tuple[TableRun, TableRun, None]:
-        table = contract.table
-        assert table in state.bronze, "what bronze has not brought cannot be read"
-        if not pending:
-            return TableRun(table), TableRun(table), None
-        lake = state.house.lake
-        return TableRun(table, lake.write("silver", table), 1), TableRun(table, lake.write("quarantine", table)), None
-
-    monkeypatch.setattr(bronze, "_extract", extract)
-    monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
-    monkeypatch.setattr(silver, "_table", judge)
-    monkeypatch.setattr(gold, "_staged", lambda *_: (dict.fromkeys(CONTRACTS["gold"]),
-                                                     {t: {"rows": 1} for t in CONTRACTS["gold"]}))  # fmt: skip
-    monkeypatch.setattr(gold, "_roll_ups", lambda *_: [])
+    replace_bodies(monkeypatch)
     return fake_lakehouse(tmp_path)
 
 

@@ -214,6 +214,20 @@ def test_once_its_right_is_lost_a_run_commits_nothing_more_to_the_lake(lakehouse
     assert list(lakehouse.lake.tables) == [("silver", "orders")]
 
 
+def test_a_commit_of_another_that_a_sleeper_meets_first_is_told_as_its_lost_right(lakehouse: Any) -> None:
+    """Two that write at once: Delta refuses the merge of the one that has no right any more before the lock does."""
+
+    def body() -> None:
+        with opened(lakehouse, "silver", DAY) as run:
+            run.enter_lake()
+            lakehouse.ledger.lease.lost = True
+            raise StoreError("another driver wrote to the same table of the lake")
+
+    with pytest.raises(RightLostError):
+        body()
+    assert (row(lakehouse).state, row(lakehouse).code) == ("failed", 11)
+
+
 def test_a_run_that_is_published_though_the_reply_to_its_commit_was_lost_is_published(lakehouse: Any) -> None:
     lakehouse.ledger.lease.reply_lost = True
     assert silver(lakehouse).state == "published"

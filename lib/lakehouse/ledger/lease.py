@@ -46,6 +46,16 @@ class Lease:
         with self.transaction() as cursor:
             self._still_running(cursor)
 
+    def behind(self, error: LakehouseError) -> LakehouseError:
+        """The lost right, where the run has lost it, and else the error it is asked about."""
+        try:
+            self.check()
+        except RightLostError as e:
+            return e
+        except (LakehouseError, psycopg2.Error):
+            return error
+        return error
+
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """A transaction on the lock's own connection."""

@@ -16,6 +16,24 @@ FROM = (
     "from ops.run_tables t join ops.runs r using (run_id) "
     "where t.layer = 'bronze' and r.state = 'published' and t.window_end is not null"
 )
+# From the runs above the lowest mark to their tables, one by one: a join would read the tables of all runs there ever were.
+# A table that silver has never published has the mark 0.
+PENDING = """
+    with marks as (
+        select n.table_name, case when %(whole)s then 0 else coalesce(c.consumed_seq, 0) end as seq
+        from unnest(%(tables)s) as n (table_name)
+        left join ops.totals c on c.layer = 'silver' and c.table_name = n.table_name
+    )
+    select t.*, r.business_date, r.seq
+    from ops.runs r
+    cross join lateral (
+        select run_id, table_name, window_start, window_end, snapshot, rows_read from ops.run_tables
+        where run_id = r.run_id and layer = 'bronze' and window_end is not null offset 0
+    ) t
+    join marks m on m.table_name = t.table_name and r.seq > m.seq
+    where r.layer = 'bronze' and r.state = 'published' and r.seq > (select min(seq) from marks)
+    order by r.seq
+"""
 
 
 class Windows(Questions):
@@ -54,16 +72,7 @@ class Windows(Questions):
     def pending(self, tables: Iterable[str], *, whole: bool = False) -> dict[str, list[Extracted]]:
         """Windows of each table that silver has not judged yet, oldest first; `whole`: all there ever were."""
         names = list(tables)
-        since = "true" if whole else "r.seq > coalesce(c.consumed_seq, 0)"
-        rows = self._rows(
-            f"select {COLUMNS} from ops.run_tables t join ops.runs r using (run_id) "
-            "left join ops.totals c on c.layer = 'silver' and c.table_name = t.table_name "
-            f"where t.layer = 'bronze' and r.layer = 'bronze' and r.state = 'published' and t.window_end is not null "
-            f"and t.table_name = any(%(tables)s) and {since} "
-            "and r.seq > (case when %(whole)s then 0 else (select coalesce(min(consumed_seq), 0) from ops.totals "
-            "where layer = 'silver' and table_name = any(%(tables)s)) end) order by r.seq",
-            {"tables": names, "whole": whole},
-        )
+        rows = self._rows(PENDING, {"tables": names, "whole": whole})
         found: dict[str, list[Extracted]] = {name: [] for name in names}
         for row in rows:
             found[row["table_name"]].append(_extracted(row))

@@ -18,7 +18,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import LakehouseError, safe_words
+from lakehouse.errors import LakehouseError, StoreError, safe_words
 from lakehouse.gate.findings import raise_if_critical
 from lakehouse.lake.failures import answering
 from lakehouse.ledger.lease import Lease
@@ -35,7 +35,7 @@ class OpenRun:
         self.lakehouse, self.record, self.lease = lakehouse, run, lease
         self.findings: list[Finding] = []
         self._after: list[Callable[[], None]] = []
-        self._touches_lake = self._succeeded = False
+        self.touches_lake = self._succeeded = False
 
     def restore(self, layer: str, tables: Iterable[str]) -> dict[str, Published]:
         """The published version of each table, made the head again where a dead or refused run left another."""
@@ -44,8 +44,8 @@ class OpenRun:
 
     def enter_lake(self) -> None:
         """From here on every commit bears this run's name, and none is made once its right is lost."""
-        if not self._touches_lake:
-            self._touches_lake, lake, ledger = True, self.lakehouse.lake, self.lakehouse.ledger
+        if not self.touches_lake:
+            self.touches_lake, lake, ledger = True, self.lakehouse.lake, self.lakehouse.ledger
             lake.guard = self.lease.check
             lake.stamp(ledger.identity(), self.record.run_id, self.record.layer, self.record.business_date)
             recognise(self.lakehouse)
@@ -79,7 +79,7 @@ class OpenRun:
         """
         ledger, layer = self.lakehouse.ledger, self.record.layer
         raise_if_critical(self.findings)
-        if self._touches_lake:
+        if self.touches_lake:
             self.lakehouse.lake.claim(ledger.identity())
         try:
             with self.lease.transaction() as cursor:
@@ -90,7 +90,7 @@ class OpenRun:
             if ledger.state(self.record.run_id) != "published":
                 raise
             log.warning("publish.reply_lost", run_id=self.record.run_id, message=safe_words(e))
-        if self._touches_lake:
+        if self.touches_lake:
             self.after(lambda: mark(self.lakehouse, self.record, tables))
         return self._outcome("published", message, tables[layer])
 
@@ -112,17 +112,15 @@ class OpenRun:
 
     def leave(self) -> None:
         """What is told of a run once it has ended: its findings, its pages, statistics and views."""
-        steps = [lambda: self.lakehouse.lake.unstamp()] if self._touches_lake else []
+        steps = [lambda: self.lakehouse.lake.unstamp()] if self.touches_lake else []
         steps += self._after if self._succeeded else []
-        steps += [self._record_findings, self._publish_page] if self.findings else []
+        if self.findings:
+            steps += [lambda: self.lakehouse.ledger.record_findings(self.record, self.findings), self._publish_page]
         for step in [*steps, self._publish_front]:
             try:
                 step()
             except Exception as e:  # noqa: BLE001 - the verdict stands, whatever a page or a view says
                 log.warning("run.afterwards", run_id=self.record.run_id, layer=self.record.layer, message=safe_words(e))
-
-    def _record_findings(self) -> None:
-        self.lakehouse.ledger.record_findings(self.record, self.findings)
 
     def _publish_page(self) -> None:
         lakehouse, run = self.lakehouse, self.record
@@ -154,9 +152,11 @@ def opened(
             try:
                 with answering(lakehouse.settings.lake_root):
                     yield work
-            except BaseException as e:
-                ledger.fail(run.run_id, e)
-                raise
+            except BaseException as e:  # noqa: BLE001 - recorded, and raised again
+                # Of two that write at once each may meet the other's commit before it meets its lost right.
+                why = lease.behind(e) if isinstance(e, StoreError) and work.touches_lake else e
+                ledger.fail(run.run_id, why)
+                raise why from e.__cause__
     except LakehouseError as e:
         if work is None:
             ledger.refused(layer, day.day, e)
