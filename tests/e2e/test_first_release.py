@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from lakehouse.server.embedded import _binaries
+from lakehouse.server.embedded import binaries
 from tests.e2e.hostile import shop
 from tests.e2e.hostile.shop import DAY_3, DAYS, differences
 from tests.e2e.lakehouse import RealPipeline
@@ -34,7 +34,7 @@ def bring_back(dsn: str) -> None:
         "PGUSER": parts["user"],
         "PGPASSWORD": parts["password"],
     }
-    command = [_binaries() / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", parts["dbname"]]
+    command = [binaries() / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", parts["dbname"]]
     dump = lzma.decompress((LEFT / "gold.sql.xz").read_bytes())
     subprocess.run(command, env=address, input=dump, check=True, stdout=subprocess.DEVNULL)
 
