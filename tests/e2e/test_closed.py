@@ -98,17 +98,25 @@ def lived(home: Path) -> Seen:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    try:
+        streams = watched(run, looker)
+        assert run.returncode == 0, streams
+        other, _ = looker.communicate("e", timeout=60)
+    finally:
+        for process in (run, looker):
+            process.kill()
+    return Seen(home, streams, json.loads(other))
+
+
+def watched(run: subprocess.Popen[str], looker: subprocess.Popen[str]) -> str:
+    """Lets the other account look until the run ends; returns what the run said."""
     assert looker.stdin is not None
     while True:
         try:
-            streams, _ = run.communicate(timeout=0.2)
-            break
+            return run.communicate(timeout=0.2)[0]
         except subprocess.TimeoutExpired:
             looker.stdin.write("n")
             looker.stdin.flush()
-    assert run.returncode == 0, streams
-    other, _ = looker.communicate("e", timeout=60)
-    return Seen(home, streams, json.loads(other))
 
 
 def test_no_command_line_holds_a_key_or_a_password(seen: Seen) -> None:

@@ -92,7 +92,7 @@ def test_an_executors_log_holds_no_value_of_a_row(master: str, tmp_path: Path) -
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", FAILING], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", FAILING], env=environment, capture_output=True, text=True, timeout=500, check=False
     )
     assert "failed as NumberFormatException CAST_INVALID_INPUT" in done.stdout, done.stderr[-3000:]
     assert done.stdout.split("\n")[1:4] == ["executors True", "shown 0", "encrypted true"]
