@@ -35,7 +35,9 @@ def kept_small(lakehouse: Lakehouse) -> tuple[int, int]:
     return sum(r["bytes_before"] or 0 for r in rows), sum(r["bytes_after"] or 0 for r in rows)
 
 
-def test_sixty_days_end_as_if_they_were_one(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_sixty_days_end_as_if_they_were_one(
+    postgres: Any, tmp_path_factory: pytest.TempPathFactory, record_property: Callable[[str, object], None]
+) -> None:
     lake: Path = tmp_path_factory.mktemp("sixty-days")
     sample = Sample(postgres, "online_retail", "sixty_days", lake, FIRST)
     lakehouse = sample.pipeline.lakehouse
