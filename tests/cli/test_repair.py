@@ -1,0 +1,84 @@
+"""What commands of repair refuse before anything is looked at, and what they say where there is nothing to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lakehouse.cli import app
+from lakehouse.cli.repair import agreed, because
+from lakehouse.errors import LedgerError, UsageError
+
+pytestmark = pytest.mark.unit
+CHANGES = (
+    ["rewind", "--to", "2020-01-01"],
+    ["rerun", "--date", "2020-01-01"],
+    ["rebuild", "silver"],
+    ["adopt"],
+    ["maintain"],
+    ["quarantine", "replay"],
+    ["quarantine", "waive", "--table", "orders", "--rule", "order_in_the_future"],
+)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home in which there is no lakehouse."""
+    for name in ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_SOURCE_DSN", "LAKEHOUSE_LAKE", "LAKEHOUSE_SECRETS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def failure(arguments: list[str]) -> BaseException | None:
+    return CliRunner().invoke(app, arguments).exception
+
+
+@pytest.mark.parametrize("arguments", CHANGES, ids=lambda a: " ".join(a[:2]))
+def test_what_changes_something_wants_a_reason(arguments: list[str], elsewhere: Path) -> None:
+    refused = failure(arguments)
+    assert isinstance(refused, UsageError)
+    assert "--reason" in str(refused)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["verify"], *([*c, "--dry-run"] for c in CHANGES)],
+                         ids=lambda a: " ".join(a[:2]))  # fmt: skip
+def test_looking_at_what_is_not_there_is_refused_and_makes_nothing(arguments: list[str], elsewhere: Path) -> None:
+    assert isinstance(failure(arguments), LedgerError)
+    assert not (elsewhere / "home" / "postgres").exists()
+
+
+def test_an_unknown_option_is_a_usage_error(elsewhere: Path) -> None:
+    assert CliRunner().invoke(app, ["rewind", "--till", "2020-01-01"]).exit_code == 2
+
+
+def test_a_day_that_is_not_over_is_refused(elsewhere: Path) -> None:
+    assert isinstance(failure(["rewind", "--to", "2999-01-01", "--reason", "why"]), UsageError)
+
+
+def test_only_silver_and_gold_are_rebuilt(elsewhere: Path) -> None:
+    assert isinstance(failure(["rebuild", "bronze", "--reason", "why"]), UsageError)
+
+
+def test_a_plan_of_nothing_is_not_asked_about(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: Any, **__: Any) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("typer.confirm", asked)
+    assert agreed([], ("a",), "Go?", yes=False, dry_run=False, as_json=False) is False
+    assert "nothing to do" in capsys.readouterr().out
+    assert agreed([{"a": 1}], ("a",), "Go?", yes=True, dry_run=False, as_json=False) is True
+    assert agreed([{"a": 1}], ("a",), "Go?", yes=True, dry_run=True, as_json=False) is False
+
+
+def test_a_reason_of_blanks_is_none() -> None:
+    with pytest.raises(UsageError):
+        because("  ")
+    assert because(" a full disk ") == "a full disk"
+    assert because("", dry_run=True) == ""
