@@ -110,7 +110,7 @@ def test_maintenance_keeps_what_is_published_and_what_a_rewind_set_aside(
     assert shop.ask("select count(*) from ops.quality_results") == [(0,)]
     assert shop.hashes() == after[3]
     with pytest.raises(
-        LedgerError, match=r"as of 2020-01-01 is not kept any more \(.*silver\.orders.*LAKEHOUSE_RETENTION"
+        LedgerError, match=r"as of 2020-01-01 is not kept any more \(.*silver\.products.*LAKEHOUSE_RETENTION"
     ):
         rewind.plan(shop.lakehouse, day(1))
     shop.run(4)

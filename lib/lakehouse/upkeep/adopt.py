@@ -91,7 +91,7 @@ def _unknown(lakehouse: Lakehouse, ledger_id: str, versions: Mapping[str, int]) 
     found = []
     for run_id in sorted(rows, key=lambda r: (started[r], r)):
         day = BusinessDate(date.fromisoformat(run_id[len("bronze-") :][: len("2020-01-01")]), lakehouse.settings.zone)
-        # A run whose window held nothing of a table has a commit there all the same, and the table's mark moves with it.
+        # Where a run brought nothing to a table there may be no commit: the next run reads that window again.
         tables = [_table(t, v, day, rows[run_id].get(t, 0), commits[t].get(run_id)) for t, v in versions.items()
                   if t in rows[run_id] or run_id in commits[t]]  # fmt: skip
         found.append(Adopted(run_id, day.day, started[run_id], tuple(tables)))
