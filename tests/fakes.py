@@ -20,9 +20,9 @@ import pytest
 from lakehouse.contracts import load_contracts
 from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
 from lakehouse.judging.suites import load_suites
+from lakehouse.layers import bronze, gold, silver
 from lakehouse.ledger.past import Aside
 from lakehouse.records import Changes, Counts, Extracted, Last, Published, Run, Stamped, TableRun, Totals
-from lakehouse.runs import bronze, gold, silver
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 

@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
+from lakehouse.frame.published import published_frame
 from lakehouse.records import Outcome
 from lakehouse.runs import day
-from lakehouse.runs.published import published_frame
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 

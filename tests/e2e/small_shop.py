@@ -12,8 +12,8 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 from pyspark.sql import functions as F
 
+from lakehouse.frame.published import published_frame
 from lakehouse.records import Outcome
-from lakehouse.runs.published import published_frame
 from lakehouse.server.embedded import binaries
 from tests.content_hash import content_hash
 from tests.e2e.lakehouse import RealPipeline

@@ -16,8 +16,8 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS, Contracts
 from lakehouse.contracts.types import holds
 from lakehouse.errors import DriftError, SourceError, UsageError
+from lakehouse.layers import bronze, bronze_gate
 from lakehouse.records import Outcome, Window
-from lakehouse.runs import bronze, bronze_gate
 from lakehouse.runs import day as days
 from lakehouse.source import postgres as postgres_source
 from lakehouse.source.postgres import Snapshot, Standing

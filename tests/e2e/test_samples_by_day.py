@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 from pyspark.sql import functions as F
 
-from lakehouse.runs.published import published_frame
+from lakehouse.frame.published import published_frame
 from tests.content_hash import content_hash
 from tests.e2e.lakehouse import RealPipeline
 

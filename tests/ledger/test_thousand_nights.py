@@ -16,13 +16,14 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
+from lakehouse.frame.run import OpenRun
+from lakehouse.layers import silver
 from lakehouse.ledger.ledger import Ledger
 from lakehouse.ledger.quality import last_failure
 from lakehouse.pages.data_docs import LISTED
 from lakehouse.records import Finding
-from lakehouse.runs import backfill, dry_run, silver
+from lakehouse.runs import backfill, dry_run
 from lakehouse.runs import day as days
-from lakehouse.runs.run import OpenRun
 from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies
 
 pytestmark = pytest.mark.integration

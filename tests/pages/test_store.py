@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError, StoreError
+from lakehouse.frame.run import opened
 from lakehouse.pages.store import DocsBucket, Place, place
 from lakehouse.records import Finding
-from lakehouse.runs.run import opened
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 

@@ -16,7 +16,8 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import DriftError, LedgerError, NotYetError, SourceError
-from lakehouse.runs import backfill, dry_run, rebuild, silver
+from lakehouse.layers import silver
+from lakehouse.runs import backfill, dry_run, rebuild
 from lakehouse.runs import day as days
 from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies, schema_of
 

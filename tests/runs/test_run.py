@@ -21,8 +21,8 @@ from lakehouse.errors import (
     SourceError,
     StoreError,
 )
+from lakehouse.frame.run import opened
 from lakehouse.records import Finding, Outcome, Published, Stamped, TableRun
-from lakehouse.runs.run import opened
 from tests.fakes import Row, fake_lakehouse
 
 pytestmark = pytest.mark.unit

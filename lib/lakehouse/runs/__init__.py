@@ -1,8 +1,7 @@
-"""What a run does, in order.
+"""What a person or a scheduler asks for, as calls of the layers.
 
-day         READ THIS FIRST: a day as three calls
-bronze      one snapshot of the source -> a partition of each bronze table
-silver      new and open images -> the latest valid state of each key, the rest in quarantine
-gold        published silver -> six tables in Postgres, changed in one transaction
-backfill    a range of days, planned and then run
+day        READ THIS FIRST: a day as three calls
+backfill   a range of days, planned and then run
+rebuild    a layer made again from the one before
+dry_run    what a run would do: the plans that runs carry out
 """

@@ -1,10 +1,10 @@
 """READ THIS FIRST. A day of the shop, from its database to gold, as three calls.
 
-    bronze   runs/bronze.py   brings a day: one snapshot of the source -> a partition of each bronze table
-    silver   runs/silver.py   catches up: new and open images -> the latest valid state of each key, the rest in quarantine
-    gold     runs/gold.py     catches up: published silver -> six tables in Postgres, changed in one transaction
+    bronze   layers/bronze.py   brings a day: one snapshot of the source -> a partition of each bronze table
+    silver   layers/silver.py   catches up: new and open images -> the latest valid state of each key, the rest in quarantine
+    gold     layers/gold.py     catches up: published silver -> six tables in Postgres, changed in one transaction
 
-Each of them runs in the frame of runs/run.py: it holds its layer's lock, plans under it, restores what a dead run left,
+Each of them runs in the frame of frame/run.py: it holds its layer's lock, plans under it, restores what a dead run left,
 does its work, passes its gate and publishes in one transaction. A layer reads only what the one before has published.
 Running a day again changes nothing.
 """
@@ -19,9 +19,9 @@ from functools import partial
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.layers import bronze, gold, silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Outcome
-from lakehouse.runs import bronze, gold, silver
 
 LAYERS: dict[str, Callable[[Lakehouse, BusinessDate], Outcome]] = {
     "bronze": bronze.run,

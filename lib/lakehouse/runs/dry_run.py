@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import NotYetError
+from lakehouse.layers import bronze, gold, silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Row
-from lakehouse.runs import bronze, gold, silver
 
 
 def planned(lakehouse: Lakehouse, layers: Sequence[str], day: BusinessDate, *, replaces: bool = False) -> list[Row]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError
+from lakehouse.layers import gold, silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Outcome
-from lakehouse.runs import gold, silver
 from lakehouse.runs.day import timed
 
 LAYERS: dict[str, Callable[..., Outcome]] = {"silver": silver.run, "gold": gold.run}

@@ -15,11 +15,11 @@ from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError
+from lakehouse.frame.run import opened
 from lakehouse.ledger.lease import Lease
 from lakehouse.ledger.past import Adopted, AdoptedTable
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Outcome, Row, Stamped, TableRun
-from lakehouse.runs.run import opened
 from lakehouse.upkeep.locks import who
 
 LOST = ("restore the gold database from a backup, or begin a new lake (an empty LAKEHOUSE_LAKE) and bring the source's history "

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError, UsageError
+from lakehouse.layers import bronze, gold, silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Outcome, Row
-from lakehouse.runs import bronze, gold, silver
 from lakehouse.runs.day import timed
 from lakehouse.upkeep.locks import who
 

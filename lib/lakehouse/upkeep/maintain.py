@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, StoreError
+from lakehouse.frame.restore import mark
+from lakehouse.frame.run import OpenRun, opened
 from lakehouse.lake.maintain import clean_log, vacuum
 from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Published, Row
-from lakehouse.runs.restore import mark
-from lakehouse.runs.run import OpenRun, opened
 from lakehouse.upkeep.locks import locked, who
 
 # Lake layers by the layer whose lock and runs they belong to.

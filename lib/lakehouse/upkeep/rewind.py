@@ -2,7 +2,7 @@
 
 The lake's tables are restored to the versions they had, as new commits; gold is computed again from that silver; then one
 transaction moves every pointer. Broken off before it, nothing has moved, and the next run, or the same command, begins by
-restoring. What is taken out of bronze is kept, and comes back when a run reaches its day again (runs/archive.py).
+restoring. What is taken out of bronze is kept, and comes back when a run reaches its day again (layers/archive.py).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError, StoreError
+from lakehouse.frame.run import OpenRun, opened
+from lakehouse.layers import gold
 from lakehouse.ledger.lease import Lease
 from lakehouse.ledger.past import Cut
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Outcome, Published, Row, TableRun
-from lakehouse.runs import gold
-from lakehouse.runs.run import OpenRun, opened
 from lakehouse.upkeep.locks import who
 from lakehouse.upkeep.readable import missing_files
 

@@ -14,10 +14,10 @@ from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import functions as F
 
 from lakehouse.errors import StoreError
+from lakehouse.frame.published import published_frame
+from lakehouse.layers import gold
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Published, Row, Totals
-from lakehouse.runs import gold
-from lakehouse.runs.published import published_frame
 from lakehouse.upkeep.readable import gaps, missing_files
 
 LAKE_LAYERS = ("bronze", "silver", "quarantine")

@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.frame.run import OpenRun, opened
 from lakehouse.ledger.past import Aside
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Finding, Outcome, TableRun
-from lakehouse.runs.run import OpenRun, opened
 
 PARTITIONS = ("year", "month", "day")
 

@@ -19,13 +19,13 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, StoreError, safe_words
+from lakehouse.frame.restore import mark, recognise, restored
 from lakehouse.gate.findings import raise_if_critical
 from lakehouse.lake.failures import answering
 from lakehouse.ledger.lease import Lease
 from lakehouse.pages.data_docs import LISTED
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Finding, Outcome, Published, Run, Shapes, TableRun
-from lakehouse.runs.restore import mark, recognise, restored
 
 
 class OpenRun:

@@ -20,13 +20,13 @@ from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import spark_type
 from lakehouse.errors import DriftError, LedgerError
+from lakehouse.frame.published import frame, published_frame
+from lakehouse.frame.run import opened
 from lakehouse.lake.published import check_shape
+from lakehouse.layers import bronze_gate
+from lakehouse.layers.archive import bring_back
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
-from lakehouse.runs import bronze_gate
-from lakehouse.runs.archive import bring_back
-from lakehouse.runs.published import frame, published_frame
-from lakehouse.runs.run import opened
 from lakehouse.source.drift import PARTITION, brought, contract_type
 from lakehouse.source.postgres import Snapshot
 

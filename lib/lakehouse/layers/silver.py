@@ -21,16 +21,16 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
+from lakehouse.frame.published import frame
+from lakehouse.frame.run import OpenRun, opened
+from lakehouse.frame.transforms import digest, transform_of
 from lakehouse.judging.rules import Rule, quarantine_rules
 from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
 from lakehouse.lake.published import check_shape
+from lakehouse.layers import silver_gate
+from lakehouse.layers.silver_gate import Silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Finding, Last, Outcome, TableRun, Totals
-from lakehouse.runs import silver_gate
-from lakehouse.runs.published import frame
-from lakehouse.runs.run import OpenRun, opened
-from lakehouse.runs.silver_gate import Silver
-from lakehouse.runs.transforms import digest, transform_of
 
 GATES = 2
 

@@ -16,13 +16,13 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
+from lakehouse.frame.published import frame as frame_of
+from lakehouse.frame.restore import recognise
+from lakehouse.frame.run import OpenRun, opened
+from lakehouse.frame.transforms import digest, inputs_of, transform_of
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
-from lakehouse.runs.published import frame as frame_of
-from lakehouse.runs.restore import recognise
-from lakehouse.runs.run import OpenRun, opened
-from lakehouse.runs.transforms import digest, inputs_of, transform_of
 
 # The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
 ROLL_UPS = {
