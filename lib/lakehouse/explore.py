@@ -23,8 +23,8 @@ from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.lake import arrow as reader
-from lakehouse.ledger import versions as history
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
+from lakehouse.ledger.published import versions
 from lakehouse.records import Version
 from lakehouse.server.databases import database_url
 from lakehouse.settings import Settings, load_settings
@@ -69,7 +69,7 @@ class PublishedTables:
 
         Raises LedgerError where there is none yet, UsageError for a table that there is not.
         """
-        found = history.versions(self._database, *self._known(table))
+        found = versions(self._database, *self._known(table))
         if not found:
             raise LedgerError(f"{table} has no published version yet: run a day, or `make demo`")
         return found

@@ -10,7 +10,7 @@ from lakehouse.contracts import Contracts
 from lakehouse.gate.gate import Gate
 from lakehouse.judging.suites import Suites
 from lakehouse.lake.delta import Lake
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.pages.pages import Pages
 from lakehouse.settings import Settings
 from lakehouse.source.postgres import Source

@@ -18,7 +18,7 @@ from lakehouse.gate.gate import Gate
 from lakehouse.home import make_home
 from lakehouse.judging.suites import Suites, load_suites
 from lakehouse.lake.delta import Lake
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.pages.pages import Pages
 from lakehouse.pages.store import DocsBucket, place
 from lakehouse.server.databases import database_url

@@ -43,7 +43,7 @@ LOGICAL_DATE = datetime.datetime(2026, 2, 1, 1, tzinfo=datetime.UTC)
 REFUSED = """
 from datetime import date
 from lakehouse.errors import GateError, StoreError
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.database import Database
 ledger = Ledger(Database(os.environ["LAKEHOUSE_GOLD_DSN"], "gold", StoreError))
 ledger.prepare("UTC")

@@ -11,8 +11,8 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from lakehouse.lake.delta import Lake
-from lakehouse.lake.failures import kinds
 from lakehouse.lake.fence import FENCE
+from lakehouse.lake.files import kinds
 from tests.faults.proxy import FaultProxy, Request
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.errors import StoreError
 from lakehouse.lake.delta import Lake
-from lakehouse.lake.failures import NO_CONDITION, sentence
+from lakehouse.lake.files import NO_CONDITION, sentence
 from tests.conftest import MinioForTests, free_port
 from tests.lake.buckets import CANARY, bucket_lake
 

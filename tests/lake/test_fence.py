@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import SetupError, StoreError
-from lakehouse.lake.failures import EXISTS, NO_CONDITION
 from lakehouse.lake.fence import FENCE, OPTION, check_log_store, check_race
+from lakehouse.lake.files import EXISTS, NO_CONDITION
 from tests.lake.shop import Shop
 
 pytestmark = pytest.mark.integration

@@ -13,8 +13,8 @@ import pytest
 
 from lakehouse.database import Database
 from lakehouse.errors import BusyError, RightLostError, StoreError
+from lakehouse.ledger import Ledger
 from lakehouse.ledger.lease import Lease
-from lakehouse.ledger.ledger import Ledger
 from lakehouse.records import Run, TableRun
 
 pytestmark = pytest.mark.integration

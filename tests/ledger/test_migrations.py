@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.database import Database
 from lakehouse.errors import LedgerError, StoreError
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.ledger.migrations import files
 
 pytestmark = pytest.mark.integration

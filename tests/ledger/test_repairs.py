@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.ledger.past import Adopted, AdoptedTable
 from lakehouse.records import Run, TableRun, Totals
 

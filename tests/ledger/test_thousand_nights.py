@@ -18,7 +18,7 @@ from lakehouse.database import Database
 from lakehouse.errors import StoreError
 from lakehouse.frame.run import OpenRun
 from lakehouse.layers import silver
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.ledger.quality import last_failure
 from lakehouse.pages.data_docs import LISTED
 from lakehouse.records import Finding

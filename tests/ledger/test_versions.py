@@ -12,8 +12,8 @@ import pytest
 
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
-from lakehouse.ledger.ledger import Ledger
-from lakehouse.ledger.versions import versions
+from lakehouse.ledger import Ledger
+from lakehouse.ledger.published import versions
 
 pytestmark = pytest.mark.integration
 

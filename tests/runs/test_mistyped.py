@@ -19,7 +19,7 @@ from lakehouse.contracts import Contracts
 from lakehouse.database import Database
 from lakehouse.errors import LakehouseError, LedgerError, NotYetError, StoreError
 from lakehouse.lake.delta import Lake
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.runs import day as days
 from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies
 

@@ -14,7 +14,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.database import Database
 from lakehouse.errors import BusyError, StoreError
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.runs import day as days
 from tests.fakes import FakeGold, FakeLake, Steps, fake_lakehouse, replace_bodies
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lakehouse.cli.console import out
 from lakehouse.database import Database
 from lakehouse.errors import SourceError, StoreError
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings, load_settings

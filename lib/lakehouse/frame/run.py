@@ -21,7 +21,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, StoreError, safe_words
 from lakehouse.frame.restore import mark, recognise, restored
 from lakehouse.gate.findings import raise_if_critical
-from lakehouse.lake.failures import answering
+from lakehouse.lake.files import answering
 from lakehouse.ledger.lease import Lease
 from lakehouse.pages.data_docs import LISTED
 from lakehouse.parts import Lakehouse

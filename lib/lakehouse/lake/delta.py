@@ -21,9 +21,8 @@ from pyspark.sql.types import StructType
 from lakehouse import address
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.lake import log
-from lakehouse.lake.failures import answering, kinds
 from lakehouse.lake.fence import check_log_store
-from lakehouse.lake.files import Files
+from lakehouse.lake.files import Files, answering, kinds
 from lakehouse.lake.identity import Identity
 from lakehouse.records import Commit, Stamp, Stamped
 from lakehouse.settings import BUCKETS

@@ -16,8 +16,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse import address
 from lakehouse.errors import SetupError, StoreError
-from lakehouse.lake.failures import EXISTS, NO_CONDITION, kinds, sentence
-from lakehouse.lake.files import Files
+from lakehouse.lake.files import EXISTS, NO_CONDITION, Files, kinds, sentence
 
 OPTION = "spark.delta.logStore.s3a.impl"
 FENCE = "lakehouse.ConditionalCreateLogStore"

@@ -7,7 +7,6 @@ so a line, its order and its customer come in together whenever the last of them
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.conform import conformed, warning_columns
+from lakehouse.conform import conformed
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
 from lakehouse.frame.published import frame
@@ -148,7 +147,7 @@ def _table(
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, house.suites["silver"][name]) if r.name not in waived]
     frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
-    counts = _counts(frame)
+    counts = silver_gate.counted(frame)
     done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
     done.rows_quarantined = waiting.rows_kept = counts[OPEN]
     done.rows_displaced = counts["displaced"]
@@ -229,29 +228,6 @@ def _current(silver: Silver, contract: Contract) -> DataFrame:
         *(F.col(c).alias(f"_current{c}") for c in TIE_BREAKERS),
         *(F.col(p).alias(f"_current_{p}") for p in levels),
     )
-
-
-def _counts(frame: DataFrame) -> Counter[str]:
-    """Verdicts, reasons and warnings, counted in one pass: the frame's first read.
-
-    Rows alike in all of these are one group, so that what comes back grows with the rules and not with the rows.
-    """
-    held = [n.removeprefix("_held_") for n in frame.columns if n.startswith("_held_")]
-    flags = {
-        **{w: F.col(w) for w in warning_columns(frame)},
-        **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},
-        "displaced": (F.col("_verdict") == KEPT) & F.col("_current_updated_at").isNotNull(),
-    }
-    told = F.concat_ws(",", *(F.when(holds, F.lit(name)) for name, holds in flags.items()))
-    counts: Counter[str] = Counter()
-    groups = frame.groupBy("_verdict", "_batch", "_reasons", told.alias("_told")).count()
-    for verdict, in_batch, reasons, flagged, rows in groups.collect():
-        names = [verdict, *flagged.split(","), *(f"fired_{r}" for r in reasons)]
-        if verdict == OPEN:
-            names += [f"open_{r}" for r in reasons]
-            names += ["open_in_batch"] if in_batch else []
-        counts.update(dict.fromkeys(names, rows))
-    return counts
 
 
 def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: TableRun, *, is_new: bool) -> None:

@@ -102,3 +102,26 @@ def keys_once(
     return [
         Finding("silver", contract.table, "keys_once_in_table", "critical", doubled == 0, abs(doubled), counts[KEPT])
     ]
+
+
+def counted(frame: DataFrame) -> Counter[str]:
+    """Verdicts, reasons and warnings, counted in one pass: the frame's first read.
+
+    Rows alike in all of these are one group, so that what comes back grows with the rules and not with the rows.
+    """
+    held = [n.removeprefix("_held_") for n in frame.columns if n.startswith("_held_")]
+    flags = {
+        **{w: F.col(w) for w in warning_columns(frame)},
+        **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},
+        "displaced": (F.col("_verdict") == KEPT) & F.col("_current_updated_at").isNotNull(),
+    }
+    told = F.concat_ws(",", *(F.when(holds, F.lit(name)) for name, holds in flags.items()))
+    counts: Counter[str] = Counter()
+    groups = frame.groupBy("_verdict", "_batch", "_reasons", told.alias("_told")).count()
+    for verdict, in_batch, reasons, flagged, rows in groups.collect():
+        names = [verdict, *flagged.split(","), *(f"fired_{r}" for r in reasons)]
+        if verdict == OPEN:
+            names += [f"open_{r}" for r in reasons]
+            names += ["open_in_batch"] if in_batch else []
+        counts.update(dict.fromkeys(names, rows))
+    return counts

@@ -13,7 +13,7 @@ from datetime import datetime, time, timedelta
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import UsageError
-from lakehouse.ledger.ledger import Ledger
+from lakehouse.ledger import Ledger
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Outcome
 from lakehouse.runs.day import replace_day
