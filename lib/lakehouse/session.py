@@ -106,7 +106,7 @@ def _remember_classes(spark: SparkSession) -> None:
 def _keep_values_out_of_logs(spark: SparkSession) -> None:
     """Spark's and PySpark's own words about a failed query quote the row that failed; what we say of it is errors.safe_words.
 
-    Executors follow the driver's level by spark.executor.syncLogLevel.enabled of spark-defaults.conf.
+    Executors start with it off, by spark.executor.extraJavaOptions of spark-defaults.conf.
     """
     spark.sparkContext.setLogLevel("OFF")
     quiet_pyspark()
