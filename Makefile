@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e browser minio lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser minio lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -14,7 +14,7 @@ STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PY
 DEFAULTS := env $(foreach name,$(STRAY),-u $(name))
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
@@ -49,6 +49,9 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 
 e2e: airflow minio zip ## the long tests: real sales day by day, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/pytest -m slow
+
+endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: an hour and more
+	@$(BIN)/pytest -m endurance
 
 browser: airflow minio zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "There is no Chromium: install one (Debian, Ubuntu: \`apt install chromium\`), then run \`make browser\` again." >&2; exit 9; }

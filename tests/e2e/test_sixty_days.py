@@ -18,7 +18,7 @@ from lakehouse.upkeep.verify import verify
 from lakehouse.wiring import Lakehouse
 from tests.e2e.test_samples_by_day import HASHES, LAST, TOTALS, Sample
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.endurance, pytest.mark.timeout(7200)]
 FIRST = LAST - timedelta(days=59)
 # Every so many days, as if all that is not published were a month old.
 MAINTAINED_EVERY = 10
