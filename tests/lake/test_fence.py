@@ -191,6 +191,8 @@ def test_a_race_that_is_not_decided_is_told(shop: Shop, fault: Callable[[Shop], 
 
 def test_a_lake_on_s3a_without_its_fence_is_refused(shop: Shop) -> None:
     assert check_log_store(shop.spark) == FENCE
+    # With `create`, or all of them, s3a would write without a look wherever Delta relies on one.
+    assert shop.lake.files.conf.get("fs.s3a.performance.flags") == "mkdir"
     shop.spark.conf.set(OPTION, "lakehouse.NotThere")
     with pytest.raises(SetupError, match=r"does not find lakehouse\.NotThere"):
         shop.lake.check()

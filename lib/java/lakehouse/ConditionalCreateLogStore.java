@@ -21,7 +21,7 @@ import org.apache.hadoop.fs.Path;
  *
  * <p>Delta's own store for s3a looks whether the file is there and then writes it, so of two drivers that look before
  * either writes, the later one overwrites the other's commit and nobody is told. Here an entry is created with the
- * condition that nothing is there (If-None-Match), which the store checks as it makes the object. Whoever is second is
+ * condition that nothing is there (If-None-Match), which the store checks as it makes the object. The second writer is
  * told that the file exists, and Delta tries the next version after looking for conflicts, as on any file system.
  *
  * <p>What is overwritten on purpose (_last_checkpoint), read and listed is Delta's own code.
