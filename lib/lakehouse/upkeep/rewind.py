@@ -8,12 +8,14 @@ restoring. What is taken out of bronze is kept, and comes back when a run reache
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import date
 
 from psycopg2.extensions import cursor as Cursor
 
+from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError, StoreError
@@ -27,6 +29,10 @@ from lakehouse.upkeep.locks import who
 from lakehouse.upkeep.readable import missing_files
 
 LAKE_LAYERS = {"bronze": "bronze", "silver": "silver", "quarantine": "silver"}
+# Tables looked at, or restored, at once.
+AT_ONCE = 3
+# Behind every run there can be: the greatest number that the order of runs knows.
+MOST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,7 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
     last_gold = ledger.cut("gold", to)
     seq["gold"] = last_gold.seq if last_gold else 0
     runs: dict[str, list[str]] = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
-    versions = {
-        layer: ledger.versions_at(layer, of, seq[of]) for layer, of in LAKE_LAYERS.items() if runs[of]
-    }  # fmt: skip
+    versions = {layer: _versions(lakehouse, layer, of, seq[of]) for layer, of in LAKE_LAYERS.items() if runs[of]}
     if unaccounted := ledger.unaccounted(silver.seq) if runs["silver"] else []:
         raise LedgerError(
             f"the ledger does not know which runs of bronze silver had judged as of {to} ({', '.join(unaccounted)}), as it was "
@@ -79,14 +83,26 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
     return Plan(to, silver.as_of, silver, runs, versions)
 
 
+def _versions(lakehouse: Lakehouse, layer: str, of: str, seq: int) -> dict[str, int]:
+    """The version of each table as of a cut; of a table that nothing wrote to since, the one that is published now."""
+    ledger = lakehouse.ledger
+    published, newest = ledger.published(layer), ledger.versions_at(layer, of, MOST)
+    return {
+        table: published[table].version if table in published and newest[table] == version else version
+        for table, version in ledger.versions_at(layer, of, seq).items()
+    }
+
+
 def _refuse_what_is_gone(lakehouse: Lakehouse, to: date, versions: Mapping[str, Mapping[str, int]]) -> None:
-    gone: list[str] = []
-    for layer, tables in versions.items():
-        for table, version in tables.items():
-            if not lakehouse.lake.log(layer, table).loadable(version) or missing_files(
-                lakehouse.lake, layer, table, version
-            ):
-                gone.append(f"{layer}.{table}")
+    lake = lakehouse.lake
+
+    def is_gone(which: tuple[str, str, int]) -> bool:
+        layer, table, version = which
+        return not lake.log(layer, table).loadable(version) or missing_files(lake, layer, table, version) > 0
+
+    tables = [(layer, table, version) for layer, its in versions.items() for table, version in its.items()]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        gone = [f"{w[0]}.{w[1]}" for w, is_it in zip(tables, pool.map(is_gone, tables), strict=True) if is_it]
     if gone:
         raise LedgerError(
             f"what was published as of {to} is not kept any more ({', '.join(gone)}): versions are kept as long as "
@@ -118,16 +134,22 @@ def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: s
 
 
 def _restored(run: OpenRun, layer: str, versions: Mapping[str, int]) -> dict[str, int]:
-    """Makes the content of a version the head of each table; returns the heads."""
-    lake, heads = run.lakehouse.lake, dict[str, int]()
+    """Makes the content of a version the head of each table, several at a time; returns the heads."""
+    lake = run.lakehouse.lake
     run.enter_lake()
-    for table, version in versions.items():
-        try:
-            restored = version if lake.head(layer, table) == version else lake.restore(layer, table, version)
-        except StoreError as e:
-            raise LedgerError(f"{e}; nothing was rewound") from None
-        heads[table] = lake.keep_log(layer, table) or restored
-    return heads
+
+    def restored(table: str) -> int:
+        version = versions[table]
+        if lake.head(layer, table) != version:
+            version = lake.restore(layer, table, version)
+            log.event("table.restored", layer=layer, table=table, version=version)
+        return lake.keep_log(layer, table) or version
+
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return dict(zip(versions, pool.map(restored, versions), strict=True))
+    except StoreError as e:
+        raise LedgerError(f"{e}; nothing was rewound") from None
 
 
 def _pointers(lakehouse: Lakehouse, plan: Plan, heads: Mapping[str, int]) -> dict[str, Published]:
