@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -206,12 +206,13 @@ def world(postgres: Any, spark: Any, tmp_path_factory: pytest.TempPathFactory) -
     return World(postgres, tmp_path_factory.mktemp("zombie"))
 
 
-@pytest.fixture(params=["files", pytest.param("bucket", marks=pytest.mark.slow)])
-def trial(request: pytest.FixtureRequest, world: World) -> Iterator[Trial]:
-    """A driver that is stopped at the moment; one that was too quick for us is tried again."""
-    minio = request.getfixturevalue("minio") if request.param == "bucket" else None
+@contextmanager
+def asleep(world: World, minio: Any | None, limits: str = "") -> Iterator[Trial]:
+    """A driver that is stopped at the moment; one that was too quick for us is tried again. `limits`: of its database."""
     for _ in range(5):
         made = world.trial(minio)
+        if limits:
+            made.ask(f"alter database {psycopg2.extensions.parse_dsn(made.gold)['dbname']} set {limits}")
         try:
             if made.stopped():
                 yield made
@@ -219,6 +220,13 @@ def trial(request: pytest.FixtureRequest, world: World) -> Iterator[Trial]:
         finally:
             made.end()
     pytest.fail("no driver could be stopped between its data files and its log entry")
+
+
+@pytest.fixture(params=["files", pytest.param("bucket", marks=pytest.mark.slow)])
+def trial(request: pytest.FixtureRequest, world: World) -> Iterator[Trial]:
+    minio = request.getfixturevalue("minio") if request.param == "bucket" else None
+    with asleep(world, minio) as made:
+        yield made
 
 
 def right_at_the_end(trial: Trial, pipeline: RealPipeline) -> None:
@@ -258,23 +266,18 @@ def test_a_driver_that_slept_through_its_lock_publishes_nothing_and_its_orphan_i
 
 
 @pytest.mark.slow
-def test_an_idle_limit_of_the_role_takes_no_lock_away_from_a_driver_that_sleeps(trial: Trial) -> None:
-    name = psycopg2.extensions.parse_dsn(trial.gold)["dbname"]
-    trial.end()
-    trial.ask(f"alter database {name} set idle_session_timeout = '500ms'")
-    again = Trial(trial.source, trial.gold, trial.store, trial.home.with_name(f"{trial.home.name}_again"))
-    pipeline = again.lakehouse()
-    try:
-        assert again.stopped()
-        time.sleep(2)
-        with pytest.raises(BusyError):
-            run(pipeline, "silver", DAY_2)
-        assert again.goes_on() == 0, again.said()
-        assert run(pipeline, "gold", DAY_2) == "published"
-        right_at_the_end(again, pipeline)
-    finally:
-        again.end()
-        close(pipeline)
+def test_an_idle_limit_of_the_role_takes_no_lock_away_from_a_driver_that_sleeps(world: World) -> None:
+    with asleep(world, None, "idle_session_timeout = '500ms'") as trial:
+        pipeline = trial.lakehouse()
+        try:
+            time.sleep(2)
+            with pytest.raises(BusyError):
+                run(pipeline, "silver", DAY_2)
+            assert trial.goes_on() == 0, trial.said()
+            assert run(pipeline, "gold", DAY_2) == "published"
+            right_at_the_end(trial, pipeline)
+        finally:
+            close(pipeline)
 
 
 @pytest.mark.slow
