@@ -40,7 +40,7 @@ def states(lakehouse: Any) -> list[tuple[str, int, str]]:
 
 
 def pointers(lakehouse: Any) -> dict[str, dict[str, int]]:
-    return {layer: {t: p.version for t, p in held.items()} for layer, held in lakehouse.ledger.published.items()}
+    return {layer: {t: p.version for t, p in held.items()} for layer, held in lakehouse.ledger.pointers.items()}
 
 
 def test_a_day_goes_through_all_three_layers_and_again_it_is_covered(lakehouse: Any) -> None:
@@ -166,7 +166,7 @@ def test_silver_catches_up_with_every_window_once(lakehouse: Any) -> None:
         days.run(lakehouse, "bronze", on(day))
     assert (
         silver.plan(lakehouse, on(4)).pending["orders"]
-        == lakehouse.ledger.published_between(date(2020, 1, 2), date(2020, 1, 4))[
+        == lakehouse.ledger.windows_between(date(2020, 1, 2), date(2020, 1, 4))[
             list(CONTRACTS["bronze"]).index("orders") :: len(CONTRACTS["bronze"])
         ]
     )
@@ -209,7 +209,7 @@ def test_a_day_is_replaced_by_its_own_windows_or_not_at_all(lakehouse: Any) -> N
         days.replace_day(lakehouse, on(2))
     days.run(lakehouse, "bronze", on(4))
     assert days.replace_day(lakehouse, on(3)).state == "published"
-    assert {(e.window_start, e.window_end) for e in lakehouse.ledger.published_of(date(2020, 1, 3))} == {
+    assert {(e.window_start, e.window_end) for e in lakehouse.ledger.windows_of(date(2020, 1, 3))} == {
         (None, on(3).end)
     }
 
@@ -300,11 +300,11 @@ def test_a_gold_that_waited_does_not_bring_an_older_silver_over_a_newer(lakehous
 
 
 def test_a_table_that_bronze_has_not_brought_yet_does_not_stop_the_night(lakehouse: Any) -> None:
-    lakehouse.ledger.published.clear()
+    lakehouse.ledger.windows.clear()
     days.run(lakehouse, "bronze", on(2))
     # As if the contract of campaigns had come after bronze's run.
-    lakehouse.ledger.published = [e for e in lakehouse.ledger.published if e.table != "campaigns"]
-    lakehouse.ledger.published["bronze"].pop("campaigns")
+    lakehouse.ledger.windows = [e for e in lakehouse.ledger.windows if e.table != "campaigns"]
+    lakehouse.ledger.pointers["bronze"].pop("campaigns")
     lakehouse.lake.tables.pop(("bronze", "campaigns"))
     assert days.run(lakehouse, "silver", on(2))[0].state == "published"
     assert "campaigns" not in lakehouse.ledger.published("silver")

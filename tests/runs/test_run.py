@@ -65,7 +65,7 @@ def publish(lakehouse: Any, table: str, commits: int = 1, layer: str = "silver",
     held = lakehouse.lake.tables.setdefault((layer, table), [])
     held += [commit(len(held) + n, run) for n in range(commits)]
     pointer = Published(table, len(held) - 1, run, date(2020, 1, 1), {})
-    lakehouse.ledger.published.setdefault(layer, {})[table] = pointer
+    lakehouse.ledger.pointers.setdefault(layer, {})[table] = pointer
     lakehouse.lake.owner = "ours"
 
 
@@ -77,7 +77,7 @@ def test_a_run_locks_restores_works_and_publishes_and_only_then_are_pages_and_ma
     outcome = silver(lakehouse, WARNED)
     assert lakehouse.steps == ORDER
     assert (outcome.state, row(lakehouse).state) == ("published", "published")
-    assert lakehouse.ledger.published["silver"]["orders"].version == 0
+    assert lakehouse.ledger.pointers["silver"]["orders"].version == 0
     assert lakehouse.lake.tables["silver", "orders"][0].run == outcome.run_id
 
 
@@ -99,7 +99,7 @@ def test_a_failure_at_any_step_up_to_the_commit_publishes_nothing_and_is_what_th
     assert raised.value is error
     words = "away" if code == 7 else "ZeroDivisionError"
     assert (row(lakehouse).state, row(lakehouse).code, row(lakehouse).message) == ("failed", code, words)
-    assert lakehouse.ledger.published == {}
+    assert lakehouse.ledger.pointers == {}
     assert "mark silver" not in lakehouse.steps
 
 
@@ -180,7 +180,7 @@ def test_what_was_to_be_done_once_published_is_left_out_where_nothing_was(lakeho
 @pytest.mark.parametrize("step", ["identity", "write silver.orders", "claim"])
 def test_a_right_that_is_lost_at_any_step_publishes_nothing_and_has_its_own_code(lakehouse: Any, step: str) -> None:
     publish(lakehouse, "orders", commits=2)
-    before = lakehouse.ledger.published["silver"]["orders"]
+    before = lakehouse.ledger.pointers["silver"]["orders"]
     asked = lakehouse.steps.__class__.__call__
 
     class Losing(type(lakehouse.steps)):  # type: ignore[misc]
@@ -197,7 +197,7 @@ def test_a_right_that_is_lost_at_any_step_publishes_nothing_and_has_its_own_code
         silver(lakehouse)
     assert raised.value.exit_code == 11
     assert row(lakehouse).state == "abandoned", "it is the other run that says how this one ended"
-    assert lakehouse.ledger.published["silver"]["orders"] == before
+    assert lakehouse.ledger.pointers["silver"]["orders"] == before
     assert "mark silver" not in lakehouse.steps
 
 
@@ -259,7 +259,7 @@ def test_a_head_that_is_not_published_goes_back_before_anything_is_written(lakeh
     assert steps.index("restore silver.orders to 1") < steps.index("write silver.orders") < steps.index("publish")
     # 4 is the content of 1 again, 5 what this run wrote.
     assert "point at silver.orders" in steps
-    assert lakehouse.ledger.published["silver"]["orders"].version == 5
+    assert lakehouse.ledger.pointers["silver"]["orders"].version == 5
 
 
 def test_a_run_that_dies_after_a_restore_leaves_a_pointer_at_the_content_that_was_published(lakehouse: Any) -> None:
@@ -268,7 +268,7 @@ def test_a_run_that_dies_after_a_restore_leaves_a_pointer_at_the_content_that_wa
     lakehouse.steps.breaks["publish"] = StoreError("away")
     with pytest.raises(StoreError):
         silver(lakehouse)
-    assert lakehouse.ledger.published["silver"]["orders"].version == 3, "the restored head"
+    assert lakehouse.ledger.pointers["silver"]["orders"].version == 3, "the restored head"
 
 
 def test_a_table_that_was_never_published_is_emptied_only_where_every_commit_is_of_this_ledger(lakehouse: Any) -> None:
