@@ -64,7 +64,13 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(secrets: Path) ->
 
 def test_those_who_only_read_get_no_setting_that_lets_them_write(secrets: Path) -> None:
     given = {who: {file.name for file in (secrets / "compose" / who).iterdir()} for who in ("notebooks", "docs")}
-    lake = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "LAKEHOUSE_LAKE"}
+    lake = {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ENDPOINT_URL",
+        "LAKEHOUSE_LAKE",
+        "LAKEHOUSE_S3_PATH_STYLE",
+    }
     assert given == {"notebooks": {*lake, "LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE"}, "docs": lake}
     assert "//notebooks:" in (secrets / "compose" / "notebooks" / "LAKEHOUSE_GOLD_DSN").read_text()
 

@@ -29,7 +29,9 @@ PORTS = {
 # By this in its environment a process is known as one of a stack's.
 MARK = "LAKEHOUSE_STACK"
 # What a shop sets by these names reaches the pipeline; what is the stack's own does not.
-OF_A_SHOP = re.compile("LAKEHOUSE_.+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|ENDPOINT_URL)")
+OF_A_SHOP = re.compile(
+    "LAKEHOUSE_.+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ENDPOINT_URL|REGION|DEFAULT_REGION)"
+)
 OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
                 "LAKEHOUSE_POSTGRES", "LAKEHOUSE_POSTGRES_PORT", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
 # What somebody sets of Airflow by Airflow's own names is meant for it.
