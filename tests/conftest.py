@@ -25,6 +25,7 @@ from minio import Minio
 from psycopg2 import sql
 from pyspark.sql import SparkSession
 
+from lakehouse.gate.gate import Gate
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.session import CLASS_ARCHIVE
 
@@ -193,3 +194,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def session_gate() -> Gate:
+    """For tests that look at findings; its pages are nobody's."""
+    gate = Gate()
+    gate.warm()
+    return gate
+
+
+@pytest.fixture
+def gate(session_gate: Gate) -> Gate:
+    """A gate of the test's own, whose findings are its own; Great Expectations is shared."""
+    gate = Gate()
+    gate._great_expectations = session_gate._great_expectations
+    return gate

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from lakehouse.gate.gate import Gate
 from lakehouse.judging.suites import load_suites
 from lakehouse.pages.data_docs import front_page, publish, publish_front_page
-from lakehouse.records import Finding, Run
+from lakehouse.records import Finding, ListedRun
 from tests.tables import CONTRACTS, contract, table
 
 pytestmark = pytest.mark.unit
@@ -30,10 +30,10 @@ REFUSED = Finding("silver", "orders", "rows_since_beginning_add_up", "critical",
 
 def run_of(
     run_id: str = "run-1", layer: str = "silver", state: str = "published", day: date = DAY, **facts: Any
-) -> Run:
+) -> ListedRun:
     """A run that took a minute and a half."""
     started = datetime(2011, 12, 10, 1, 0, tzinfo=UTC)
-    return Run(run_id, layer, day, state, started, started + timedelta(seconds=90), **facts)
+    return ListedRun(run_id, layer, day, state, started, started + timedelta(seconds=90), **facts)
 
 
 class Page(HTMLParser):
@@ -62,7 +62,7 @@ def pages(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.html"))
 
 
-def judged_pages(gate: Gate, spark: SparkSession, run_id: str = "run-1") -> Path:
+def judged_pages(gate: Gate, spark: SparkSession, folder: Path, run_id: str = "run-1") -> Path:
     """A run in which rules of several kinds fail on values that must not be seen."""
     customers = table(
         spark,
@@ -77,18 +77,21 @@ def judged_pages(gate: Gate, spark: SparkSession, run_id: str = "run-1") -> Path
         "budget start_date end_date channel",
         ("-4711.25", "2011-11-23", "2011-11-22", "S3CRET"),
     )
-    gate.add(gate.check(contract("silver.customers"), SUITES["silver"]["customers"], customers, customers.count(), {}))
-    gate.add(gate.check(contract("silver.campaigns"), SUITES["silver"]["campaigns"], campaigns, campaigns.count(), {}))
-    gate.add([WARNED, REFUSED])
+    found = [
+        *gate.check(contract("silver.customers"), SUITES["silver"]["customers"], customers, customers.count(), {}),
+        *gate.check(contract("silver.campaigns"), SUITES["silver"]["campaigns"], campaigns, campaigns.count(), {}),
+        WARNED,
+        REFUSED,
+    ]
     run = run_of(run_id, state="failed", rules=12, critical=5, warnings=3, message="the gate refused")
-    gate.publish_docs(run)
-    return publish_front_page(gate._docs_folder, [run], 1)
+    publish(folder, run, found, gate.pages(run_id, "silver"))
+    return publish_front_page(folder, [run], 1)
 
 
 def test_a_run_has_a_page_of_findings_and_great_expectations_pages(
     gate: Gate, spark: SparkSession, tmp_path: Path
 ) -> None:
-    front = judged_pages(gate, spark)
+    front = judged_pages(gate, spark, tmp_path)
     assert front == tmp_path / "index.html"
     assert [p.name for p in pages(tmp_path / "runs" / "run-1")] == ["campaigns.html", "customers.html", "index.html"]
     assert "2011-12-09 silver failed 5 3 12 90 2011-12-10 01:01:30 UTC run-1 the gate refused" in Page(front).text
@@ -107,7 +110,7 @@ def test_a_run_has_a_page_of_findings_and_great_expectations_pages(
 
 
 def test_no_value_of_the_data_is_in_any_file(gate: Gate, spark: SparkSession, tmp_path: Path) -> None:
-    judged_pages(gate, spark)
+    judged_pages(gate, spark, tmp_path)
     written = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert len(written) > 8
     for path in written:
@@ -125,7 +128,7 @@ def test_no_result_holds_a_value(gate: Gate, spark: SparkSession) -> None:
 
 
 def test_pages_are_whole_without_a_network(gate: Gate, spark: SparkSession, tmp_path: Path) -> None:
-    judged_pages(gate, spark)
+    judged_pages(gate, spark, tmp_path)
     for path in pages(tmp_path):
         page = Page(path)
         assert not re.search(r"https?:|//[a-z]+\.", path.read_text(encoding="utf-8")), f"{path.name} names a network"
@@ -139,7 +142,7 @@ def test_pages_are_whole_without_a_network(gate: Gate, spark: SparkSession, tmp_
 
 
 def test_style_sheets_of_others_come_with_their_licences(gate: Gate, spark: SparkSession, tmp_path: Path) -> None:
-    judged_pages(gate, spark)
+    judged_pages(gate, spark, tmp_path)
     sheets = {p.stem for p in (tmp_path / "assets").glob("*.css")} - {"lakehouse"}
     assert sheets == {p.stem for p in (tmp_path / "assets").glob("*.LICENSE")} == {"bootstrap", "bootstrap-dark"}
 
@@ -151,7 +154,7 @@ def test_texts_of_suites_are_shown_as_they_are_written(gate: Gate, spark: SparkS
     gate.check(
         contract("silver.inventory"), suite.model_copy(update={"expectations": (first,)}), frame, frame.count(), {}
     )
-    gate.publish_docs(run_of())
+    publish(tmp_path, run_of(), [], gate.pages("run-1", "silver"))
     assert "<b>less</b> & more" in Page(tmp_path / "runs" / "run-1" / "inventory.html").text
 
 
@@ -159,7 +162,7 @@ def test_runs_are_listed_in_the_ledgers_order_with_state_and_counts() -> None:
     runs = [
         run_of("run-3", "gold", "failed", date(2011, 12, 10), rules=2000, critical=1, message="3 <rows> are missing"),
         run_of("run-2", "silver", "published", rules=2, warnings=1),
-        Run("run-1", "bronze", DAY, "running", datetime(2011, 12, 10, tzinfo=UTC)),
+        ListedRun("run-1", "bronze", DAY, "running", datetime(2011, 12, 10, tzinfo=UTC)),
     ]
     page = front_page(runs, 3, paged={"run-2"})
     assert Page(page).text.endswith(
@@ -199,15 +202,13 @@ def test_old_pages_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "run-1" / "index.html").stat().st_mtime_ns == first
 
 
-def test_a_layers_findings_go_to_its_own_run_once(gate: Gate) -> None:
-    gate.add([MET, Finding("gold", "dim_products", "rows_lost", "critical", True, None, 7)])
-    pages = [
-        Page(gate.publish_docs(run_of(f"run-{n}", layer))).text for n, layer in enumerate(("silver", "gold", "silver"))
-    ]
-    assert [("rows_of_run_add_up" in p, "rows_lost" in p) for p in pages] == [
-        (True, False),
-        (False, True),
-        (False, False),
+def test_a_layers_pages_go_to_its_own_run_once(gate: Gate, spark: SparkSession) -> None:
+    frame = table(spark, "silver.customers", "customer_id", ("C1",))
+    gate.check(contract("silver.customers"), SUITES["silver"]["customers"], frame, frame.count(), {})
+    assert [set(gate.pages(f"run-{n}", layer)) for n, layer in enumerate(("gold", "silver", "silver"))] == [
+        set(),
+        {"customers"},
+        set(),
     ]
 
 
