@@ -165,9 +165,12 @@ def _make_buckets(supervisor: Supervisor, minio: Part, clock: Clock) -> None:
 
 def _load_sample(stack: Stack, clock: Clock) -> None:
     """A shop to look at, unless somebody has one."""
-    if not stack.named("LAKEHOUSE_SOURCE_DSN") and not databases.has_shop(EmbeddedPostgres(stack.home).dsn):
+    server = EmbeddedPostgres(stack.home)
+    if not stack.named("LAKEHOUSE_SOURCE_DSN") and not databases.has_shop(server.dsn):
         command = [LAKEHOUSE, "sample", "load", *databases.SAMPLE]
-        _once(stack, "sample", command, {"LAKEHOUSE_HOME": str(stack.home)}, clock)
+        # As the source's owner, whose tables the pipeline may read.
+        owner = {"LAKEHOUSE_HOME": str(stack.home), "LAKEHOUSE_SOURCE_DSN": server.dsn("ecommerce_source")}
+        _once(stack, "sample", command, owner, clock)
 
 
 def _once(stack: Stack, name: str, command: list[str | Path], environment: dict[str, str], clock: Clock) -> None:
