@@ -21,15 +21,25 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import structlog
 from minio import Minio
 from psycopg2 import sql
 from pyspark.sql import SparkSession
 
+from lakehouse import log
 from lakehouse.gate.gate import Gate
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.session import CLASS_ARCHIVE
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A test that calls a command in this process leaves the log pointed at a stream that is closed afterwards."""
+    yield
+    log.unlisten()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
