@@ -161,9 +161,8 @@ def _words(error: object) -> str:
 
 def _from_ledger(settings: Settings, layer: str, day: str, since: datetime) -> Any:
     # Late: reading this file needs no store.
-    from lakehouse.ledger.failures import last_failure
-
     from lakehouse.database import Database
+    from lakehouse.ledger.quality import last_failure
 
     if settings.gold_dsn is None:
         return None
