@@ -333,7 +333,7 @@ def test_no_snapshot_of_the_source_is_open_while_gates_run(shop: Shop, monkeypat
     def watched(*arguments: Any) -> Any:
         with closing(shop.session()) as connection, connection.cursor() as cursor:
             cursor.execute("select count(*) from pg_stat_activity where datname = current_database() "
-                           "and pid <> pg_backend_pid() and (backend_xmin is not null or state like 'idle in%')")  # fmt: skip
+                           "and application_name = 'lakehouse' and (backend_xmin is not null or state like 'idle in%')")  # fmt: skip
             opened.append((cursor.fetchone() or (None,))[0])
         return check(*arguments)
 
