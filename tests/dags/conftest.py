@@ -146,6 +146,9 @@ def postgres() -> Iterator[str]:
     """An empty database for a ledger, on the embedded server of the jobs environment."""
     program = ROOT / ".venv" / "bin" / "lakehouse"
     environment = {**os.environ, "LAKEHOUSE_HOME": str(HOME / "embedded")}
-    started = subprocess.run([program, "dsn", "gold"], env=environment, capture_output=True, text=True, check=True)
+    # Not by the program: looking never makes a server.
+    make = "from lakehouse.server.databases import database_url as url; from lakehouse.settings import Settings; "
+    command = [ROOT / ".venv" / "bin" / "python", "-c", make + "print(url(Settings(), 'gold'))"]
+    started = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     yield started.stdout.strip()
     subprocess.run([program, "stop"], env=environment, capture_output=True, check=True)
