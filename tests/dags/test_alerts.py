@@ -45,17 +45,18 @@ from datetime import date
 from lakehouse.errors import GateError, StoreError
 from lakehouse.ledger import Ledger
 from lakehouse.database import Database
+from lakehouse.records import Finding
 ledger = Ledger(Database(os.environ["LAKEHOUSE_GOLD_DSN"], "gold", StoreError))
-ledger.prepare("UTC")
-try:
-    with ledger.run("bronze", date(2026, 1, 31)) as run:
-        rules = [("orders", "row_count_matches_source", "critical", False, 1203, 40000),
-                 ("orders", "key_not_null", "critical", True, 0, 40000),
-                 ("customers", "key_unique", "warning", False, 1, 10)]
-        ledger.record_findings(run, [("bronze", *rule) for rule in rules])
-        raise GateError("the gate refused, nothing was published: bronze.orders")
-except GateError:
-    sys.exit(6)
+with ledger.alone("bronze") as lease:
+    ledger.prepare("UTC")
+    with lease.transaction() as cursor:
+        run = ledger.open(cursor, "bronze", date(2026, 1, 31))
+    rules = [("orders", "row_count_matches_source", "critical", False, 1203, 40000),
+             ("orders", "key_not_null", "critical", True, 0, 40000),
+             ("customers", "key_unique", "warning", False, 1, 10)]
+    ledger.record_findings(run, [Finding("bronze", *rule) for rule in rules])
+    ledger.fail(run.run_id, GateError("the gate refused, nothing was published: bronze.orders"))
+sys.exit(6)
 """
 
 
