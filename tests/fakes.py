@@ -373,10 +373,12 @@ def fake_lakehouse(home: Path, **parts: Any) -> Any:
 def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of what needs Spark in a run: a write of one row of each table that is due, and no gate."""
 
-    def extract(house: Any, run: Any, day: Any, snapshot: Any, plans: Any, *, replaces: bool) -> list[bronze.Written]:
+    def extract(
+        lakehouse: Any, run: Any, day: Any, snapshot: Any, plans: Any, *, replaces: bool
+    ) -> list[bronze.Written]:
         return [
             bronze.Written(
-                p, TableRun(p.contract.table, house.lake.write("bronze", p.contract.table), 1, window_start=p.window.mark,
+                p, TableRun(p.contract.table, lakehouse.lake.write("bronze", p.contract.table), 1, window_start=p.window.mark,
                             window_end=p.window.end), Counts(1, 0, 0), 0)
             for p in plans
         ]  # fmt: skip
@@ -386,7 +388,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         assert table in state.bronze, "what bronze has not brought cannot be read"
         if not pending:
             return TableRun(table), TableRun(table), None
-        lake = state.house.lake
+        lake = state.lakehouse.lake
         return TableRun(table, lake.write("silver", table), 1), TableRun(table, lake.write("quarantine", table)), None
 
     monkeypatch.setattr(bronze, "_extract", extract)

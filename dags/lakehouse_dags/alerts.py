@@ -26,7 +26,7 @@ from lakehouse_dags.run_date import business_date, day_before
 from lakehouse_dags.sensors import UpstreamFailed
 
 TIMEOUT_SECONDS = 10
-# A run by hand or of a backfill is late by nature: whoever started it is watching.
+# A run by hand or of a backfill is late by nature: the person who started it is watching.
 EXPECTED_IN_TIME = ("scheduled", "asset_triggered")
 
 

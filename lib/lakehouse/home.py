@@ -64,7 +64,7 @@ def owner_name(uid: int) -> str:
 
 
 def _check_owner(folder: Path, *, through_links: bool = True) -> None:
-    """Whoever owns a folder, or the link to it, decides what lies in it."""
+    """The owner of a folder, or of the link to it, decides what lies in it."""
     for found in (folder.lstat(), *([folder.stat()] if through_links else [])):
         if found.st_uid != os.geteuid():
             raise ConfigError(

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
     s3_path_style: bool = True
     spark_secret: SecretStr | None = None  # shared by all machines of a Spark cluster
-    # What Airflow's DAGs read besides; a job has no use for these.
+    # What only Airflow's DAGs read; a job has no use for these.
     schedule: Literal["cron", "assets"] = "cron"
     root: Path | None = None
     jobs_environment: Path | None = None

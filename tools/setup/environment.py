@@ -2,7 +2,7 @@
 
 `make setup` calls it before everything else, so it must cost nothing when nothing changed, and a run that was killed
 must not leave a half environment behind. Hence one rule: the environment is finished when its mark holds the
-fingerprint of what it was made from, written last; with any other mark it is made anew (a cache makes that cheap).
+fingerprint of what it was made from, written last; with any other mark it is made again (a cache makes that cheap).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _fingerprint(interpreter: str) -> str:
-    # The folder is part of it: console scripts and the editable install name it, so a moved checkout starts anew.
+    # The folder is part of it: console scripts and the editable install name it, so a moved checkout starts over.
     digest = hashlib.sha256(f"{ROOT}\n{interpreter}\n".encode())
     for path in MADE_FROM:
         digest.update(path.read_bytes())

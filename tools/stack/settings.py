@@ -223,7 +223,7 @@ class Stack:
 
 
 def _path(programs: Path) -> str:
-    """Where a part finds its programs and Java; the same from every shell, else `up` from another one would start it anew."""
+    """Where a part finds its programs and Java; the same from every shell, else `up` from another one would start it again."""
     java = shutil.which("java")
     folders = [str(programs), *([str(Path(java).parent)] if java else []), "/usr/local/bin", "/usr/bin", "/bin"]
     return os.pathsep.join(dict.fromkeys(folders))

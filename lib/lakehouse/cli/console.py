@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 
 
 class _Console(Console):
-    """Shows every text printable, whoever prints it; what rich itself tells the terminal passes."""
+    """Shows every text printable, no matter who prints it; what rich itself tells the terminal passes."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of what is to be shown."""

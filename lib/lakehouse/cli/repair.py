@@ -25,7 +25,7 @@ MAINTAINED = ("layer", "table", "files", "log_entries", "bytes_before", "bytes_a
 def because(reason: str, *, dry_run: bool = False) -> str:
     """The reason that a person gave. Raises UsageError where there is none and something would change."""
     if not reason.strip() and not dry_run:
-        raise UsageError("say why, with --reason TEXT: it is kept in the ledger, for whoever asks later")
+        raise UsageError("say why, with --reason TEXT: it is kept in the ledger, for anyone who asks later")
     return reason.strip()
 
 

@@ -90,7 +90,7 @@ def backfill(
         return
     if by_airflow:
         _by_airflow(settings, *work.logical_dates(begin, end), len(range_), again=again, as_json=as_json)
-        # The ledger asked anew: its connections may not have outlived the hours of a long range.
+        # The ledger is asked again: its connections may not have outlived the hours of a long range.
         if left := [s for s in work.plan(ledger_of(settings), range_) if s.would != "nothing"]:
             why = ("that Airflow writes to another lake or ledger: see its settings" if again else
                    "Airflow counts it as done, perhaps in another lake or ledger; ask again with --again")  # fmt: skip

@@ -17,5 +17,5 @@ def raise_if_critical(findings: Iterable[Finding]) -> None:
         more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
         raise GateError(
             f"the gate refused, nothing was published: {'; '.join(failed[:MOST_NAMED])}{more}. Data Docs and expectations/ "
-            "say why each rule is there: mend the data or the rule, then run the day again"
+            "say why each rule is there: fix the data or the rule, then run the day again"
         )

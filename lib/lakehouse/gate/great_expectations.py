@@ -3,7 +3,7 @@
 Five of its habits are broken here. It sends usage statistics: off. It compares decimals as doubles: its condition of
 `between` on Spark is replaced by an exact one. It fetches values that break a rule even where none is to be shown (a Spark
 query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches nothing. It counts rows
-in a query of its own: whoever asks for a check has counted them already. It logs errors
+in a query of its own: the caller of a check has counted them already. It logs errors
 with what Spark said of the data: its logger is silenced, as are those by which PySpark does the same, and an error becomes
 one of ours.
 """

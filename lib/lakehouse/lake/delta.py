@@ -76,7 +76,7 @@ class Lake(Identity):
                 self.files.exists(self.path(layer, "_"))
 
     def tables(self, layer: str) -> list[str]:
-        """The tables that there are of a layer, whoever made them."""
+        """The tables that there are of a layer, no matter who made them."""
         return sorted(n for n in self.files.names(address.layer(self.root, layer)) if self.head(layer, n) is not None)
 
     def head(self, layer: str, table: str, known: int | None = None) -> int | None:

@@ -125,14 +125,16 @@ class Written:
     late: int
 
 
-def _plans(house: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], findings: list[Finding]) -> list[Plan]:
+def _plans(
+    lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], findings: list[Finding]
+) -> list[Plan]:
     """Holds every table's schema against its contract; raises DriftError with all that the policies forbid."""
     snapshot.require_over(max(w.end for w in windows.values()))
-    newest = BusinessDate(last_over(house.settings.zone, snapshot.standing.clock), house.settings.zone).end
-    published, forbidden, plans = house.ledger.published("bronze"), [], []
+    newest = BusinessDate(last_over(lakehouse.settings.zone, snapshot.standing.clock), lakehouse.settings.zone).end
+    published, forbidden, plans = lakehouse.ledger.published("bronze"), [], []
     for table, window in windows.items():
-        contract = house.contracts["bronze"][table]
-        found = brought(contract, snapshot.schema(table), _held_types(house, contract, published.get(table)))
+        contract = lakehouse.contracts["bronze"][table]
+        found = brought(contract, snapshot.schema(table), _held_types(lakehouse, contract, published.get(table)))
         forbidden += [f"{table}.{words}" for words in found.forbidden]
         findings += [Finding("bronze", table, f"schema_{d.kind}_{d.shown}", "critical" if d in found.serious else "warning",
                              False, None, None) for d in found.drift]  # fmt: skip
@@ -144,19 +146,19 @@ def _plans(house: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], 
     return plans
 
 
-def _held_types(house: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
+def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
     """What bronze holds of a table: column names and types in the contract's words.
 
     Not asked where it cannot differ: nothing but a policy of evolving, or a contract that changed, brings another type.
     """
     if published is None or (contract.drift_policy != "evolve" and published.shape == contract.shape):
         return {}
-    held = frame(house, "bronze", contract.table, published)
+    held = frame(lakehouse, "bronze", contract.table, published)
     return {f.name: contract_type(f.dataType.simpleString()) for f in held.schema}
 
 
 def _extract(
-    house: Lakehouse, run: Run, day: BusinessDate, snapshot: Snapshot, plans: list[Plan], *, replaces: bool
+    lakehouse: Lakehouse, run: Run, day: BusinessDate, snapshot: Snapshot, plans: list[Plan], *, replaces: bool
 ) -> list[Written]:
     """Writes each table's rows into the day's partition, several tables at a time."""
 
@@ -168,8 +170,8 @@ def _extract(
         # What a lost ledger would need to know of this run.
         facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
                  "snapshot": position}  # fmt: skip
-        with house.source.read(table):
-            commit, kept_before = _write(house, run, day, plan, rows, facts, replaces=replaces)
+        with lakehouse.source.read(table):
+            commit, kept_before = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
         added = commit.rows - kept_before
         log.event("bronze.extracted", table=table, rows=added, late=late)
         done = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
@@ -177,50 +179,50 @@ def _extract(
         return Written(plan, done, counts, late)
 
     with ExitStack() as kept:
-        jobs = [_job(house, snapshot, plan, kept) for plan in plans]
+        jobs = [_job(lakehouse, snapshot, plan, kept) for plan in plans]
         # The biggest first, so that no core is idle while it is the last.
         jobs.sort(key=lambda job: job[1].rows, reverse=True)
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(bring, jobs))
 
 
-def _gated(house: Lakehouse, run: Run, day: BusinessDate, written: list[Written], *, exact: bool) -> list[Finding]:
+def _gated(lakehouse: Lakehouse, run: Run, day: BusinessDate, written: list[Written], *, exact: bool) -> list[Finding]:
     """The gates of all tables, several at a time."""
 
     def check(one: Written) -> list[Finding]:
         table, version, counts = one.table.table, one.table.version, one.counts
         assert version is not None  # noqa: S101 - a table that was written has a version
-        rows = _partition(house, day, table, version).where(F.col("_run_id") == run.run_id)
+        rows = _partition(lakehouse, day, table, version).where(F.col("_run_id") == run.run_id)
         expected = counts.rows + one.late if exact else None
-        return bronze_gate.check(house, day, one.plan.contract, one.plan.window, rows, expected, counts.outside)
+        return bronze_gate.check(lakehouse, day, one.plan.contract, one.plan.window, rows, expected, counts.outside)
 
     with ThreadPoolExecutor(READERS) as pool:
         return [finding for found in pool.map(check, written) for finding in found]
 
 
-def _job(house: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
+def _job(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
     """A table's rows, as counted in the snapshot; late ones are kept in memory until `kept` is closed."""
     table = plan.contract.table
     if gained := snapshot.gained(plan.contract, plan.window):
         log.event("bronze.relations_gained", table=table, relations=len(gained))
-    with house.source.read(table):
+    with lakehouse.source.read(table):
         counts = snapshot.counts(plan.contract, plan.window)
-        rows = snapshot.frame(house.spark, plan.contract, plan.extra, plan.window)
+        rows = snapshot.frame(lakehouse.spark, plan.contract, plan.extra, plan.window)
         if not counts.late:
             return plan, counts, rows, 0
-        unseen = _unseen(house, snapshot, plan).persist()
+        unseen = _unseen(lakehouse, snapshot, plan).persist()
         kept.callback(unseen.unpersist)
         return plan, counts, rows.unionByName(unseen), unseen.count()
 
 
-def _unseen(house: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
+def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
     """Late rows that bronze does not hold yet."""
-    candidates = snapshot.late(house.spark, plan.contract, plan.extra, plan.window)
-    published = published_frame(house, "bronze", plan.contract.table)
-    return _not_in(candidates, _held(house, plan, published, snapshot.conditions(plan.contract, plan.window).since))
+    candidates = snapshot.late(lakehouse.spark, plan.contract, plan.extra, plan.window)
+    published = published_frame(lakehouse, "bronze", plan.contract.table)
+    return _not_in(candidates, _held(lakehouse, plan, published, snapshot.conditions(plan.contract, plan.window).since))
 
 
-def _held(house: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
+def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
     """Rows of published runs below a window's end and, where it is given, not stamped before `since`.
 
     What a run brings is stamped before the end of its day or, where it was touched since, later: so a row lies in no
@@ -229,10 +231,10 @@ def _held(house: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | Non
     found = bronze.where(_mark(plan.contract) < F.lit(plan.window.end))
     first = date.min
     if since is not None:
-        first = since.astimezone(house.settings.zone).date()
+        first = since.astimezone(lakehouse.settings.zone).date()
         found = found.where(_mark(plan.contract) >= F.lit(since))
         found = found.where(F.concat_ws("-", *PARTITION) >= first.isoformat())
-    runs = {e.run_id for e in house.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
+    runs = {e.run_id for e in lakehouse.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
     return found.where(F.col("_run_id").isin(sorted(runs)))
 
 
@@ -248,49 +250,51 @@ def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
 
 
 def _write(
-    house: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, facts: Mapping[str, object],
+    lakehouse: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, facts: Mapping[str, object],
     *, replaces: bool,
 ) -> tuple[Commit, int]:  # fmt: skip
     """Writes the partition; returns the commit and how many of its rows were there before."""
-    table, head = plan.contract.table, _widen(house, plan)
+    table, head = plan.contract.table, _widen(lakehouse, plan)
     if not replaces:
         # The head is the published version and the day is not in it, so its partition holds nothing.
-        return house.lake.add_partition(_stamped(house, run, rows), "bronze", table, day.partition, head, facts), 0
+        return lakehouse.lake.add_partition(
+            _stamped(lakehouse, run, rows), "bronze", table, day.partition, head, facts
+        ), 0
     assert head is not None  # noqa: S101 - a recorded day has a table
-    before = _partition(house, day, table, head).drop(*day.partition).persist()
+    before = _partition(lakehouse, day, table, head).drop(*day.partition).persist()
     # Held against all of bronze: what came late is in a later day's partition.
-    missing = _not_in(rows, _held(house, plan, house.lake.read("bronze", table, head), plan.window.mark))
-    union = before.unionByName(_stamped(house, run, missing), allowMissingColumns=True)
+    missing = _not_in(rows, _held(lakehouse, plan, lakehouse.lake.read("bronze", table, head), plan.window.mark))
+    union = before.unionByName(_stamped(lakehouse, run, missing), allowMissingColumns=True)
     try:
-        return house.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
+        return lakehouse.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
     finally:
         before.unpersist()
 
 
-def _widen(house: Lakehouse, plan: Plan) -> int | None:
+def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
     """Writes a table again where columns of it are too narrow for what the source has now; returns its head.
 
     Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
     """
-    table, head = plan.contract.table, house.lake.head("bronze", plan.contract.table)
+    table, head = plan.contract.table, lakehouse.lake.head("bronze", plan.contract.table)
     if head is None or not plan.widened:
         return head
     wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}
-    frame = house.lake.read("bronze", table, head).withColumns(wide)
+    frame = lakehouse.lake.read("bronze", table, head).withColumns(wide)
     log.event("bronze.widened", table=table, columns=sorted(wide))
-    return house.lake.overwrite(frame, "bronze", table, PARTITION, head).version
+    return lakehouse.lake.overwrite(frame, "bronze", table, PARTITION, head).version
 
 
-def _stamped(house: Lakehouse, run: Run, rows: DataFrame) -> DataFrame:
+def _stamped(lakehouse: Lakehouse, run: Run, rows: DataFrame) -> DataFrame:
     return rows.withColumns({
         "_ingested_at": F.lit(run.started_at),
-        "_source_system": F.lit(house.source.database.name),
+        "_source_system": F.lit(lakehouse.source.database.name),
         "_run_id": F.lit(run.run_id),
     })  # fmt: skip
 
 
-def _partition(house: Lakehouse, day: BusinessDate, table: str, version: int) -> DataFrame:
-    frame = house.lake.read("bronze", table, version)
+def _partition(lakehouse: Lakehouse, day: BusinessDate, table: str, version: int) -> DataFrame:
+    frame = lakehouse.lake.read("bronze", table, version)
     for name, value in day.partition.items():
         frame = frame.where(F.col(name) == value)
     return frame

@@ -115,7 +115,7 @@ def _tables(
 ) -> tuple[list[TableRun], list[TableRun]]:
     """Every table, several at a time: each begins when the tables it refers to are written, gates run meanwhile."""
     # A table that was deployed after bronze's run is judged once bronze has brought it.
-    contracts = [c for c in silver.house.contracts.parents_first("silver") if c.table in silver.bronze]
+    contracts = [c for c in silver.lakehouse.contracts.parents_first("silver") if c.table in silver.bronze]
     with ThreadPoolExecutor(len(contracts)) as tables, ThreadPoolExecutor(GATES) as gates:
         done: dict[str, Future[tuple[TableRun, TableRun, Future[list[Finding]] | None]]] = {}
 
@@ -137,7 +137,11 @@ def _table(
     silver: Silver, contract: Contract, pending: list[Extracted], gates: Executor
 ) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
     """Judges and writes one table; returns what became of it and of its quarantine, and its gate, still at work."""
-    house, name, is_new = silver.house, contract.table, silver.rebuilds or contract.table not in silver.published
+    lakehouse, name, is_new = (
+        silver.lakehouse,
+        contract.table,
+        silver.rebuilds or contract.table not in silver.published,
+    )
     check_shape(contract, None if silver.rebuilds else silver.published.get(name))
     batch_rows = sum(e.rows for e in pending)
     open_before = 0 if is_new else silver.totals.get(name, Totals()).open
@@ -145,7 +149,7 @@ def _table(
     if not is_new and batch_rows + open_before == 0:
         return done, waiting, None
     waived = silver.waived.get(name, ())
-    rules = [r for r in quarantine_rules(contract, house.suites["silver"][name]) if r.name not in waived]
+    rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
     frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
     counts = silver_gate.counted(frame)
     done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
@@ -174,18 +178,18 @@ def _judged(
     silver: Silver, contract: Contract, rules: list[Rule], pending: list[Extracted], open_before: int, *, is_new: bool
 ) -> DataFrame:
     """The run's candidates, transformed and conformed, each with its reasons and its verdict."""
-    house, bronze = silver.house, silver.house.contracts["bronze"][contract.table]
+    lakehouse, bronze = silver.lakehouse, silver.lakehouse.contracts["bronze"][contract.table]
     images = _candidates(silver, bronze, pending, open_before)
     source = F.struct(*bronze.names).alias("_source")
     transform = transform_of("silver", contract.table)
     standard = conformed(transform(identified(images, bronze).select("*", source)), contract)
     for column in contract.columns:
         if column.references:
-            parent = house.contracts["silver"][column.references.table]
+            parent = lakehouse.contracts["silver"][column.references.table]
             if parent.table not in silver.heads:
                 standard = standard.withColumn(f"_held_{column.name}", F.lit(None).cast("boolean"))
                 continue
-            held = house.lake.read("silver", parent.table, silver.heads[parent.table]).select(
+            held = lakehouse.lake.read("silver", parent.table, silver.heads[parent.table]).select(
                 F.col(parent.key[0]).alias(column.name), F.lit(True).alias(f"_held_{column.name}")
             )
             standard = standard.join(held, column.name, how="left")
@@ -194,14 +198,14 @@ def _judged(
 
 def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int) -> DataFrame:
     """Bronze rows of the pending runs, and the rows open in quarantine."""
-    house, table = silver.house, bronze.table
+    lakehouse, table = silver.lakehouse, bronze.table
     columns = [*bronze.names, "_not_representable"]
-    rows = frame(house, "bronze", table, silver.bronze[table])
+    rows = frame(lakehouse, "bronze", table, silver.bronze[table])
     runs = [e.run_id for e in pending]
     days = sorted({e.business_date for e in pending})
     # Rows of runs that never published lie in a version unseen; they are nobody's.
     if silver.rebuilds:
-        known = house.spark.createDataFrame([(r,) for r in runs], "_run_id string")
+        known = lakehouse.spark.createDataFrame([(r,) for r in runs], "_run_id string")
         rows = rows.join(F.broadcast(known), "_run_id", how="left_semi")
     else:
         rows = rows.where(F.col("_run_id").isin(runs))
@@ -211,7 +215,7 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
     batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
     if not open_before:
         return batch
-    waiting = house.lake.read("quarantine", table, silver.quarantine[table].version)
+    waiting = lakehouse.lake.read("quarantine", table, silver.quarantine[table].version)
     return batch.unionByName(
         waiting.select(*(c for c in columns if c in waiting.columns), F.lit(False).alias("_batch"), "_first_seen_at"),
         allowMissingColumns=True,
@@ -220,7 +224,7 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
 
 def _current(silver: Silver, contract: Contract) -> DataFrame:
     """Silver's row of each key, as far as a verdict needs it, and where it lies."""
-    held = silver.house.lake.read("silver", contract.table, silver.heads[contract.table])
+    held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table])
     levels = contract.partitioning.levels if contract.partitioning else ()
     return held.select(
         *contract.key,
@@ -232,7 +236,7 @@ def _current(silver: Silver, contract: Contract) -> DataFrame:
 
 def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: TableRun, *, is_new: bool) -> None:
     """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
-    lake, table = silver.house.lake, contract.table
+    lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()
     kept = frame.where(F.col("_verdict") == KEPT)
     columns = [*contract.names, *TIE_BREAKERS]
@@ -244,7 +248,7 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: Tabl
         rows = rows.withColumns({p: F.date_format(contract.partitioning.column, formats[p]) for p in levels})
     if is_new:
         # A file a core and partition: a shuffle for fewer files would cost more than half of the write.
-        rows = rows.coalesce(silver.house.spark.sparkContext.defaultParallelism)
+        rows = rows.coalesce(silver.lakehouse.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
     elif not done.rows_displaced:
@@ -262,7 +266,7 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: Tabl
 
 def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: TableRun) -> None:
     """Writes the rows open after this run: as the source wrote them, why, and since when."""
-    lake, now = silver.house.lake, F.lit(silver.run.started_at)
+    lake, now = silver.lakehouse.lake, F.lit(silver.run.started_at)
     rows = frame.where(F.col("_verdict") == OPEN).select(
         "_source.*",
         "_not_representable",

@@ -25,7 +25,7 @@ FEW_ROWS = 100
 class Silver:
     """What the tables of one run share."""
 
-    house: Lakehouse
+    lakehouse: Lakehouse
     day: BusinessDate
     run: Run
     rebuilds: bool
@@ -45,12 +45,12 @@ def balances(
 ) -> list[Finding]:
     """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
     of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
-    held = silver.house.lake.read("silver", done.table, silver.heads[done.table]).count()
+    held = silver.lakehouse.lake.read("silver", done.table, silver.heads[done.table]).count()
     before = Totals() if silver.rebuilds else silver.totals.get(done.table, Totals())
     read = before.read
     ever = read + batch_rows - (before.gone + counts[DEDUPLICATED] + counts["displaced"]) - held - counts[OPEN]
     version, published = silver.archive[done.table]
-    found = silver.house.lake.read("bronze", done.table, version).count()
+    found = silver.lakehouse.lake.read("bronze", done.table, version).count()
     unknown = found - published
     return [
         # Rows of a run that never published: bronze's readers leave them out, and nobody else should have made them.
@@ -69,8 +69,8 @@ def quality(
 ) -> list[Finding]:
     """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
     name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
-    findings = silver.house.gate.check(
-        contract, silver.house.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
+    findings = silver.lakehouse.gate.check(
+        contract, silver.lakehouse.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
     )
     told = {f.rule for f in findings}
 
@@ -81,7 +81,7 @@ def quality(
     findings += [warn(w.removeprefix("_warn_"), counts[w]) for w in warning_columns(frame)]
     findings += [warn(c.references.warning, counts[f"unheld_{c.name}"])
                  for c in contract.columns if c.references and c.references.warning]  # fmt: skip
-    share, limit = counts["open_in_batch"] / max(batch_rows, 1), silver.house.settings.max_quarantined_share
+    share, limit = counts["open_in_batch"] / max(batch_rows, 1), silver.lakehouse.settings.max_quarantined_share
     too_many = counts["open_in_batch"] > FEW_ROWS and share > limit
     findings.append(Finding("silver", name, "quarantined_share", "critical", not too_many,
                             counts["open_in_batch"], batch_rows))  # fmt: skip
@@ -94,7 +94,7 @@ def keys_once(
     """Each key that this run wrote stands once in the table it leaves behind, not only in its batch."""
     if not counts[KEPT]:
         return []
-    held = silver.house.lake.read("silver", contract.table, silver.heads[contract.table]).select(*contract.key)
+    held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table]).select(*contract.key)
     if not is_new:
         written = frame.where(F.col("_verdict") == KEPT).select(*contract.key)
         held = held.join(F.broadcast(written), list(contract.key), how="left_semi")

@@ -1,6 +1,6 @@
 """The ledger's own schema: numbered files, each applied once, in one transaction, by a run that holds its lock.
 
-Whoever only looks never migrates. A ledger of the first release has no numbers yet: its tables are those of 0001.
+A reader never migrates. A ledger of the first release has no numbers yet: its tables are those of 0001.
 """
 
 from __future__ import annotations

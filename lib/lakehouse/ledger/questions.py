@@ -16,7 +16,7 @@ Parameters = Sequence[object] | Mapping[str, object] | None
 
 
 class Questions:
-    """A ledger's database, and the way to ask it. Whoever only asks never changes it."""
+    """A ledger's database, and the way to ask it. Asking never changes it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -6,7 +6,7 @@
     assets/                         style sheets
 
 Counts and names only, never a value. A run's pages appear at once (a rename) and are not written again; the front page is
-made anew after each run.
+made again after each run.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from lakehouse.pages import data_docs
 from lakehouse.pages.store import DocsBucket
 from lakehouse.records import Finding, ListedRun
 
-# Two runs that end at once may both write the front page: whoever finds it out of date writes it again.
+# Two runs that end at once may both write the front page: the one that finds it out of date writes it again.
 MOST_LOOKS = 3
 Listing = tuple[Sequence[ListedRun], int]
 

@@ -31,7 +31,7 @@ FRONT_PAGE = "index.html"
 # Names as Data Docs have them; what begins with a dot is being written, and `..` leads out.
 PAGE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.(?:html|css|LICENSE)")
 HEADERS = {
-    # Pages change in place: whoever has one asks whether it still holds.
+    # Pages change in place: a browser that has one asks whether it still holds.
     "Cache-Control": "no-cache",
     # Pages bring their styles and need nothing else, least of all a script.
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

@@ -31,7 +31,7 @@ METADATA_DATABASE = "airflow"
 DATABASES = {**OF_A_SHOP, METADATA_DATABASE: ("airflow", ())}
 SUPERUSER = "postgres"
 SAMPLE = ("foodmart", "--until", "1998-12-29")  # its last day is left to be run
-# Of these, whoever may connect without owning the database reads every table, also those that its owner makes later.
+# Of these, anyone who may connect without owning the database reads every table, also those that its owner makes later.
 READABLE = {"ecommerce_source": ("public",), "ecommerce_gold": ("gold", "marts", "ops")}
 
 

@@ -1,7 +1,7 @@
 """Makes the secrets of the stack, once: files that only their owner can read, below LAKEHOUSE_HOME.
 
 Both forms of the stack use the same files: programs are told where they are, and docker compose hands them on as Docker
-secrets. Delete one and it is made anew; what it opened (a role, a user) gets the new one with the next `make up`.
+secrets. Delete one and it is made again; what it opened (a role, a user) gets the new one with the next `make up`.
 `python3 -m tools.stack.access.secrets` makes them for docker compose, and says where they are.
 """
 
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from tools.setup.machine import ROOT, exit_with_sentence
 from tools.stack.settings import Stack
 
-# MinIO's users: one a policy. Their names are secrets too: whoever knows a key id may write (CVE-2026-40344).
+# MinIO's users: one a policy. Their names are secrets too: anyone who knows a key id may write (CVE-2026-40344).
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
 ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = (
