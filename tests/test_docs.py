@@ -20,6 +20,7 @@ from lakehouse.cli import app
 from lakehouse.contracts import load_contracts
 from lakehouse.judging.suites import load_suites
 from lakehouse.settings import Settings
+from tests.test_house import LINES
 
 pytestmark = pytest.mark.unit
 
@@ -221,3 +222,11 @@ def test_the_examples_are_contracts_suites_and_modules_that_load(example: Exampl
 def arguments_of(module: str) -> set[str]:
     functions = [n for n in ast.parse(module).body if isinstance(n, ast.FunctionDef) and n.name == "transform"]
     return {a.arg for a in functions[0].args.args}
+
+
+def test_the_page_draws_the_rooms_in_the_order_that_imports_keep() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = [line.split() for line in page.partition("```text\n")[2].partition("```")[0].splitlines()]
+    assert drawn[1:] == [list(line) for line in reversed(LINES)]
+    doors = {p.stem for p in (ROOT / "lib" / "lakehouse").iterdir()} - {"__init__", "__pycache__", "silver", "gold"}
+    assert {room for line in drawn for room in line} == doors, "every room of the package is drawn"

@@ -1,18 +1,19 @@
 """A shop's day, from Postgres through bronze and silver to gold.
 
-cli, job           two doors to the same calls: people and schedulers
-explore            a third, for notebooks: published tables in Spark, DuckDB, Arrow
-backfill           a range of days, planned and then run
-pipeline           READ THIS FIRST: a day as three calls
-layers             bronze, silver, gold: what a run of each does, step by step
-house              what a run stands in: settings, contracts, stores, one session
-silver, gold       one pure `transform` a table: what the table means
+runs               READ runs/day.py FIRST: a day as three calls; backfill, rebuild, dry run
+layers             what a run of bronze, silver and gold does, step by step
+frame              the frame of every run: lock, restore, publish, and what comes afterwards
+upkeep             repairs and maintenance
+silver, gold       one pure `transform` per table: what the table means
 columns            the words the transforms share
 contracts          what every table promises, loaded from conf/contracts
-conform            makes a frame keep its contract
-quality            rules, gates, Data Docs
-stores             the only room with effects: lake, source, gold, ledger
-session, settings, business_date, errors, log    the ground everything stands on
+conform, judging   what makes a frame keep its contract; rules and verdicts
+source, lake, warehouse, ledger, gate, pages, server    the rooms with effects, one per kind of store
+wiring, parts      what a run stands in, and how it is made
+cli, job, explore, airflow    the doors
+errors, log, settings, business_date, records           the ground everything stands on
+
+docs/architecture.md draws who may import whom; tests/test_house.py holds every import against it.
 """
 
 __version__ = "0.1.0"
