@@ -59,10 +59,16 @@ class FakeLease:
     """A layer's lock: `lost` once it is, `reply_lost` where the next commit arrives and its answer does not."""
 
     def __init__(self, ledger: FakeLedger) -> None:
-        self.ledger, self.lost, self.reply_lost = ledger, False, False
+        self.ledger, self.lost, self.reply_lost, self.watched = ledger, False, False, False
 
     def watch(self, run_id: str) -> None:
+        self.watched = True
         self.ledger.steps("watch")
+
+    def unwatch(self) -> None:
+        if self.watched:
+            self.ledger.steps("unwatch")
+        self.watched = False
 
     def check(self) -> None:
         with self.transaction():

@@ -261,4 +261,6 @@ class ListedRun:
 
 
 Shapes = Mapping[str, Mapping[str, Mapping[str, str]]]
+Tables = Mapping[str, list[TableRun]]
+Inputs = Mapping[str, int] | None
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ import typer
 from psycopg2.extensions import parse_dsn
 
 from lakehouse.cli.databases import Role, dsn_of
-from lakehouse.errors import SetupError
+from lakehouse.errors import ConfigError, SetupError
 from lakehouse.server.embedded import binaries
 from lakehouse.settings import Settings, load_settings, secret_variables
 
@@ -41,8 +41,16 @@ def _become(program: str, role: Role, words: list[str]) -> None:
 
 
 def invocation(program: str, dsn: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment: the address on the one, the password in the other, and no other secret in either."""
+    """Command line and environment: the address on the one, the password in the other, and no other secret in either.
+
+    Raises ConfigError for a DSN with the password of a TLS key, which every account could read on the command line.
+    """
     parts = parse_dsn(dsn)
+    if "sslpassword" in parts:
+        raise ConfigError(
+            "the password of a TLS key has no place outside of the command line but a service file: keep sslpassword in "
+            "~/.pg_service.conf, and give the DSN service=NAME"
+        )
     environment = {name: value for name, value in os.environ.items() if name not in secret_variables()}
     if "password" in parts:
         environment["PGPASSWORD"] = parts["password"]

@@ -1,7 +1,6 @@
-"""The frame of every run: lock, row, restore, body, publish on the lock's own connection; afterwards pages and statistics.
+"""The frame of every run: lock, row, restore, body, publish on the lock's own connection; afterwards pages and views.
 
-    with opened(lakehouse, "silver", day) as run:
-        plan = …                                   under the lock
+    with opened(lakehouse, "silver", day) as run:  under the lock
         run.restore("silver", tables)              heads that are not published go back
         …                                          write, judge, run.find(findings)
         run.publish({"silver": tables}, shapes)    one transaction, refused to a run that lost its right
@@ -11,7 +10,7 @@ What comes after the publish can warn. It can change neither the verdict nor the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from psycopg2.extensions import cursor as Cursor
@@ -19,13 +18,15 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, StoreError, safe_words
+from lakehouse.frame.afterwards import attempt, tell
 from lakehouse.frame.restore import mark, recognise, restored
 from lakehouse.gate.findings import raise_if_critical
 from lakehouse.lake.files import answering
 from lakehouse.ledger.lease import Lease
-from lakehouse.pages.data_docs import LISTED
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Finding, Outcome, Published, Run, Shapes, TableRun
+from lakehouse.records import Finding, Inputs, Outcome, Published, Run, Shapes, TableRun, Tables
+
+Also = Callable[[Cursor], None]
 
 
 class OpenRun:
@@ -34,6 +35,7 @@ class OpenRun:
     def __init__(self, lakehouse: Lakehouse, run: Run, lease: Lease) -> None:
         self.lakehouse, self.record, self.lease = lakehouse, run, lease
         self.findings: list[Finding] = []
+        self._under_lock: list[Callable[[], None]] = []
         self._after: list[Callable[[], None]] = []
         self.touches_lake = self._succeeded = False
 
@@ -54,24 +56,23 @@ class OpenRun:
         """Takes in what a gate found; the ledger and the run's page show it however the run ends."""
         self.findings += findings
 
+    def at_the_end(self, call: Callable[[], None]) -> None:
+        """Something to do before the lock is given back, however the run ends: it can only warn."""
+        self._under_lock.append(call)
+
     def after(self, call: Callable[[], None]) -> None:
-        """Something to do once the run is published: it can only warn."""
+        """Something to do once the run is published and the lock is free: it can only warn."""
         self._after.append(call)
 
-    def cover(self, message: str, inputs: Mapping[str, int] | None = None) -> Outcome:
+    def cover(self, message: str, inputs: Inputs = None) -> Outcome:
         """Closes a run for which nothing was due."""
         with self.lease.transaction() as cursor:
             self.lakehouse.ledger.close(cursor, self.record, "covered", message, inputs)
+            self.lease.unwatch()
         return self._outcome("covered", message, [])
 
     def publish(
-        self,
-        tables: Mapping[str, list[TableRun]],
-        shapes: Shapes,
-        message: str,
-        *,
-        inputs: Mapping[str, int] | None = None,
-        also: Callable[[Cursor], None] = lambda _: None,
+        self, tables: Tables, shapes: Shapes, message: str, *, inputs: Inputs = None, also: Also = lambda _: None
     ) -> Outcome:
         """Moves the pointers of the layer in one transaction, on the connection that holds the lock; `also` joins it.
 
@@ -85,50 +86,33 @@ class OpenRun:
             with self.lease.transaction() as cursor:
                 ledger.publish(cursor, self.record, tables, shapes, inputs)
                 also(cursor)
+                self.lease.unwatch()  # before a heartbeat that waited meets a run that is not at work any more
         except LakehouseError as e:
             # The reply to a commit can be lost: the ledger tells.
             if ledger.state(self.record.run_id) != "published":
                 raise
             log.warning("publish.reply_lost", run_id=self.record.run_id, message=safe_words(e))
         if self.touches_lake:
-            self.after(lambda: mark(self.lakehouse, self.record, tables))
+            self.at_the_end(lambda: mark(self.lakehouse, self.record, tables))
         return self._outcome("published", message, tables[layer])
 
-    def join(
-        self,
-        cursor: Cursor,
-        tables: Mapping[str, list[TableRun]],
-        shapes: Shapes,
-        inputs: Mapping[str, int] | None = None,
-    ) -> None:
+    def join(self, cursor: Cursor, tables: Tables, shapes: Shapes, inputs: Inputs = None) -> None:
         """Publishes this run in the transaction of another one: both, or neither."""
         self.lakehouse.ledger.publish(cursor, self.record, tables, shapes, inputs)
         self._succeeded = True
-        self.after(lambda: mark(self.lakehouse, self.record, tables))
+        self.at_the_end(lambda: mark(self.lakehouse, self.record, tables))
 
     def _outcome(self, state: str, message: str, tables: list[TableRun]) -> Outcome:
         run, self._succeeded = self.record, True
         return Outcome(run.layer, run.business_date, run.run_id, state, message, 0.0, tables)
 
     def leave(self) -> None:
-        """What is told of a run once it has ended: its findings, its pages, statistics and views."""
-        steps = [lambda: self.lakehouse.lake.unstamp()] if self.touches_lake else []
-        steps += self._after if self._succeeded else []
-        if self.findings:
-            steps += [lambda: self.lakehouse.ledger.record_findings(self.record, self.findings), self._publish_page]
-        for step in [*steps, self._publish_front]:
-            try:
-                step()
-            except Exception as e:  # noqa: BLE001 - the verdict stands, whatever a page or a view says
-                log.warning("run.afterwards", run_id=self.record.run_id, layer=self.record.layer, message=safe_words(e))
+        """Once the lock is free: findings, pages, and what the layer left for afterwards."""
+        tell(self.lakehouse, self.record, self.findings, self._after if self._succeeded else [])
 
-    def _publish_page(self) -> None:
-        lakehouse, run = self.lakehouse, self.record
-        listed = lakehouse.ledger.listed_run(run.run_id)
-        lakehouse.pages.publish(listed, self.findings, lakehouse.gate.pages(run.run_id, run.layer))
-
-    def _publish_front(self) -> None:
-        self.lakehouse.pages.publish_front(lambda: self.lakehouse.ledger.listed_runs(LISTED))
+    def end(self) -> None:
+        """While the lock is held: marks in the lake, and what the layer cleans up."""
+        attempt(self.record, [*self._under_lock, *([self.lakehouse.lake.unstamp] if self.touches_lake else [])])
 
 
 @contextmanager
@@ -157,12 +141,13 @@ def opened(
                 why = held.behind(e) if isinstance(e, StoreError) and work.touches_lake else e
                 ledger.fail(run.run_id, why)
                 raise why from e.__cause__
+            finally:
+                held.unwatch()
+                work.end()
     except LakehouseError as e:
         if work is None:
             ledger.refused(layer, day.day, e)
         raise
     finally:
-        if lease is not None:
-            lease.unwatch()
         if work is not None:
             work.leave()

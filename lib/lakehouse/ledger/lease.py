@@ -21,10 +21,14 @@ from lakehouse.ledger.migrations import LOCK_SPACE
 
 LOCK_OF = {"bronze": 1, "silver": 2, "gold": 3}
 HEARTBEAT_SECONDS = 10.0
+# By the server's own settings it would hold the lock of a driver whose machine died for two hours and more; so it gives
+# up after a minute. Any role may set them, and a connection by a Unix socket takes no notice.
+PEER = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "60000"}  # fmt: skip
 
 
 class Lease:
-    """A layer's lock while it is held. Every method raises RightLostError once it is not."""
+    """A layer's lock while it is held. `check` and `transaction` raise RightLostError once it is not."""
 
     def __init__(self, database: Database, layer: str, connection: Connection) -> None:
         self.database, self.layer = database, layer
@@ -80,6 +84,7 @@ class Lease:
 
     def _still_running(self, cursor: Cursor) -> None:
         if self._run_id is None:
+            cursor.execute("select 1")
             return
         cursor.execute("select state from ops.runs where run_id = %s", (self._run_id,))
         if cursor.fetchone() != ("running",):
@@ -123,6 +128,8 @@ def held(database: Database, layer: str) -> Iterator[Lease]:
     lease = Lease(database, layer, database.dedicated())
     try:
         with lease.transaction() as cursor:
+            for name, value in PEER.items():
+                cursor.execute("select set_config(%s, %s, false)", (name, value))
             cursor.execute("select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, LOCK_OF[layer]))
             if cursor.fetchone() != (True,):
                 raise BusyError(f"another run of {layer} is at work: wait for it to end, or see `lakehouse status`")

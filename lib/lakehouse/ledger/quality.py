@@ -15,7 +15,8 @@ from lakehouse.records import BrokenRule, Failure, Finding, ListedRun, Run
 RUN = """
     select run_id, error_code, message from ops.runs
     where layer = %s and business_date = %s and state = 'failed' and started_at >= %s
-    order by seq desc limit 1
+    -- That another run was at work (10) says less than any failure of this one.
+    order by error_code is not distinct from 10, seq desc limit 1
 """
 RULES = """
     select layer || '.' || table_name as table, rule, unexpected, rows from ops.quality_results

@@ -23,6 +23,12 @@ CLOSE = """
     update ops.runs set state = %s, finished_at = clock_timestamp(), inputs = %s, message = %s, rebuilds = %s
     where run_id = %s and state = 'running'
 """
+REFUSED_AGAIN = """
+    update ops.runs set finished_at = clock_timestamp()
+    where seq = (select max(seq) from ops.runs where layer = %s) and business_date = %s and state = 'failed'
+          and error_code = %s and message = %s and started_at > now() - interval '1 day'
+          and run_id not in (select run_id from ops.leases)
+"""
 
 
 class Runs(Questions):
@@ -54,7 +60,12 @@ class Runs(Questions):
 
     def identity(self) -> str:
         """The id of this ledger, which its lake and every commit of its runs bear."""
-        return str(self._rows("select value from ops.settings where name = 'ledger_id'")[0]["value"])
+        rows = self._rows("select value from ops.settings where name = 'ledger_id'")
+        if not rows:
+            raise LedgerError(
+                f"there is no ledger at {self.database.where} yet: run a day first, or check LAKEHOUSE_GOLD_DSN"
+            )
+        return str(rows[0]["value"])
 
     def open(self, cursor: Cursor, layer: str, business_date: date, reason: str | None = None) -> Run:
         """Writes the row of a run, on the lock's connection; what was found running is dead, as the lock was free."""
@@ -115,10 +126,16 @@ class Runs(Questions):
             log.warning("ledger.failure_not_recorded", run_id=run_id, message=safe_words(e))
 
     def refused(self, layer: str, business_date: date, error: LakehouseError) -> None:
-        """Leaves a row for a run that was refused before it was opened, so that every failure has one."""
+        """Leaves a row for a run that was refused before it was opened, so that every failure has one.
+
+        The same refusal again, as of a scheduler that waits for another run, is the same row with a later end.
+        """
         run_id = f"{layer}-{business_date.isoformat()}-{uuid.uuid4().hex[:12]}"
         try:
             with self.database.connection() as connection, connection.cursor() as cursor:
+                cursor.execute(REFUSED_AGAIN, (layer, business_date, error.exit_code, str(error)))
+                if cursor.rowcount:
+                    return
                 cursor.execute(
                     "insert into ops.runs (run_id, layer, business_date, state, finished_at, error_code, message, host, pid) "
                     "select %s, %s, %s, 'failed', clock_timestamp(), %s, %s, %s, %s "
