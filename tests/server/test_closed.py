@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from lakehouse.cli.clients import invocation
-from lakehouse.errors import LakehouseError, LedgerError, UsageError
+from lakehouse.errors import ConfigError, LakehouseError, LedgerError, UsageError
 from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings
@@ -136,6 +136,12 @@ def test_an_address_keeps_all_but_its_password() -> None:
     command, environment = invocation("psql", dsn, ["-c", "x"])
     assert command == ["psql", "--dbname=postgresql://us%40er@[::1]:5433/my%20shop?sslmode=require", "-c", "x"]
     assert environment["PGPASSWORD"] == "s3cret"
+
+
+def test_an_address_with_the_password_of_a_key_is_refused_as_a_command_line_would_show_it() -> None:
+    with pytest.raises(ConfigError, match="keep sslpassword in") as raised:
+        invocation("psql", "postgresql://shop@db/shop?sslkey=k.pem&sslpassword=s3cret", [])
+    assert "s3cret" not in str(raised.value)
 
 
 # Whoever may write into the home could put a link, or a file of their own, in the place of each of the server's.

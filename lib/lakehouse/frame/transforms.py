@@ -6,7 +6,9 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import io
 import json
+import tokenize
 from collections.abc import Callable, Iterable
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -19,6 +21,8 @@ from lakehouse.errors import ConfigError
 from lakehouse.parts import Lakehouse
 
 Transform = Callable[..., DataFrame]
+# Modules whose code every transform's meaning depends on: its words, and how a frame is made to keep its contract.
+WORDS = ("columns", "conform", "contracts.types")
 
 
 def transform_of(layer: str, table: str) -> Transform:
@@ -43,7 +47,7 @@ def digest(lakehouse: Lakehouse, layer: str) -> int:
     Silver's holds the suites too: a rule with a reason decides what is kept.
     """
     contracts = lakehouse.contracts[layer]
-    meaning: dict[str, object] = {"columns": _code(importlib.import_module("lakehouse.columns"))}
+    meaning: dict[str, object] = {m: _code(importlib.import_module(f"lakehouse.{m}")) for m in WORDS}
     for table, contract in contracts.items():
         meaning[table] = [dict(contract.shape), _code(importlib.import_module(f"lakehouse.{layer}.{table}"))]
     if layer == "silver":
@@ -62,9 +66,15 @@ def _rules(suite: object) -> object:
 
 @cache
 def _code(module: ModuleType) -> str:
-    """A module's code without comments and docstrings."""
-    tree = ast.parse(inspect.getsource(module))
-    for node in ast.walk(tree):
+    """A module's lines without comments, docstrings and blank lines: the same under every Python that runs them."""
+    source = inspect.getsource(module)
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+            text = node.body[0]
+            lines[text.lineno - 1 : text.end_lineno] = [""] * ((text.end_lineno or text.lineno) - text.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
