@@ -14,16 +14,17 @@ from contextlib import contextmanager
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.gate.great_expectations import NativeRule
 from lakehouse.gate.late import Late
+from lakehouse.gate.rules import ROWS, NativeRule, broken, nulls_of
 
 pytestmark = pytest.mark.unit
 RULE = NativeRule("expect_column_values_to_not_be_null", {"column": "id"}, "id_null", "critical", "A key has a value.")
+COUNTS = {ROWS: 3, broken(RULE): 0, nulls_of("id"): 0}
 # As in a run: imported in the background while the session is made, then used for the first time by several threads.
 FIRST_USE = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from lakehouse.gate.great_expectations import NativeRule
+from lakehouse.gate.rules import NativeRule, ROWS, broken, nulls_of
 from lakehouse.gate.late import Late
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings
@@ -34,7 +35,8 @@ rule = NativeRule("expect_column_values_to_not_be_null", {"column": "id"}, "id_n
 def check(number):
     at_once.wait()
     frame = spark.range(number + 1)
-    return late.get().validate(f"bronze.table_{number}", frame, number + 1, [rule], {}).counted[0].rows
+    counts = {ROWS: number + 1, broken(rule): 0, nulls_of("id"): 0}
+    return late.get().validate(f"bronze.table_{number}", frame, [rule], {}, counts).counted[0].rows
 with ThreadPoolExecutor(6) as threads:
     print(sorted(threads.map(check, range(6))))
 """
@@ -77,7 +79,9 @@ def test_one_thread_at_a_time_is_in_the_library(spark: SparkSession, monkeypatch
     frame = spark.range(3)
     with ThreadPoolExecutor(4) as threads:
         found = list(
-            threads.map(lambda n: library.validate(f"bronze.t{n}", frame, 3, [RULE], {}).counted[0].success, range(4))
+            threads.map(
+                lambda n: library.validate(f"bronze.t{n}", frame, [RULE], {}, COUNTS).counted[0].success, range(4)
+            )
         )
     assert found == [True] * 4
     assert room.most == 1

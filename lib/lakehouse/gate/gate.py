@@ -1,23 +1,25 @@
 """The gate: a table's suite and what follows from its contract, run on a frame that the day already holds.
 
-A check costs one Spark query, however many rules: rules over several columns are rules over one working column, and no
-rule fetches a value, so that none can reach a result, a page or a log. Nothing here shuffles: uniqueness is the pipeline's.
+A check costs no query of its own: it says what must be counted, the caller counts that in a query that it makes anyway,
+and Great Expectations judges the numbers. Rules over several columns are rules over one working column, and no rule fetches
+a value, so that none can reach a result, a page or a log. Nothing here shuffles: uniqueness is the pipeline's.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
-from lakehouse.gate.great_expectations import NativeRule, Validation
+from lakehouse.gate.great_expectations import Validation
 from lakehouse.gate.late import Late
-from lakehouse.judging.suites import Suite, WorkingColumn
+from lakehouse.gate.measures import Measures, aggregates, count
+from lakehouse.gate.rules import NativeRule
+from lakehouse.judging.suites import Suite
 from lakehouse.records import Finding, Severity
 
 # Columns a table has beside its contract's when its gate sees it.
@@ -40,30 +42,37 @@ class Gate:
         """Starts importing Great Expectations in the background: it takes seconds that the first check need not wait."""
         self._great_expectations.start()
 
-    def check(
-        self,
-        contract: Contract,
-        suite: Suite,
-        frame: DataFrame,
-        rows: int,
-        parameters: Mapping[str, int | date | None],
-    ) -> list[Finding]:
-        """Judges a (cached) frame, of which the caller has counted the rows; one finding a rule. Raises LakehouseError where a rule could not be computed.
+    def measures(
+        self, contract: Contract, suite: Suite, columns: Sequence[str], parameters: Mapping[str, int | date | None]
+    ) -> Measures:
+        """What must be counted of a frame with these columns before it can be judged.
 
         `parameters` as in expectations.PARAMETERS; rules that need one which is absent or None are left out.
         """
-        given = {name: value for name, value in parameters.items() if value is not None}
-        rules = [*structural(contract), *_business(suite, given)]
-        columns = [c for c in (*contract.names, *TECHNICAL[contract.layer]) if c in frame.columns]
-        working = {name: w for name, w in suite.working_columns.items() if w.names <= set(columns)}
+        known = {name: value for name, value in parameters.items() if value is not None}
+        rules = [*structural(contract), *_business(suite, known)]
+        there = tuple(c for c in (*contract.names, *TECHNICAL[contract.layer]) if c in columns)
+        working = {name: w for name, w in suite.working_columns.items() if w.names <= set(there)}
         # Where a column is missing the rule `columns` says so, better than each rule that needs it.
-        rules = [rule for rule in rules if rule.columns <= {*columns, *working}]
-        narrow = _narrowed(frame, columns, working, {c for rule in rules for c in rule.columns})
-        validation = self._great_expectations.get().validate(contract.id, narrow, rows, rules, given)
-        found = [Finding(contract.layer, contract.table, **vars(counted)) for counted in validation.counted]
+        rules = [rule for rule in rules if rule.columns <= {*there, *working}]
+        return Measures(contract, tuple(rules), there, tuple(working), known, aggregates(rules, working, known))
+
+    def judge(self, measures: Measures, frame: DataFrame, counts: Mapping[str, Any]) -> list[Finding]:
+        """One finding per rule, from what was counted; of the frame nothing is read but which columns it has."""
+        contract = measures.contract
+        validation = self._great_expectations.get().validate(
+            contract.id, measures.shown(frame), measures.rules, measures.parameters, counts
+        )
         with self._lock:
             self._validations.setdefault(contract.layer, {})[contract.table] = validation
-        return found
+        return [Finding(contract.layer, contract.table, **vars(counted)) for counted in validation.counted]
+
+    def check(
+        self, contract: Contract, suite: Suite, frame: DataFrame, parameters: Mapping[str, int | date | None]
+    ) -> list[Finding]:
+        """Counts and judges a frame in one query. Raises LakehouseError where a rule could not be computed."""
+        measures = self.measures(contract, suite, frame.columns, parameters)
+        return self.judge(measures, frame, count(frame, measures, {}))
 
     def pages(self, run_id: str, layer: str) -> dict[str, str]:
         """Great Expectations' page of each table that the layer's run checked, as HTML; lets go of what it held for them."""
@@ -103,12 +112,3 @@ def _business(suite: Suite, given: Mapping[str, object]) -> list[NativeRule]:
         for e in suite.expectations
         if e.parameters <= given.keys()
     ]
-
-
-def _narrowed(
-    frame: DataFrame, columns: Iterable[str], working: Mapping[str, WorkingColumn], needed: set[str]
-) -> DataFrame:
-    """What rules look at, and of the other columns only the names."""
-    given = [F.col(c) if c in needed else F.lit(None).cast("boolean").alias(c) for c in columns]
-    computed = [F.expr(w.typed_sql).alias(name) for name, w in working.items() if name in needed]
-    return frame.select(*given, *computed)

@@ -1,63 +1,49 @@
 """The only file that knows Great Expectations: imported late, asked for counts, never for values.
 
-Five of its habits are broken here. It sends usage statistics: off. It compares decimals as doubles: its condition of
-`between` on Spark is replaced by an exact one. It fetches values that break a rule even where none is to be shown (a Spark
-query a rule): its metrics `unexpected_values` and `unexpected_rows` are replaced by one that fetches nothing. It counts rows
-in a query of its own: the caller of a check has counted them already. It logs errors
-with what Spark said of the data: its logger is silenced, as are those by which PySpark does the same, and an error becomes
-one of ours.
+Four of its habits are broken here. It sends usage statistics: off. It counts in queries of its own, and compares decimals as
+doubles: its metrics are answered with what the caller has counted already (measures.py). It fetches values that break a rule
+even where none is to be shown: its metrics `unexpected_values` and `unexpected_rows` are answered with nothing. It logs
+errors with what Spark said of the data: its logger is silenced, as are those by which PySpark does the same, and an error
+becomes one of ours.
 """
 
 from __future__ import annotations
 
 import html
+import json
 import logging
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from functools import reduce
 from importlib import import_module
 from itertools import count
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from lakehouse.contracts import resource_folder
 from lakehouse.errors import LakehouseError
+from lakehouse.gate.rules import ROWS, NativeRule, broken, nulls_of
 from lakehouse.records import Severity
 from lakehouse.session import quiet_pyspark
 
-KNOWN_ROWS = "_lakehouse_rows"
+PAIR = "column_pair_values.a_greater_than_b"
+# The metric by which each kind of rule counts the rows that break it.
+METRICS = {
+    "expect_column_values_to_not_be_null": "column_values.nonnull",
+    "expect_column_values_to_be_between": "column_values.between",
+    "expect_column_values_to_be_in_set": "column_values.in_set",
+    "expect_column_values_to_not_be_in_set": "column_values.not_in_set",
+    "expect_column_values_to_match_regex": "column_values.match_regex",
+    "expect_column_values_to_not_match_regex": "column_values.not_match_regex",
+    "expect_column_pair_values_a_to_be_greater_than_b": PAIR,
+}
+BOUNDS = ("min_value", "max_value", "strict_min", "strict_max", "value_set", "regex", "or_equal")
 # With BASIC come the counts, with BOOLEAN_ONLY they would not.
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
-
-
-@dataclass(frozen=True)
-class NativeRule:
-    """An expectation, its name and why it is there."""
-
-    type: str
-    kwargs: Mapping[str, Any]
-    name: str
-    severity: Severity
-    why: str
-
-    @property
-    def columns(self) -> set[str]:
-        """Columns whose values it looks at."""
-        return {self.kwargs[k] for k in ("column", "column_A", "column_B") if k in self.kwargs}
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        # Pages take texts as they come, so they are escaped here.
-        about = {"rule": self.name, "severity": self.severity, "why": html.escape(self.why)}
-        meta = {"rule": self.name, "about": about}
-        return {"type": self.type, "kwargs": dict(self.kwargs), "severity": self.severity, "meta": meta}
 
 
 @dataclass(frozen=True)
@@ -93,22 +79,29 @@ class GreatExpectations:
         import_module("great_expectations.expectations")  # registers every expectation
         logging.captureWarnings(False)  # importing it turns this on for the whole process
         logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)  # and sets its own level again
-        self._compare_exactly()
-        self._fetch_no_values()
-        self._count_no_rows_again()
+        self._answers: Mapping[Question, int] = {}
+        self._answer_with_counts()
         self._context = self._gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = {"globally": False}
         self._lock = threading.Lock()
         self._numbers = count(1)
 
     def validate(
-        self, name: str, frame: DataFrame, rows: int, rules: Sequence[NativeRule], parameters: Mapping[str, int | date]
+        self,
+        name: str,
+        frame: DataFrame,
+        rules: Sequence[NativeRule],
+        parameters: Mapping[str, int | date],
+        counts: Mapping[str, int],
     ) -> Validation:
-        """Runs the rules as one suite on a frame of so many rows. Raises LakehouseError for a rule that could not be computed."""
+        """Runs the rules as one suite on a frame of which everything was counted; of the frame it sees the columns.
+
+        `counts`: as measures.aggregates names them. Raises LakehouseError for a rule that could not be judged.
+        """
         # A data source of its own: its engine then holds this frame only, and lets go of it at the end.
         source = f"{name}-{next(self._numbers)}"
-        setattr(frame, KNOWN_ROWS, rows)
         with self._lock:
+            self._answers = _answers(rules, parameters, counts)
             asset = self._context.data_sources.add_spark(source, persist=False).add_dataframe_asset("frame")
             try:
                 suite = self._gx.ExpectationSuite(name=name, expectations=[rule.configuration for rule in rules])
@@ -119,11 +112,9 @@ class GreatExpectations:
             finally:
                 self._context.data_sources.delete(source)
         if failed := [r for r in result.results if _raised(r)]:
-            said = "; ".join(f"{r.expectation_config.meta['rule']}{_error_class(r)}" for r in failed[:10])
-            raise LakehouseError(
-                f"{name}: {len(failed)} rules could not be computed: {said}. Compare expectations/{name.replace('.', '/')}.json "
-                "with the table's contract; the rows themselves were not judged"
-            )
+            words = "; ".join(r.expectation_config.meta["rule"] for r in failed[:10])
+            raise LakehouseError(f"{name}: {len(failed)} rules could not be judged: {words}. Compare "
+                                 f"expectations/{name.replace('.', '/')}.json with the table's contract")  # fmt: skip
         return Validation(tuple(_counted(r) for r in result.results), result)
 
     def pages(self, run_id: str, validations: Mapping[str, Validation]) -> dict[str, str]:
@@ -162,82 +153,71 @@ class GreatExpectations:
         view.env.loader = jinja.ChoiceLoader([jinja.DictLoader(templates), view.env.loader])
         return view
 
-    @staticmethod
-    def _compare_exactly() -> None:
-        provider: Any = import_module("great_expectations.expectations.metrics.map_metric_provider")
-        engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
-
-        def between(
-            cls: type,
-            column: Column,
-            min_value: Any = None,
-            max_value: Any = None,
-            strict_min: bool | None = None,
-            strict_max: bool | None = None,
-            **_: object,
-        ) -> Column:
-            low, high = _exact(min_value), _exact(max_value)
-            conditions = []
-            if low is not None:
-                conditions.append(column > low if strict_min else column >= low)
-            if high is not None:
-                conditions.append(column < high if strict_max else column <= high)
-            return reduce(lambda a, b: a & b, conditions)
-
-        # Defining the class registers it.
-        type(
-            "ExactBetween",
-            (provider.ColumnMapMetricProvider,),
-            {
-                "condition_metric_name": "column_values.between",
-                "condition_value_keys": ("min_value", "max_value", "strict_min", "strict_max"),
-                "_spark": provider.column_condition_partial(engine=engine)(between),
-            },
-        )
-
-    @staticmethod
-    def _count_no_rows_again() -> None:
-        provider: Any = import_module("great_expectations.expectations.metrics.table_metric_provider")
-        value: Any = import_module("great_expectations.expectations.metrics.metric_provider").metric_value
-        engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
-
-        def known(cls: type, execution_engine: Any, metric_domain_kwargs: dict[str, Any], **_: object) -> int:
-            frame = execution_engine.get_domain_records(metric_domain_kwargs)
-            return int(getattr(frame, KNOWN_ROWS))
-
-        # Defining the class registers it; without dependencies the metric is no query.
-        of_class = {"metric_name": "table.row_count", "_spark": value(engine=engine)(known)}
-        of_class["_get_evaluation_dependencies"] = classmethod(lambda *_, **__: {})
-        type("KnownRowCount", (provider.TableMetricProvider,), of_class)
-
-    @staticmethod
-    def _fetch_no_values() -> None:
+    def _answer_with_counts(self) -> None:
+        """Puts our answers in the place of the metrics that would ask Spark: they depend on nothing and are no query."""
         registry: Any = import_module("great_expectations.expectations.registry")
         engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
         value: Any = import_module("great_expectations.core.metric_function_types").MetricFunctionTypes.VALUE
+        provider: Any = import_module("great_expectations.expectations.metrics.metric_provider").MetricProvider
+        alone = type("Alone", (provider,), {"_get_evaluation_dependencies": classmethod(lambda *_, **__: {})})
+
+        def known(metric: str) -> Callable[..., object]:
+            def answer(*, metric_domain_kwargs: Any, metric_value_kwargs: Any = None, **_: object) -> int:
+                return self._answers[_question(metric, metric_domain_kwargs, metric_value_kwargs or {})]
+
+            return answer
 
         def nothing(**_: object) -> list[object]:
             return []
 
-        spark = engine.__name__
-        for name, metric in list(registry._registered_metrics.items()):
-            if name.endswith((".unexpected_values", ".unexpected_rows")) and spark in metric["providers"]:
-                registry.register_metric(
-                    metric_name=name,
-                    metric_domain_keys=metric["metric_domain_keys"],
-                    metric_value_keys=metric["metric_value_keys"],
-                    execution_engine=engine,
-                    metric_class=metric["providers"][spark][0],
-                    metric_provider=nothing,
-                    metric_fn_type=value,
-                )
+        asked: dict[str, Callable[..., object]] = {"table.row_count": known("table.row_count")}
+        for metric in METRICS.values():
+            asked[f"{metric}.unexpected_count"] = known(metric)
+            asked |= dict.fromkeys((f"{metric}.unexpected_values", f"{metric}.unexpected_rows"), nothing)
+        asked[f"{PAIR}.filtered_row_count"] = known(f"{PAIR}.filtered_row_count")
+        for name, answer in asked.items():
+            keys = registry._registered_metrics[name]
+            registry.register_metric(
+                metric_name=name,
+                metric_domain_keys=keys["metric_domain_keys"],
+                metric_value_keys=keys["metric_value_keys"],
+                execution_engine=engine,
+                metric_class=alone,
+                metric_provider=answer,
+                metric_fn_type=value,
+            )
 
 
-def _exact(bound: Any) -> Column | None:
-    """Great Expectations makes each number a double; its shortest decimal form is what the suite says."""
-    if isinstance(bound, float):
-        bound = int(bound) if bound.is_integer() else Decimal(repr(bound))
-    return None if bound is None else F.lit(bound)
+Question = tuple[str, tuple[str, ...], str]
+
+
+def _question(metric: str, domain: Mapping[str, Any], values: Mapping[str, Any]) -> Question:
+    """A metric of columns and bounds, as it is asked for; a bound that is not there may be null, false or left out."""
+    columns = tuple(sorted(domain[k] for k in ("column", "column_A", "column_B") if domain.get(k)))
+    if metric.endswith("filtered_row_count"):
+        values = {}
+    bounds = {k: v for k, v in values.items() if k in BOUNDS and v is not None and v is not False}
+    # Great Expectations makes a double of each number.
+    bounds = {k: float(v) if isinstance(v, int) else v for k, v in bounds.items()}
+    return metric, columns, json.dumps(bounds, sort_keys=True, default=str)
+
+
+def _answers(
+    rules: Iterable[NativeRule], parameters: Mapping[str, int | date], counts: Mapping[str, int]
+) -> dict[Question, int]:
+    """Every answer that a suite of these rules can ask for."""
+    rows = counts[ROWS]
+    found = {_question("table.row_count", {}, {}): rows}
+    for rule in rules:
+        if metric := METRICS.get(rule.type):
+            values = {k: parameters[v["$PARAMETER"]] if isinstance(v, dict) else v for k, v in rule.kwargs.items()}
+            nulls = counts[nulls_of(*sorted(rule.columns))]
+            found[_question(metric, rule.kwargs, values)] = counts[broken(rule)]
+            if metric == PAIR:
+                found[_question(f"{PAIR}.filtered_row_count", rule.kwargs, {})] = rows - nulls
+            else:
+                found[_question("column_values.nonnull", rule.kwargs, {})] = nulls
+    return found
 
 
 def _counted(result: Any) -> Counted:
@@ -271,9 +251,3 @@ def _raised(result: Any) -> bool:
     return bool(info.get("raised_exception")) or any(
         isinstance(i, dict) and i.get("raised_exception") for i in info.values()
     )
-
-
-def _error_class(result: Any) -> str:
-    """Spark's name of the error, as (DIVIDE_BY_ZERO): its message may carry values."""
-    found = re.search(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)*)\]", str(result.exception_info))
-    return f" ({found[1]})" if found else ""
