@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from pyspark.sql import DataFrame
 
@@ -72,6 +72,10 @@ class GreatExpectations:
     thread. Checks wait for one another, which costs little: what they wait for is Spark, and Spark uses every core for one.
     """
 
+    # The library's registries are the process's, so what answers for them is too.
+    _lock = threading.Lock()
+    _answers: ClassVar[Mapping[Question, int]] = {}
+
     def __init__(self) -> None:
         os.environ["GX_ANALYTICS_ENABLED"] = "false"
         quiet_pyspark()
@@ -79,11 +83,9 @@ class GreatExpectations:
         import_module("great_expectations.expectations")  # registers every expectation
         logging.captureWarnings(False)  # importing it turns this on for the whole process
         logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)  # and sets its own level again
-        self._answers: Mapping[Question, int] = {}
         self._answer_with_counts()
         self._context = self._gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = {"globally": False}
-        self._lock = threading.Lock()
         self._numbers = count(1)
 
     def validate(
@@ -101,7 +103,7 @@ class GreatExpectations:
         # A data source of its own: its engine then holds this frame only, and lets go of it at the end.
         source = f"{name}-{next(self._numbers)}"
         with self._lock:
-            self._answers = _answers(rules, parameters, counts)
+            GreatExpectations._answers = _answers(rules, parameters, counts)
             asset = self._context.data_sources.add_spark(source, persist=False).add_dataframe_asset("frame")
             try:
                 suite = self._gx.ExpectationSuite(name=name, expectations=[rule.configuration for rule in rules])
@@ -153,7 +155,8 @@ class GreatExpectations:
         view.env.loader = jinja.ChoiceLoader([jinja.DictLoader(templates), view.env.loader])
         return view
 
-    def _answer_with_counts(self) -> None:
+    @staticmethod
+    def _answer_with_counts() -> None:
         """Puts our answers in the place of the metrics that would ask Spark: they depend on nothing and are no query."""
         registry: Any = import_module("great_expectations.expectations.registry")
         engine: Any = import_module("great_expectations.execution_engine").SparkDFExecutionEngine
@@ -163,7 +166,7 @@ class GreatExpectations:
 
         def known(metric: str) -> Callable[..., object]:
             def answer(*, metric_domain_kwargs: Any, metric_value_kwargs: Any = None, **_: object) -> int:
-                return self._answers[_question(metric, metric_domain_kwargs, metric_value_kwargs or {})]
+                return GreatExpectations._answers[_question(metric, metric_domain_kwargs, metric_value_kwargs or {})]
 
             return answer
 

@@ -79,7 +79,8 @@ def run(
             return run.cover(f"{day} was already published ({due.covered_by.run_id})", due.inputs)
         run.record = replace(run.record, rebuilds=due.rebuilds)
         silver = _entered(lakehouse, day, run, due)
-        kept, quarantined = _tables(silver, due.pending, run.findings)
+        kept, quarantined, findings = _tables(silver, due.pending)
+        run.find(findings)
         shapes = {
             "silver": {t: c.shape for t, c in lakehouse.contracts["silver"].items()},
             "quarantine": {t: c.shape for t, c in lakehouse.contracts["bronze"].items()},
@@ -111,26 +112,28 @@ def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -
 
 
 def _tables(
-    silver: Silver, pending: Mapping[str, list[Extracted]], findings: list[Finding]
-) -> tuple[list[TableRun], list[TableRun]]:
-    """Every table, several at a time: each begins when the tables it refers to are written, gates run meanwhile."""
+    silver: Silver, pending: Mapping[str, list[Extracted]]
+) -> tuple[list[TableRun], list[TableRun], list[Finding]]:
+    """Every table, several at a time: each begins when the tables it refers to are written, gates run meanwhile.
+
+    What became of the tables, of their quarantines, and what the gates found.
+    """
     # A table that was deployed after bronze's run is judged once bronze has brought it.
     contracts = [c for c in silver.lakehouse.contracts.parents_first("silver") if c.table in silver.bronze]
     with ThreadPoolExecutor(len(contracts)) as tables, ThreadPoolExecutor(GATES) as gates:
-        done: dict[str, Future[tuple[TableRun, TableRun, Future[list[Finding]] | None]]] = {}
+        written: dict[str, Future[tuple[TableRun, TableRun, Future[list[Finding]] | None]]] = {}
 
         def table(contract: Contract) -> tuple[TableRun, TableRun, Future[list[Finding]] | None]:
             for parent in set(contract.parents) - {contract.table}:
-                if parent in done:
-                    done[parent].result()
+                if parent in written:
+                    written[parent].result()
             return _table(silver, contract, pending[contract.table], gates)
 
         for contract in contracts:
-            done[contract.table] = tables.submit(table, contract)
-        results = [done[c.table].result() for c in contracts]
-        for _, _, gate in results:
-            findings += gate.result() if gate else []
-    return [kept for kept, _, _ in results], [waiting for _, waiting, _ in results]
+            written[contract.table] = tables.submit(table, contract)
+        results = [written[c.table].result() for c in contracts]
+        findings = [finding for _, _, gate in results if gate for finding in gate.result()]
+    return [kept for kept, _, _ in results], [waiting for _, waiting, _ in results], findings
 
 
 def _table(
@@ -151,7 +154,8 @@ def _table(
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
     frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
-    counts = silver_gate.counted(frame)
+    measures = silver_gate.measures(silver, contract, frame)
+    counts = silver_gate.counted(frame, rules, measures)
     done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
     done.rows_quarantined = waiting.rows_kept = counts[OPEN]
     done.rows_displaced = counts["displaced"]
@@ -168,7 +172,7 @@ def _table(
         return [
             *silver_gate.balances(silver, contract, done, batch_rows, open_before, counts),
             *silver_gate.keys_once(silver, contract, frame, counts, is_new=is_new),
-            *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts),
+            *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts, measures),
         ]
 
     return done, waiting, gates.submit(gate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from pyspark.sql import functions as F
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import warning_columns
 from lakehouse.contracts import Contract
+from lakehouse.gate.measures import Measures, count
 from lakehouse.judging.rules import Rule
 from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN
 from lakehouse.parts import Lakehouse
@@ -41,7 +41,7 @@ class Silver:
 
 
 def balances(
-    silver: Silver, contract: Contract, done: TableRun, batch_rows: int, open_before: int, counts: Counter[str]
+    silver: Silver, contract: Contract, done: TableRun, batch_rows: int, open_before: int, counts: Mapping[str, int]
 ) -> list[Finding]:
     """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
     of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
@@ -65,19 +65,23 @@ def balances(
 
 
 def quality(
-    silver: Silver, contract: Contract, frame: DataFrame, rules: list[Rule], batch_rows: int, counts: Counter[str]
+    silver: Silver,
+    contract: Contract,
+    frame: DataFrame,
+    rules: list[Rule],
+    batch_rows: int,
+    counts: Mapping[str, int],
+    suite: Measures,
 ) -> list[Finding]:
     """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
     name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
-    findings = silver.lakehouse.gate.check(
-        contract, silver.lakehouse.suites["silver"][name], frame, judged_rows, {"next_date": silver.day.next}
-    )
-    told = {f.rule for f in findings}
+    findings = silver.lakehouse.gate.judge(suite, frame, counts)
+    of_suite = {f.rule for f in findings}
 
     def warn(rule: str, unexpected: int) -> Finding:
         return Finding("silver", name, rule, "warning", unexpected == 0, unexpected, judged_rows)
 
-    findings += [warn(r.name, counts[f"fired_{r.name}"]) for r in rules if r.name not in told]
+    findings += [warn(r.name, counts[f"fired_{r.name}"]) for r in rules if r.name not in of_suite]
     findings += [warn(w.removeprefix("_warn_"), counts[w]) for w in warning_columns(frame)]
     findings += [warn(c.references.warning, counts[f"unheld_{c.name}"])
                  for c in contract.columns if c.references and c.references.warning]  # fmt: skip
@@ -89,7 +93,7 @@ def quality(
 
 
 def keys_once(
-    silver: Silver, contract: Contract, frame: DataFrame, counts: Counter[str], *, is_new: bool
+    silver: Silver, contract: Contract, frame: DataFrame, counts: Mapping[str, int], *, is_new: bool
 ) -> list[Finding]:
     """Each key that this run wrote stands once in the table it leaves behind, not only in its batch."""
     if not counts[KEPT]:
@@ -104,24 +108,27 @@ def keys_once(
     ]
 
 
-def counted(frame: DataFrame) -> Counter[str]:
-    """Verdicts, reasons and warnings, counted in one pass: the frame's first read.
+def measures(silver: Silver, contract: Contract, frame: DataFrame) -> Measures:
+    """What the suite must know of the judged batch."""
+    suite = silver.lakehouse.suites["silver"][contract.table]
+    return silver.lakehouse.gate.measures(contract, suite, frame.columns, {"next_date": silver.day.next})
 
-    Rows alike in all of these are one group, so that what comes back grows with the rules and not with the rows.
-    """
+
+def counted(frame: DataFrame, rules: list[Rule], suite: Measures) -> dict[str, int]:
+    """Verdicts, reasons, warnings and what the suite must know, in one pass: the frame's first read."""
     held = [n.removeprefix("_held_") for n in frame.columns if n.startswith("_held_")]
+    verdict, breaks_one = F.col("_verdict"), F.size("_reasons") > 0
     flags = {
+        KEPT: verdict == KEPT,
+        DEDUPLICATED: verdict == DEDUPLICATED,
+        OPEN: verdict == OPEN,
+        "open_in_batch": (verdict == OPEN) & F.col("_batch"),
+        "displaced": (verdict == KEPT) & F.col("_current_updated_at").isNotNull(),
         **{w: F.col(w) for w in warning_columns(frame)},
         **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},
-        "displaced": (F.col("_verdict") == KEPT) & F.col("_current_updated_at").isNotNull(),
     }
-    told = F.concat_ws(",", *(F.when(holds, F.lit(name)) for name, holds in flags.items()))
-    counts: Counter[str] = Counter()
-    groups = frame.groupBy("_verdict", "_batch", "_reasons", told.alias("_told")).count()
-    for verdict, in_batch, reasons, flagged, rows in groups.collect():
-        names = [verdict, *flagged.split(","), *(f"fired_{r}" for r in reasons)]
-        if verdict == OPEN:
-            names += [f"open_{r}" for r in reasons]
-            names += ["open_in_batch"] if in_batch else []
-        counts.update(dict.fromkeys(names, rows))
-    return counts
+    for rule in rules:
+        # Of the few rows that break a rule each reason is looked for; of the others none.
+        fired = breaks_one & F.array_contains("_reasons", rule.name)
+        flags |= {f"fired_{rule.name}": fired, f"open_{rule.name}": fired & (verdict == OPEN)}
+    return count(frame, suite, {name: F.count_if(flag) for name, flag in flags.items()})
