@@ -62,6 +62,17 @@ def test_a_gold_that_lost_its_right_stages_nothing_more(lakehouse: Any, monkeypa
     assert [s for s in steps if s.startswith(("stage ", "verify ", "drop "))] == ["drop staging"]
 
 
+def test_a_gold_that_lost_its_lock_does_not_take_the_staging_of_the_run_after_it_for_a_dead_ones(
+    lakehouse: Any,
+) -> None:
+    days.run(lakehouse, "bronze", DAY)
+    days.run(lakehouse, "silver", DAY)
+    lakehouse.gold.prepare = lambda: setattr(lakehouse.ledger.lease, "lost", True)
+    with pytest.raises(RightLostError):
+        days.run(lakehouse, "gold", DAY)
+    assert "sweep staging" not in lakehouse.steps
+
+
 def test_a_gold_whose_staging_the_run_that_took_over_swept_says_that_it_lost_its_right(
     lakehouse: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
