@@ -318,6 +318,25 @@ class FakeSource:
         return self.schemas.get(table) or schema_of(table)
 
 
+class FakeStaging:
+    """The staging tables of one run."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def sweep(self, cursor: object) -> None:
+        self.steps("sweep staging")
+
+    def load(self, frame: object, contract: Any, rows: int) -> None:
+        self.steps(f"stage {contract.table}")
+
+    def verify(self, contract: Any, expected: object) -> None:
+        self.steps(f"verify {contract.table}")
+
+    def drop(self) -> None:
+        self.steps("drop staging")
+
+
 class FakeGold:
     """The warehouse."""
 
@@ -330,7 +349,10 @@ class FakeGold:
     def remake(self, cursor: object, tables: list[str]) -> None:
         self.steps(f"remake {' '.join(tables)}")
 
-    def publish(self, cursor: object, run_id: str) -> dict[str, Changes]:
+    def staging(self, run_id: str) -> FakeStaging:
+        return FakeStaging(self.steps)
+
+    def publish(self, cursor: object, staging: FakeStaging) -> dict[str, Changes]:
         self.steps("change gold")
         return {"dim_customers": Changes(1, 2, 3)}
 
@@ -400,6 +422,5 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bronze, "_extract", extract)
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
-    monkeypatch.setattr(gold, "_staged", lambda *_: (dict.fromkeys(CONTRACTS["gold"]),
-                                                     {t: {"rows": 1} for t in CONTRACTS["gold"]}))  # fmt: skip
+    monkeypatch.setattr(gold, "_staged", lambda *_: ({t: {"rows": 1} for t in CONTRACTS["gold"]}, []))
     monkeypatch.setattr(gold, "_roll_ups", lambda *_: [])

@@ -1,7 +1,8 @@
 """A driver that sleeps while another takes over publishes nothing, whatever it does when it wakes.
 
 Silver of the second day is stopped when order_items has data files and no log entry for them yet, which is the moment at
-which nothing in Delta tells what will come; then its lock goes, and another run publishes. On files and on MinIO.
+which nothing in Delta tells what will come; then its lock goes, and another run publishes. On files and on MinIO. Gold is
+stopped while it stages, and wakes when the run after it has verified its own staging and is about to publish.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
@@ -118,27 +119,28 @@ class Trial:
     def __init__(self, source: str, gold: str, store: Files | Bucket, home: Path) -> None:
         self.source, self.gold, self.store, self.home = source, gold, store, home
         self.before = store.names()
+        self.home.mkdir(mode=0o700)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def stopped(self) -> bool:
-        """Starts silver of the second day and stops it between data files and log entry; False where it was too quick."""
+    def stopped(self, layer: str) -> bool:
+        """Starts a layer of the second day and stops it at its moment; False where it was too quick for us."""
+        has_begun, is_over = MOMENTS[layer]
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "AWS_", "PYSPARK_", "SPARK_"))}
         environment = {
             **kept, **self.store.environment, "LAKEHOUSE_SOURCE_DSN": self.source, "LAKEHOUSE_GOLD_DSN": self.gold,
             "LAKEHOUSE_TIMEZONE": "UTC", "LAKEHOUSE_LAKE": self.store.root, "LAKEHOUSE_HOME": str(self.home),
         }  # fmt: skip
-        self.home.mkdir(mode=0o700)
         with (self.home / "run.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [LAKEHOUSE, "run", "silver", "--date", DAY_2.isoformat()],
+                [LAKEHOUSE, "run", layer, "--date", DAY_2.isoformat()],
                 env=environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         while self.process.poll() is None:
-            if any(_is_data(name) for name in self.store.names() - self.before):
+            if has_begun(self):
                 os.killpg(self.process.pid, signal.SIGSTOP)
-                return not any(_is_entry(name) for name in self.store.names() - self.before)
+                return not is_over(self)
             time.sleep(0.002)
-        raise AssertionError(f"silver ended by itself with {self.process.returncode}:\n{self.said()}")
+        raise AssertionError(f"{layer} ended by itself with {self.process.returncode}:\n{self.said()}")
 
     def goes_on(self) -> int:
         """Lets the driver go on to its end; returns its exit code."""
@@ -173,8 +175,14 @@ class Trial:
     def pointers(self) -> list[tuple[Any, ...]]:
         return self.ask("select layer, table_name, version, run_id from ops.published order by 1, 2")
 
-    def states(self) -> list[tuple[Any, ...]]:
-        return self.ask("select state, error_code from ops.runs where layer = 'silver' order by seq")
+    def states(self, layer: str = "silver") -> list[tuple[Any, ...]]:
+        return self.ask(f"select state, error_code from ops.runs where layer = '{layer}' order by seq")
+
+    def new(self) -> set[str]:
+        return self.store.names() - self.before
+
+    def staged(self) -> list[tuple[Any, ...]]:
+        return self.ask("select tablename from pg_tables where schemaname = 'gold_staging' order by 1")
 
     def sales(self) -> list[tuple[Any, ...]]:
         return self.ask("select sales_date::text, units_sold, net_sales::int from gold.fact_daily_sales order by 1")
@@ -186,6 +194,13 @@ def _is_data(name: str) -> bool:
 
 def _is_entry(name: str) -> bool:
     return "_delta_log" in name and name.endswith(".json")
+
+
+# When a driver is stopped, and how we know that we came too late.
+MOMENTS: dict[str, tuple[Callable[[Trial], bool], Callable[[Trial], bool]]] = {
+    "silver": (lambda t: any(map(_is_data, t.new())), lambda t: any(map(_is_entry, t.new()))),
+    "gold": (lambda t: bool(t.staged()), lambda t: t.states("gold")[-1] != ("running", None)),
+}
 
 
 def run(pipeline: RealPipeline, layer: str, day: date) -> str:
@@ -207,19 +222,23 @@ def world(postgres: Any, spark: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @contextmanager
-def asleep(world: World, minio: Any | None, limits: str = "") -> Iterator[Trial]:
+def asleep(world: World, minio: Any | None, limits: str = "", layer: str = "silver") -> Iterator[Trial]:
     """A driver that is stopped at the moment; one that was too quick for us is tried again. `limits`: of its database."""
     for _ in range(5):
         made = world.trial(minio)
         if limits:
             made.ask(f"alter database {psycopg2.extensions.parse_dsn(made.gold)['dbname']} set {limits}")
         try:
-            if made.stopped():
+            if layer == "gold":
+                pipeline = made.lakehouse()
+                run(pipeline, "silver", DAY_2)
+                close(pipeline)
+            if made.stopped(layer):
                 yield made
                 return
         finally:
             made.end()
-    pytest.fail("no driver could be stopped between its data files and its log entry")
+    pytest.fail(f"no driver of {layer} could be stopped at its moment")
 
 
 @pytest.fixture(params=["files", pytest.param("bucket", marks=pytest.mark.slow)])
@@ -263,6 +282,32 @@ def test_a_driver_that_slept_through_its_lock_publishes_nothing_and_its_orphan_i
         right_at_the_end(trial, pipeline)
     finally:
         close(pipeline)
+
+
+@pytest.mark.slow
+def test_a_gold_that_wakes_while_the_run_after_it_publishes_brings_nothing_of_its_older_day(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asleep(world, None, layer="gold") as trial:
+        pipeline, codes = trial.lakehouse(), list[int]()
+        gold = pipeline.lakehouse.gold
+        publish = gold.publish
+
+        def after_the_sleeper(*arguments: Any) -> Any:
+            codes.append(trial.goes_on())
+            return publish(*arguments)
+
+        monkeypatch.setattr(gold, "publish", after_the_sleeper)
+        try:
+            trial.end_lock()
+            assert [run(pipeline, layer, DAY_3) for layer in ("bronze", "silver", "gold")] == ["published"] * 3
+            assert codes == [11], trial.said()
+            assert "lost its lock" in trial.said()
+            assert trial.states("gold")[1:] == [("abandoned", None), ("published", None)]
+            assert trial.sales() == [(day.isoformat(), LINES, 4 * LINES) for day in (DAY_1, DAY_2, DAY_3)]
+            assert trial.staged() == []
+        finally:
+            close(pipeline)
 
 
 @pytest.mark.slow

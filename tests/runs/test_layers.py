@@ -95,12 +95,12 @@ def test_gold_changes_within_the_publish_and_tells_statistics_and_marts_afterwar
     days.run(lakehouse, "silver", on(2))
     lakehouse.steps.clear()
     days.run(lakehouse, "gold", on(2))
-    order = ["lock", "prepare gold", "publish", "published", "change gold", "count changes", "commit", "unlock", "statistics",
-             "marts", "front page"]  # fmt: skip
+    order = ["lock", "prepare gold", "sweep staging", "publish", "published", "change gold", "count changes", "commit",
+             "drop staging", "unlock", "statistics", "marts", "front page"]  # fmt: skip
     assert [s for s in lakehouse.steps if s in order] == order
 
 
-@pytest.mark.parametrize("step", ["statistics", "marts", "front page"])
+@pytest.mark.parametrize("step", ["drop staging", "statistics", "marts", "front page"])
 def test_a_gold_whose_marts_or_pages_cannot_be_made_is_published(lakehouse: Any, step: str) -> None:
     lakehouse.steps.breaks[step] = SourceError("the store is away")
     assert [o.state for o in days.run(lakehouse, "day", on(2))] == ["published"] * 3
@@ -114,6 +114,7 @@ def test_a_gold_that_breaks_before_or_within_its_publish_leaves_its_pointers(lak
     assert "gold" not in pointers(lakehouse)
     assert states(lakehouse)[-1] == ("gold", 2, "failed")
     assert "marts" not in lakehouse.steps
+    assert ("drop staging" in lakehouse.steps) is ("sweep staging" in lakehouse.steps)
 
 
 @pytest.mark.parametrize("layer", ["bronze", "silver", "gold"])

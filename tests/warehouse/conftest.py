@@ -17,6 +17,7 @@ from lakehouse.records import Changes
 from lakehouse.warehouse import ddl
 from lakehouse.warehouse.gold import Gold
 from lakehouse.warehouse.patience import Patience
+from lakehouse.warehouse.staging import Staging
 
 # What of the ledger the gold store reads and writes.
 LEDGER = """
@@ -90,22 +91,30 @@ class Store:
                 cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def stage(self, rows: Mapping[str, list[tuple[object, ...]]]) -> None:
-        """Fills the staging tables as Spark does, instants and dates as numbers."""
+    def stage(self, rows: Mapping[str, list[tuple[object, ...]]], run_id: str = "r1") -> Staging:
+        """Fills the staging tables of a run as Spark does, instants and dates as numbers."""
+        staging = self.gold.staging(run_id)
         with self.database.connection() as connection, connection.cursor() as cursor:
             for table, contract in self.contracts.items():
-                cursor.execute(ddl.staging_ddl(contract))
+                cursor.execute(ddl.staging_ddl(contract, staging.table(contract)))
+                staging.rows[table] = len(rows.get(table, []))
                 for row in rows.get(table, []):
-                    cursor.execute(f"insert into {ddl.STAGING}.{table} values ({', '.join(['%s'] * len(row))})", row)
+                    cursor.execute(
+                        f"insert into {staging.table(contract)} values ({', '.join(['%s'] * len(row))})", row
+                    )
+        return staging
 
-    def publish(self, run_id: str = "r1") -> dict[str, Changes]:
+    def publish(self, staging: Staging) -> dict[str, Changes]:
         with self.database.connection() as connection, connection.cursor() as cursor:
-            return self.gold.publish(cursor, run_id)
+            return self.gold.publish(cursor, staging)
 
     def published(self, rows: Mapping[str, list[tuple[object, ...]]], run_id: str = "r1") -> dict[str, Changes]:
         """Stages and publishes."""
-        self.stage(rows)
-        return self.publish(run_id)
+        return self.publish(self.stage(rows, run_id))
+
+    def staged(self) -> set[str]:
+        """The tables that stand in the staging schema."""
+        return {t for (t,) in self.ask("select tablename::text from pg_tables where schemaname = 'gold_staging'")}
 
 
 @pytest.fixture

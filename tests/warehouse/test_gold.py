@@ -72,9 +72,9 @@ def test_a_publish_writes_what_was_staged_and_a_second_one_touches_no_row(store:
 def test_only_rows_that_differ_change_and_bear_the_run_that_changed_them(store: Store) -> None:
     store.published(ROWS)
     changed = ROWS | {"dim_lands": [("L", 8), ("M", None), ("N", 1)], "agg_pairs": [("s", "t"), ("s", "s")]}
-    done = store.published(changed, "r2")
-    assert done["dim_lands"] == Changes(1, 1, 0)
-    assert done["agg_pairs"] == Changes(1, 0, 1)
+    changes = store.published(changed, "r2")
+    assert changes["dim_lands"] == Changes(1, 1, 0)
+    assert changes["agg_pairs"] == Changes(1, 0, 1)
     assert store.ask("select land, _run_id from gold.dim_lands order by 1") == [("L", "r2"), ("M", "r1"), ("N", "r2")]
     assert {r for (r,) in store.ask("select _run_id from gold.agg_streets")} == {"r1"}
 
@@ -100,9 +100,9 @@ def test_what_breaks_a_promise_is_named_and_nothing_is_published(
     store: Store, table: str, wrong: list[tuple[object, ...]], words: str
 ) -> None:
     fine = {t: r for t, r in ROWS.items() if t in ("dim_lands", "dim_cities")}
-    store.stage(fine | {table: wrong})
+    staging = store.stage(fine | {table: wrong})
     with pytest.raises(GateError, match=f"^gold was not published: {words}$"):
-        store.publish()
+        store.publish(staging)
     assert not any(rows(store).values())
 
 
@@ -151,19 +151,19 @@ def test_a_changed_contract_waits_a_little_for_those_who_hold_the_table_and_name
 @pytest.mark.usefixtures("impatient")
 def test_an_index_that_somebody_is_making_is_waited_for_with_a_word_and_an_end(store: Store) -> None:
     """`create index` left open in somebody's transaction lets everybody read and nobody write."""
-    store.stage(ROWS)
+    staging = store.stage(ROWS)
     with (
         held(store, "create index mine on gold.dim_lands (area)"),
         held(store, "select from gold.dim_lands"),
         pytest.raises(StoreError, match=r"^gold\.dim_lands was held by session \d+ of postgres for longer"),
     ):
-        store.publish()
-    assert store.publish()["dim_lands"] == Changes(2, 0, 0)
+        store.publish(staging)
+    assert store.publish(staging)["dim_lands"] == Changes(2, 0, 0)
 
 
 def test_rows_that_somebody_changes_are_waited_for_with_an_end(store: Store) -> None:
     store.published(ROWS)
-    store.stage(ROWS | {"dim_lands": [("L", 9), ("M", None)]})
+    staging = store.stage(ROWS | {"dim_lands": [("L", 9), ("M", None)]}, "r2")
     with (
         held(store, "update gold.dim_lands set area = 1"),
         store.database.connection() as connection,
@@ -173,7 +173,7 @@ def test_rows_that_somebody_changes_are_waited_for_with_an_end(store: Store) -> 
         with pytest.raises(
             StoreError, match=r"another transaction changes rows of gold\.dim_lands \(session \d+ of postgres\)"
         ):
-            store.gold.publish(cursor, "r2")
+            store.gold.publish(cursor, staging)
         connection.rollback()
 
 
@@ -191,7 +191,6 @@ def test_a_changed_key_is_brought_by_remake_and_what_stands_elsewhere_stays(
     contracts = CONTRACTS | {"dim_cities": other, "agg_streets": streets, "agg_pairs": pairs}
     new = store_of(contracts)
     new.gold.prepare()
-    new.stage({})
     with new.database.connection() as connection, connection.cursor() as cursor:
         new.gold.remake(cursor, ["dim_cities", "agg_streets"])
         new.gold.remake(cursor, [])
@@ -212,11 +211,11 @@ def test_a_changed_key_is_brought_by_remake_and_what_stands_elsewhere_stays(
 
 def test_rows_that_dangle_after_a_remake_are_not_published(store: Store) -> None:
     store.published(ROWS)
-    store.stage(ROWS | {"dim_cities": ROWS["dim_cities"][1:]})
+    staging = store.stage(ROWS | {"dim_cities": ROWS["dim_cities"][1:]}, "r2")
     with store.database.connection() as connection, connection.cursor() as cursor:
         store.gold.remake(cursor, ["dim_cities"])
         with pytest.raises(GateError, match=r"^gold was not published: agg_streets breaks agg_streets_city_fkey$"):
-            store.gold.publish(cursor, "r2")
+            store.gold.publish(cursor, staging)
         connection.rollback()
     assert store.ask("select count(*) from gold.dim_cities") == [(2,)]
 
@@ -231,9 +230,3 @@ def test_a_remake_leaves_what_people_built_on_gold_and_says_so(store: Store) -> 
     ):
         store.gold.remake(cursor, ["dim_cities"])
     assert store.ask("select count(*) from public.mine") == [(2,)]
-
-
-def test_settling_takes_the_staging_tables_away(store: Store) -> None:
-    store.gold.settle(store.published(ROWS))
-    assert store.ask("select count(*) from pg_tables where schemaname = 'gold_staging'") == [(0,)]
-    assert store.gold.counts() == dict.fromkeys(CONTRACTS, 2)

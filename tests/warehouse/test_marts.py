@@ -99,6 +99,19 @@ def test_what_people_built_on_a_mart_stays_and_the_old_definition_goes_on(mart: 
     assert mart.ask("select land, cities from marts.cities") == [("L", 1)]
 
 
+def test_an_old_definition_that_fails_and_cannot_be_replaced_is_said_with_what_to_drop(
+    mart: Store, folder: Path
+) -> None:
+    (folder / "areas.sql").write_text(AREAS.replace("land, area", "land, 1 / (area - 70) as area"))
+    refresh(mart, "r1")
+    mart.ask("create view public.mine as select * from marts.areas")
+    (folder / "areas.sql").write_text(AREAS)
+    mart.published(ROWS | {"dim_lands": [("L", 70), ("M", None)]}, "r2")
+    with pytest.raises(StoreError, match=r"marts\.areas has a new definition and .*; marts\.areas: .*DivisionByZero"):
+        refresh(mart, "r2")
+    assert mart.ask("select value from ops.settings where name = 'marts_run'") == [("r1",)]
+
+
 def test_a_mart_left_without_data_is_filled(mart: Store) -> None:
     mart.ask("refresh materialized view marts.areas with no data")
     refresh(mart, "r1")
@@ -125,10 +138,10 @@ def test_a_file_that_makes_no_unique_index_is_refused_by_name(mart: Store, folde
 
 def test_a_remake_brings_marts_again_with_their_grants(mart: Store) -> None:
     mart.ask("drop role if exists reader", "create role reader; grant select on marts.areas to reader")
-    mart.stage(ROWS)
+    staging = mart.stage(ROWS, "r2")
     with mart.database.connection() as connection, connection.cursor() as cursor:
         mart.gold.remake(cursor, ["dim_lands"])
-        mart.gold.publish(cursor, "r2")
+        mart.gold.publish(cursor, staging)
     refresh(mart, "r2")
     assert mart.ask("select count(*) from marts.areas") == [(2,)]
     assert mart.ask("select has_table_privilege('reader', 'marts.areas', 'select')") == [(True,)]

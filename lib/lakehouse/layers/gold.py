@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -15,7 +16,7 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
-from lakehouse.errors import NotYetError
+from lakehouse.errors import NotYetError, StoreError, safe_words
 from lakehouse.frame.published import frame as frame_of
 from lakehouse.frame.restore import recognise
 from lakehouse.frame.run import OpenRun, opened
@@ -23,6 +24,7 @@ from lakehouse.frame.transforms import digest, inputs_of, transform_of
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
+from lakehouse.warehouse.staging import Staging
 
 # The net sales of all orders neither pending nor cancelled, by three tables' own sums: they agree to the last digit.
 ROLL_UPS = {
@@ -30,6 +32,7 @@ ROLL_UPS = {
     "fact_customer_orders": "case when is_sale then net_amount end",
     "dim_customers": "lifetime_net_sales",
 }
+ROLL_UP = "_roll_up"
 
 
 @dataclass(frozen=True)
@@ -92,25 +95,46 @@ def carry_out(
     for table, contract in contracts.items():
         check_shape(contract, None if rebuilds else published.get(table))
     gold.prepare()
-    frames, totals = _staged(lakehouse, due, before, run.findings)
-    run.find(_roll_ups(frames, totals))
-    tables = [TableRun(t, (published[t].version if t in published else 0) + 1, totals[t]["rows"], totals[t]["rows"])
-              for t in frames]  # fmt: skip
-    changes: dict[str, Changes] = {}
+    with _staging(lakehouse, run) as staging:
+        totals, findings = _staged(lakehouse, run, due, before, staging)
+        run.find([*findings, *_roll_ups(totals)])
+        tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
+                  for t, row in totals.items()]  # fmt: skip
+        changes: dict[str, Changes] = {}
 
-    def change(cursor: Cursor) -> None:
-        if rebuilds:
-            gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
-        changes.update(gold.publish(cursor, run.record.run_id))
-        ledger.count_changes(cursor, run.record, changes)
-        also(cursor)
+        def change(cursor: Cursor) -> None:
+            if rebuilds:
+                gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
+            changes.update(gold.publish(cursor, staging))
+            ledger.count_changes(cursor, run.record, changes)
+            also(cursor)
 
-    run.after(lambda: gold.settle(changes))
-    run.after(lambda: gold.refresh_marts(run.record.run_id))
-    outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
+        run.after(lambda: gold.settle(changes))
+        run.after(lambda: gold.refresh_marts(run.record.run_id))
+        outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
     rows_changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
     message = f"{sum(t.rows_kept for t in tables):,} rows in {len(tables)} tables, {rows_changed:,} of them changed"
     return replace(outcome, message=message)
+
+
+@contextmanager
+def _staging(lakehouse: Lakehouse, run: OpenRun) -> Iterator[Staging]:
+    """The run's own staging tables, without those that dead runs left; dropped however the run ends, which can only warn.
+
+    Raises RightLostError in place of a StoreError of a run that lost its right: the run that took over sweeps its tables.
+    """
+    staging = lakehouse.gold.staging(run.record.run_id)
+    with run.lease.transaction() as cursor:
+        staging.sweep(cursor)
+    try:
+        yield staging
+    except StoreError as e:
+        raise run.lease.behind(e) from e.__cause__
+    finally:
+        try:
+            staging.drop()
+        except Exception as e:  # noqa: BLE001 - the verdict stands, and the next run drops them
+            log.warning("staging.left", run_id=run.record.run_id, message=safe_words(e))
 
 
 def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]) -> bool:
@@ -118,15 +142,16 @@ def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]
 
 
 def _staged(
-    lakehouse: Lakehouse, due: Plan, before: Mapping[str, int], findings: list[Finding]
-) -> tuple[dict[str, DataFrame], dict[str, Row]]:
-    """Computes, stages and gates every table, several at a time, each when those its transform asks for by name are there.
+    lakehouse: Lakehouse, run: OpenRun, due: Plan, before: Mapping[str, int], staging: Staging
+) -> tuple[dict[str, Row], list[Finding]]:
+    """Computes, stages and gates every table, several at a time, each when those its transform names are there.
 
-    A table built on another is given its computed, still wide frame: sums are narrowed once, when they are published.
+    Returns the totals of each table, and what the gate found. A table built on another is given its computed, still wide
+    frame: sums are narrowed once, when they are published.
     """
     silver, as_of = due.silver, due.as_of
     contracts = lakehouse.contracts["gold"]
-    asked = inputs_of(contracts)
+    arguments = inputs_of(contracts)
     wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
 
     def argument(name: str) -> DataFrame | date:
@@ -134,42 +159,44 @@ def _staged(
             return as_of
         return wide[name].result() if name in wide else frame_of(lakehouse, "silver", name, silver.get(name))
 
-    def table(name: str) -> tuple[DataFrame, Row, list[Finding]]:
+    def table(name: str) -> tuple[Row, list[Finding]]:
         contract, transform = contracts[name], transform_of("gold", name)
         try:
-            computed = transform(*(argument(a) for a in asked[name]))
-            wide[name].set_result(computed.localCheckpoint(eager=False))
+            result = transform(*(argument(a) for a in arguments[name]))
+            wide[name].set_result(result.localCheckpoint(eager=False))
         except BaseException as e:
             wide[name].set_exception(e)
             raise
         frame = conformed(wide[name].result(), contract)
         totals = _totals(contract, frame)
-        _load(lakehouse, contract, frame, totals)
+        _load(run, staging, contract, frame, totals)
         parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
-        return frame, totals, _checked(lakehouse, contract, frame, totals, parameters)
+        return totals, _checked(lakehouse, contract, frame, totals, parameters)
 
     with ThreadPoolExecutor(len(contracts)) as pool:
         tables = dict(zip(contracts, pool.map(table, contracts), strict=True))
-    for _, _, found in tables.values():
-        findings += found
-    return {n: frame for n, (frame, _, _) in tables.items()}, {n: totals for n, (_, totals, _) in tables.items()}
+    return {n: totals for n, (totals, _) in tables.items()}, [f for _, findings in tables.values() for f in findings]
 
 
 def _totals(contract: Contract, frame: DataFrame) -> Row:
-    """Rows, sums of every numeric column, warnings: one pass, the frame's first read."""
-    summed = [c for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
+    """Rows, sums of every numeric column, the roll-up, warnings: one pass, the frame's first read."""
+    numbers = [c for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
+    roll_up = [F.coalesce(F.sum(F.expr(ROLL_UPS[contract.table])), F.lit(0))] if contract.table in ROLL_UPS else []
     row = frame.agg(
         F.count(F.lit(1)).alias("rows"),
-        *(F.sum(c.name).alias(c.name) for c in summed),
+        *(F.sum(c.name).alias(c.name) for c in numbers),
+        *(total.alias(ROLL_UP) for total in roll_up),
         *(F.count(F.when(F.col(w), 1)).alias(w) for w in warning_columns(frame)),
     ).first()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return row
 
 
-def _load(lakehouse: Lakehouse, contract: Contract, frame: DataFrame, totals: Row) -> None:
-    lakehouse.gold.stage(frame, contract, totals["rows"])
-    lakehouse.gold.verify(contract, {n: v for n, v in totals.asDict().items() if not n.startswith("_")})
+def _load(run: OpenRun, staging: Staging, contract: Contract, frame: DataFrame, totals: Row) -> None:
+    """Stages a table and has it verified. Raises RightLostError, before anything is written, once the right is lost."""
+    run.lease.check()
+    staging.load(frame, contract, totals["rows"])
+    staging.verify(contract, {n: v for n, v in totals.asDict().items() if not n.startswith("_")})
     log.event("gold.staged", table=contract.table, rows=totals["rows"])
 
 
@@ -187,21 +214,11 @@ def _checked(
     ]
 
 
-def _roll_ups(frames: dict[str, DataFrame], totals: dict[str, Row]) -> list[Finding]:
+def _roll_ups(totals: Mapping[str, Row]) -> list[Finding]:
     """Holds the three roll-ups against each other; a sum that did not fit its type (warned of) cannot be compared."""
     if any(totals[t][w] for t in ROLL_UPS for w in totals[t].asDict() if w.endswith("_out_of_range")):
         return []
-    sums = {t: frames[t].agg(F.coalesce(F.sum(F.expr(e)), F.lit(0))).first() for t, e in ROLL_UPS.items()}
-    first, *others = (row[0] for row in sums.values() if row is not None)
-    return [
-        Finding(
-            "gold",
-            table,
-            "net_sales_agree_with_fact_daily_sales",
-            "critical",
-            other == first,
-            int(other != first),
-            None,
-        )
-        for table, other in zip(list(ROLL_UPS)[1:], others, strict=True)
-    ]
+    first, *others = ROLL_UPS
+    differ = {t: int(totals[t][ROLL_UP] != totals[first][ROLL_UP]) for t in others}
+    rule = f"net_sales_agree_with_{first}"
+    return [Finding("gold", t, rule, "critical", not differs, differs, None) for t, differs in differ.items()]

@@ -66,10 +66,10 @@ def standing(cursor: Cursor, table: str) -> Standing | None:
     """What a gold table has already; None where there is no such table."""
     cursor.execute("select obj_description(c.oid, 'pg_class'), c.oid from pg_class c where c.oid = to_regclass(%s)",
                    (f"{GOLD}.{table}",))  # fmt: skip
-    found = cursor.fetchone()
-    if found is None:
+    row = cursor.fetchone()
+    if row is None:
         return None
-    comment, oid = found
+    comment, oid = row
     cursor.execute(
         "select attname, col_description(attrelid, attnum), format_type(atttypid, atttypmod) from pg_attribute "
         "where attrelid = %s and attnum > 0 and not attisdropped", (oid,)
@@ -167,10 +167,9 @@ def drop_tables(cursor: Cursor, tables: Sequence[str], ours: Sequence[str]) -> N
         patiently(cursor, [f"drop table if exists {GOLD}.{table}"], f"{GOLD}.{table}")
 
 
-def staging_ddl(contract: Contract) -> str:
+def staging_ddl(contract: Contract, name: str) -> str:
     """Statements that make the empty table into which Spark loads, its instants and dates as numbers."""
     columns = ", ".join(f"{c.name} {STAGED_TYPES.get(c.type, c.type)}" for c in contract.columns)
-    name = f"{STAGING}.{contract.table}"
     return f"drop table if exists {name}; create unlogged table {name} ({columns}) with (autovacuum_enabled = false)"
 
 

@@ -1,4 +1,4 @@
-"""The gold database: staged over JDBC, verified on the server, then published as one transaction of changed rows.
+"""The gold database: what a run has staged is published as one transaction of changed rows.
 
 Readers see all of a publish or none of it and are never blocked: rows of ordinary tables change, never the tables, so
 views and grants that people built on gold stay.
@@ -11,10 +11,6 @@ from graphlib import CycleError, TopologicalSorter
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
-from py4j.protocol import Py4JJavaError
-from pyspark.errors.exceptions.captured import CapturedException
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
 from lakehouse.database import Database
@@ -24,12 +20,10 @@ from lakehouse.records import Changes
 from lakehouse.warehouse import ddl
 from lakehouse.warehouse.marts import Marts
 from lakehouse.warehouse.patience import CHANGING_ROWS, FOR_A_PUBLISH, READING, holders, patiently
+from lakehouse.warehouse.staging import Staging
 
-BATCH_ROWS = 5_000
-ROWS_A_CONNECTION = 50_000
-MOST_CONNECTIONS = 4
-# A batch goes into a table without index or key that nobody else touches: what takes longer is a server that is gone.
-BATCH_SECONDS = 600
+# Of so many changed rows a table's statistics are gathered at once.
+MANY_CHANGES = 5_000
 
 
 class Gold:
@@ -46,14 +40,15 @@ class Gold:
         with self.database.connection() as connection, connection.cursor() as cursor:
             faults = unfit(cursor)
             missing = missing_schema_rights(cursor, (ddl.GOLD, ddl.STAGING, "ops"))
-            changing = [
+            to_change = [
                 f"{ddl.GOLD}.{c.table}"
                 for c in self._contracts
                 if (there := ddl.standing(cursor, c.table)) and (ddl.retyped(c, there) or any(ddl.table_ddl(c, there)))
             ]
-            staged = [f"{ddl.STAGING}.{c.table}" for c in self._contracts]
-            written = [f"{ddl.GOLD}.{c.table}" for c in self._contracts]
-            missing += missing_table_rights(cursor, written, [*changing, *staged])
+            # As the first releases named their staging tables: what they left is to be dropped.
+            to_drop = [f"{ddl.STAGING}.{c.table}" for c in self._contracts]
+            tables = [f"{ddl.GOLD}.{c.table}" for c in self._contracts]
+            missing += missing_table_rights(cursor, tables, [*to_change, *to_drop])
         faults += [f"its role lacks rights: {'; '.join(missing)}"] if missing else []
         if faults:
             raise LedgerError(f"the gold database at {self.database.where} cannot take gold, and nothing was written: "
@@ -72,48 +67,17 @@ class Gold:
             with self.database.connection() as connection, connection.cursor() as cursor:
                 ddl.ensure_tables(cursor, [contract])
 
-    def stage(self, frame: DataFrame, contract: Contract, rows: int) -> None:
-        """Loads a frame into its staging table, which is made for it. Raises StoreError for whatever Postgres refuses."""
-        with self.database.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(ddl.staging_ddl(contract))
-        connections = max(1, min(MOST_CONNECTIONS, rows // ROWS_A_CONNECTION))
-        address = self.database.jdbc(reWriteBatchedInserts="true", socketTimeout=str(BATCH_SECONDS))
-        writer = (
-            frame.select(*(_carried(c.name, c.type) for c in contract.columns))
-            .coalesce(connections)
-            .write.format("jdbc")
-            .options(**address, batchsize=str(BATCH_ROWS))
-            .option("dbtable", f"{ddl.STAGING}.{contract.table}")
-            .mode("append")
-        )
-        try:
-            writer.save()
-        except (Py4JJavaError, CapturedException) as e:
-            refused = self.database.refused_by_jdbc(e, f"while {contract.id} was staged, and nothing was published")
-            if refused is None:
-                raise
-            raise refused from None
+    def staging(self, run_id: str) -> Staging:
+        """The staging tables of a run: none yet, and nobody else's ever."""
+        return Staging(self.database, self._contracts, run_id)
 
-    def verify(self, contract: Contract, expected: Mapping[str, object]) -> None:
-        """Holds a staged table's row count and sums, by the server, against Spark's. Raises StoreError."""
-        with self.database.connection() as connection, connection.cursor() as cursor:
-            names = list(expected)
-            cursor.execute(
-                f"analyze {ddl.STAGING}.{contract.table}; select "
-                + ", ".join("count(*)" if n == "rows" else f"sum({n})" for n in names)
-                + f" from {ddl.STAGING}.{contract.table}"
-            )
-            found = dict(zip(names, cursor.fetchone() or (), strict=True))
-        wrong = [n for n in names if found[n] != expected[n]]
-        if wrong:
-            raise StoreError(f"staging of {contract.id} differs from what was sent in {', '.join(wrong)}: nothing was "
-                             f"published; run gold again")  # fmt: skip
+    def publish(self, cursor: Cursor, staging: Staging) -> dict[str, Changes]:
+        """Changes the rows that differ from a run's staging, in the caller's transaction, once nobody changes the tables.
 
-    def publish(self, cursor: Cursor, run_id: str) -> dict[str, Changes]:
-        """Changes the rows that differ, in the caller's transaction, once nobody changes the tables themselves.
-
-        Raises GateError for a repeated, dangling or missing value, StoreError where somebody holds a table or its rows.
+        Raises GateError for a repeated, dangling or missing value, StoreError where somebody holds a table or its rows,
+        or where the staging is not what was verified any more.
         """
+        staging.freeze(cursor)
         for contract in self._contracts:
             table = f"{ddl.GOLD}.{contract.table}"
             patiently(cursor, [f"lock table {table} in row exclusive mode"], table, FOR_A_PUBLISH, CHANGING_ROWS)
@@ -121,15 +85,15 @@ class Gold:
         at_work = ""
         try:
             for contract in self._contracts:
-                at_work = contract.table
+                at_work, source = contract.table, staging.table(contract)
                 if len(contract.key) < len(contract.names):
-                    cursor.execute(_update(contract), (run_id,))
+                    cursor.execute(_update(contract, source), (staging.run_id,))
                     changes[contract.table][1] = cursor.rowcount
-                cursor.execute(_insert(contract), (run_id,))
+                cursor.execute(_insert(contract, source), (staging.run_id,))
                 changes[contract.table][0] = cursor.rowcount
             for contract in reversed(self._contracts):
                 at_work = contract.table
-                cursor.execute(_delete(contract))
+                cursor.execute(_delete(contract, staging.table(contract)))
                 changes[contract.table][2] = cursor.rowcount
             ddl.validate_foreign_keys(cursor, self._contracts)
         except psycopg2.IntegrityError as e:
@@ -161,26 +125,15 @@ class Gold:
         self.marts.make_again(cursor, dropped)
 
     def settle(self, changes: Mapping[str, Changes]) -> None:
-        """After the commit: drops the staging tables and gathers statistics where much has changed."""
+        """After the commit: gathers statistics where much has changed."""
         with self.database.connection() as connection, connection.cursor() as cursor:
-            for contract in self._contracts:
-                cursor.execute(f"drop table if exists {ddl.STAGING}.{contract.table}")
-                done = changes[contract.table]
-                if done.inserted + done.updated + done.deleted > BATCH_ROWS:
-                    cursor.execute(f"analyze {ddl.GOLD}.{contract.table}")
+            for table, change in changes.items():
+                if change.inserted + change.updated + change.deleted > MANY_CHANGES:
+                    cursor.execute(f"analyze {ddl.GOLD}.{table}")
 
     def refresh_marts(self, run_id: str) -> None:
         """Brings the materialised views up to the published gold. Raises StoreError naming each that could not be."""
         self.marts.refresh(run_id)
-
-    def counts(self) -> dict[str, int]:
-        """Rows of each gold table."""
-        with self.database.connection() as connection, connection.cursor() as cursor:
-            found = {}
-            for contract in self._contracts:
-                cursor.execute(f"select count(*) from {ddl.GOLD}.{contract.table}")
-                found[contract.table] = (cursor.fetchone() or (0,))[0]
-        return found
 
 
 def parents_first(contracts: Mapping[str, Contract]) -> list[Contract]:
@@ -195,15 +148,9 @@ def parents_first(contracts: Mapping[str, Contract]) -> list[Contract]:
         raise ConfigError(f"contracts of gold refer to each other in a circle: {', '.join(e.args[1])}") from None
 
 
-def _carried(name: str, kind: str) -> Column:
-    if kind == "timestamptz":
-        return F.unix_micros(name).alias(name)
-    return F.unix_date(name).alias(name) if kind == "date" else F.col(name)
-
-
-def _staged(contract: Contract) -> str:
+def _staged(contract: Contract, staging: str) -> str:
     columns = ", ".join(f"{ddl.restored(c)} as {c.name}" for c in contract.columns)
-    return f"(select {columns} from {ddl.STAGING}.{contract.table}) s"
+    return f"(select {columns} from {staging}) s"
 
 
 def _same_key(contract: Contract) -> str:
@@ -214,25 +161,25 @@ def _list(columns: Sequence[str], prefix: str = "") -> str:
     return ", ".join(prefix + c for c in columns)
 
 
-def _update(contract: Contract) -> str:
+def _update(contract: Contract, staging: str) -> str:
     rest = [n for n in contract.names if n not in contract.key]
     return (
         f"update {ddl.GOLD}.{contract.table} t set ({_list(rest)}, _published_at, _run_id) = "
-        f"row({_list(rest, 's.')}, now(), %s) from {_staged(contract)} where {_same_key(contract)} "
+        f"row({_list(rest, 's.')}, now(), %s) from {_staged(contract, staging)} where {_same_key(contract)} "
         f"and row({_list(rest, 't.')}) is distinct from row({_list(rest, 's.')})"
     )
 
 
-def _insert(contract: Contract) -> str:
+def _insert(contract: Contract, staging: str) -> str:
     return (
         f"insert into {ddl.GOLD}.{contract.table} ({_list(contract.names)}, _published_at, _run_id) "
-        f"select {_list(contract.names, 's.')}, now(), %s from {_staged(contract)} "
+        f"select {_list(contract.names, 's.')}, now(), %s from {_staged(contract, staging)} "
         f"where not exists (select from {ddl.GOLD}.{contract.table} t where {_same_key(contract)})"
     )
 
 
-def _delete(contract: Contract) -> str:
+def _delete(contract: Contract, staging: str) -> str:
     return (
         f"delete from {ddl.GOLD}.{contract.table} t "
-        f"where not exists (select from {_staged(contract)} where {_same_key(contract)})"
+        f"where not exists (select from {_staged(contract, staging)} where {_same_key(contract)})"
     )

@@ -56,6 +56,13 @@ class Standing(NamedTuple):
     digest: str | None
 
 
+class Condition(NamedTuple):
+    """Whether a mart shows the published gold, and what keeps it from being as its file says, if anything does."""
+
+    is_fresh: bool
+    fault: str | None = None
+
+
 class Marts:
     """The views of the folder, by name."""
 
@@ -65,7 +72,7 @@ class Marts:
     @cached_property
     def definitions(self) -> Mapping[str, str]:
         """Name and statements of each mart. Raises ConfigError for a file whose name cannot be a view's."""
-        found = {}
+        definitions = {}
         for file in sorted((resource_folder("conf") / "postgres" / "marts").iterdir(), key=lambda f: f.name):
             name, _, kind = file.name.rpartition(".")
             if kind == "sql":
@@ -73,8 +80,8 @@ class Marts:
                     raise ConfigError(
                         f"conf/postgres/marts/{file.name}: the file is named like its view, in small letters"
                     )
-                found[name] = file.read_text(encoding="utf-8")
-        return found
+                definitions[name] = file.read_text(encoding="utf-8")
+        return definitions
 
     def refresh(self, run_id: str) -> None:
         """Makes what is missing or was defined otherwise, and brings all marts up to the gold that `run_id` published.
@@ -98,10 +105,11 @@ class Marts:
             raise StoreError(f"gold is published, and the views of {SCHEMA} are not up to date: {lacks}") from None
         for mart, definition in self.definitions.items():
             try:
-                if self._brought(mart, definition, faults, up_to_date=up_to_date):
-                    fresh.add(mart)
+                condition = self._bring(mart, definition, up_to_date=up_to_date)
             except LakehouseError as e:
-                faults.append(f"{SCHEMA}.{mart}: {e}")
+                condition = Condition(False, f"{SCHEMA}.{mart}: {e}")
+            fresh |= {mart} if condition.is_fresh else set()
+            faults += [condition.fault] if condition.fault else []
         if fresh == self.definitions.keys() and not up_to_date:
             with self.database.connection() as connection, connection.cursor() as cursor:
                 cursor.execute(
@@ -144,18 +152,17 @@ class Marts:
                 cursor.execute("rollback to savepoint mart")
                 log.warning("mart.not_made", mart=mart, reason=safe_words(e))
 
-    def _brought(self, mart: str, definition: str, faults: list[str], *, up_to_date: bool) -> bool:
-        """Whether the mart shows the published gold now; what keeps it from its definition goes to the faults."""
-        name = f"{SCHEMA}.{mart}"
+    def _bring(self, mart: str, definition: str, *, up_to_date: bool) -> Condition:
+        """Makes, makes again or refreshes a mart, and returns how it is now. Raises StoreError for what Postgres refuses."""
+        name, fault = f"{SCHEMA}.{mart}", None
         with self.database.connection() as connection, connection.cursor() as cursor:
             there = standing(cursor, mart)
             if there is not None and (there.kind != "m" or not there.ours):
                 owner = "is something else than a materialised view" if there.kind != "m" else "belongs to another role"
-                faults.append(f"{name} {owner}: drop or rename it, and the next publish makes ours")
-                return False
+                return Condition(False, f"{name} {owner}: drop or rename it, and the next publish makes ours")
             if there is None:
                 _make(cursor, mart, definition)
-                return True
+                return Condition(True)
             if there.digest != digest(definition):
                 try:
                     grants = _grants(cursor, mart)
@@ -164,18 +171,23 @@ class Marts:
                     for grant in grants:
                         _when_allowed(cursor, grant)
                     log.event("mart.made", mart=mart)
-                    return True
+                    return Condition(True)
                 except psycopg2.errors.DependentObjectsStillExist:
                     connection.rollback()
-                    faults.append(f"{name} has a new definition and something of your own stands on it: drop that, run gold "
-                                  f"again, and make it again")  # fmt: skip
+                    fault = (f"{name} has a new definition and something of your own stands on it: drop that, run gold again, "
+                             f"and make it again")  # fmt: skip
             if up_to_date and there.has_data:
-                return True
+                return Condition(True, fault)
             cursor.execute(UNIQUE, (name,))
             # A first filling, and a view that lost its unique index, cannot be refreshed while people read.
             concurrently = "concurrently " if there.has_data and cursor.fetchone() else ""
-            cursor.execute(f"refresh materialized view {concurrently}{name}")
-            return True
+            try:
+                cursor.execute(f"refresh materialized view {concurrently}{name}")
+            except psycopg2.Error as e:
+                if fault is None:
+                    raise
+                return Condition(False, f"{fault}; {name}: {self.database.refused(e)}")
+            return Condition(True, fault)
 
 
 def digest(definition: str) -> str:
@@ -190,12 +202,12 @@ def standing(cursor: Cursor, mart: str) -> Standing | None:
         "select relkind::text, relispopulated, pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass(%s)",
         (f"{SCHEMA}.{mart}",),
     )
-    found = cursor.fetchone()
-    if found is None:
+    row = cursor.fetchone()
+    if row is None:
         return None
     cursor.execute(UNIQUE, (f"{SCHEMA}.{mart}",))
     digests = [comment for _, _, comment in cursor.fetchall() if comment and comment.startswith("definition ")]
-    kind, has_data, ours = found
+    kind, has_data, ours = row
     return Standing(kind, has_data, ours, digests[0] if digests else None)
 
 

@@ -77,5 +77,5 @@ def holders(cursor: Cursor, table: str, harmless: Sequence[str], ours: int) -> s
         "where l.relation = to_regclass(%s) and l.granted and l.pid <> %s and l.mode <> all(%s) order by 1",
         (table, ours, list(harmless)),
     )
-    found = [f"session {pid} of {printable(user)}" for pid, user in cursor.fetchall()]
-    return ", ".join(found) or "a session that is gone by now"
+    sessions = [f"session {pid} of {printable(user)}" for pid, user in cursor.fetchall()]
+    return ", ".join(sessions) or "a session that is gone by now"

@@ -1,0 +1,98 @@
+"""Gold's own steps in its frame: what it stages is checked before, dropped afterwards, and its roll-ups must agree."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pyspark.sql import Row
+
+from lakehouse.business_date import BusinessDate
+from lakehouse.errors import GateError, RightLostError, StoreError
+from lakehouse.layers import gold
+from lakehouse.records import Finding
+from lakehouse.runs import day as days
+from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies
+
+pytestmark = pytest.mark.unit
+DAY = BusinessDate(date(2020, 1, 2), ZoneInfo("UTC"))
+
+
+@pytest.fixture
+def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Fakes, and bodies that write a row of each table that is due."""
+    replace_bodies(monkeypatch)
+    return fake_lakehouse(tmp_path)
+
+
+def test_a_gold_that_its_gate_refuses_drops_its_staging(lakehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Finding("gold", "dim_customers", "rows_are_there", "critical", False, 1, 1)
+    monkeypatch.setattr(gold, "_roll_ups", lambda *_: [refused])
+    with pytest.raises(GateError):
+        days.run(lakehouse, "day", DAY)
+    assert "change gold" not in lakehouse.steps
+    assert lakehouse.steps.index("drop staging") < lakehouse.steps.index("fail")
+
+
+def losing_its_right(lakehouse: Any, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> list[str]:
+    """Steps of a gold that loses its lock before it stages its first table, where the server may refuse it something."""
+    days.run(lakehouse, "bronze", DAY)
+    days.run(lakehouse, "silver", DAY)
+    lakehouse.steps.clear()
+
+    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any) -> Any:
+        lakehouse.ledger.lease.lost = True
+        if error:
+            raise error
+        gold._load(run, staging, CONTRACTS["gold"]["dim_customers"], None, Row(rows=1))
+
+    monkeypatch.setattr(gold, "_staged", staged)
+    with pytest.raises(RightLostError):
+        days.run(lakehouse, "gold", DAY)
+    steps: list[str] = lakehouse.steps
+    return steps
+
+
+def test_a_gold_that_lost_its_right_stages_nothing_more(lakehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = losing_its_right(lakehouse, monkeypatch)
+    assert [s for s in steps if s.startswith(("stage ", "verify ", "drop "))] == ["drop staging"]
+
+
+def test_a_gold_that_lost_its_lock_does_not_take_the_staging_of_the_run_after_it_for_a_dead_ones(
+    lakehouse: Any,
+) -> None:
+    days.run(lakehouse, "bronze", DAY)
+    days.run(lakehouse, "silver", DAY)
+    lakehouse.gold.prepare = lambda: setattr(lakehouse.ledger.lease, "lost", True)
+    with pytest.raises(RightLostError):
+        days.run(lakehouse, "gold", DAY)
+    assert "sweep staging" not in lakehouse.steps
+
+
+def test_a_gold_whose_staging_the_run_that_took_over_swept_says_that_it_lost_its_right(
+    lakehouse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = losing_its_right(lakehouse, monkeypatch, StoreError("no such table"))
+    assert [s for s in steps if s in ("change gold", "drop staging")] == ["drop staging"]
+
+
+def sums(**of: str) -> dict[str, Row]:
+    """Totals of gold's tables: their roll-ups."""
+    return {table: Row(rows=1, _roll_up=Decimal(total)) for table, total in of.items()}
+
+
+def test_roll_ups_that_agree_and_one_that_does_not() -> None:
+    findings = gold._roll_ups(sums(fact_daily_sales="7.50", fact_customer_orders="7.5000", dim_customers="7.49"))
+    rule = "net_sales_agree_with_fact_daily_sales"
+    assert findings == [Finding("gold", "fact_customer_orders", rule, "critical", True, 0, None),
+                        Finding("gold", "dim_customers", rule, "critical", False, 1, None)]  # fmt: skip
+
+
+def test_roll_ups_of_which_one_did_not_fit_its_type_are_not_compared() -> None:
+    totals = sums(fact_daily_sales="7.50", fact_customer_orders="0", dim_customers="7.50")
+    wide = Row(rows=1, _roll_up=Decimal(0), _warn_net_amount_out_of_range=1)
+    assert gold._roll_ups(totals | {"fact_customer_orders": wide}) == []
