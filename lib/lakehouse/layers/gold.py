@@ -7,9 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
@@ -21,6 +22,7 @@ from lakehouse.frame.published import frame as frame_of
 from lakehouse.frame.restore import recognise
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest, inputs_of, transform_of
+from lakehouse.gate.measures import Measures, count
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
@@ -33,6 +35,8 @@ ROLL_UPS = {
     "dim_customers": "lifetime_net_sales",
 }
 ROLL_UP = "_roll_up"
+# What is counted of a table, by name: its rows, sums, warnings, and what the suite asks for.
+Totals = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]
 
 def _staged(
     lakehouse: Lakehouse, run: OpenRun, due: Plan, before: Mapping[str, int], staging: Staging
-) -> tuple[dict[str, Row], list[Finding]]:
+) -> tuple[dict[str, Totals], list[Finding]]:
     """Computes, stages and gates every table, several at a time, each when those its transform names are there.
 
     Returns the totals of each table, and what the gate found. A table built on another is given its computed, still wide
@@ -159,7 +163,7 @@ def _staged(
             return as_of
         return wide[name].result() if name in wide else frame_of(lakehouse, "silver", name, silver.get(name))
 
-    def table(name: str) -> tuple[Row, list[Finding]]:
+    def table(name: str) -> tuple[Totals, list[Finding]]:
         contract, transform = contracts[name], transform_of("gold", name)
         try:
             result = transform(*(argument(a) for a in arguments[name]))
@@ -168,55 +172,49 @@ def _staged(
             wide[name].set_exception(e)
             raise
         frame = conformed(wide[name].result(), contract)
-        totals = _totals(contract, frame)
-        _load(run, staging, contract, frame, totals)
         parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
-        return totals, _checked(lakehouse, contract, frame, totals, parameters)
+        suite = lakehouse.gate.measures(contract, lakehouse.suites["gold"][name], frame.columns, parameters)
+        totals = _totals(contract, frame, suite)
+        _load(run, staging, contract, frame, totals)
+        return totals, _judged(lakehouse, suite, frame, totals)
 
     with ThreadPoolExecutor(len(contracts)) as pool:
         tables = dict(zip(contracts, pool.map(table, contracts), strict=True))
     return {n: totals for n, (totals, _) in tables.items()}, [f for _, findings in tables.values() for f in findings]
 
 
-def _totals(contract: Contract, frame: DataFrame) -> Row:
-    """Rows, sums of every numeric column, the roll-up, warnings: one pass, the frame's first read."""
-    numbers = [c for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
-    roll_up = [F.coalesce(F.sum(F.expr(ROLL_UPS[contract.table])), F.lit(0))] if contract.table in ROLL_UPS else []
-    row = frame.agg(
-        F.count(F.lit(1)).alias("rows"),
-        *(F.sum(c.name).alias(c.name) for c in numbers),
-        *(total.alias(ROLL_UP) for total in roll_up),
-        *(F.count(F.when(F.col(w), 1)).alias(w) for w in warning_columns(frame)),
-    ).first()
-    assert row is not None  # noqa: S101 - an aggregate has one row
-    return row
+def _totals(contract: Contract, frame: DataFrame, suite: Measures) -> Totals:
+    """Rows, sums of every numeric column, the roll-up, warnings, the suite's counts: one pass, the frame's first read."""
+    numbers = [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
+    totals = {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in numbers}}
+    if contract.table in ROLL_UPS:
+        totals[ROLL_UP] = F.coalesce(F.sum(F.expr(ROLL_UPS[contract.table])), F.lit(0))
+    return count(frame, suite, totals | {w: F.count_if(F.col(w)) for w in warning_columns(frame)})
 
 
-def _load(run: OpenRun, staging: Staging, contract: Contract, frame: DataFrame, totals: Row) -> None:
+def _load(run: OpenRun, staging: Staging, contract: Contract, frame: DataFrame, totals: Totals) -> None:
     """Stages a table and has it verified. Raises RightLostError, before anything is written, once the right is lost."""
     run.lease.check()
     staging.load(frame, contract, totals["rows"])
-    staging.verify(contract, {n: v for n, v in totals.asDict().items() if not n.startswith("_")})
+    staging.verify(contract, {n: v for n, v in totals.items() if n == "rows" or n in contract.names})
     log.event("gold.staged", table=contract.table, rows=totals["rows"])
 
 
-def _checked(
-    lakehouse: Lakehouse, contract: Contract, frame: DataFrame, totals: Row, parameters: dict[str, int | date | None]
-) -> list[Finding]:
+def _judged(lakehouse: Lakehouse, suite: Measures, frame: DataFrame, totals: Totals) -> list[Finding]:
     """The gate of one table: the suite, and the counted warnings."""
-    rows = totals["rows"]
+    table, rows = suite.contract.table, totals["rows"]
     return [
-        *lakehouse.gate.check(contract, lakehouse.suites["gold"][contract.table], frame, rows, parameters),
+        *lakehouse.gate.judge(suite, frame, totals),
         *(
-            Finding("gold", contract.table, w.removeprefix("_warn_"), "warning", totals[w] == 0, totals[w], rows)
+            Finding("gold", table, w.removeprefix("_warn_"), "warning", totals[w] == 0, totals[w], rows)
             for w in warning_columns(frame)
         ),
     ]
 
 
-def _roll_ups(totals: Mapping[str, Row]) -> list[Finding]:
+def _roll_ups(totals: Mapping[str, Totals]) -> list[Finding]:
     """Holds the three roll-ups against each other; a sum that did not fit its type (warned of) cannot be compared."""
-    if any(totals[t][w] for t in ROLL_UPS for w in totals[t].asDict() if w.endswith("_out_of_range")):
+    if any(totals[t][w] for t in ROLL_UPS for w in totals[t] if w.endswith("_out_of_range")):
         return []
     first, *others = ROLL_UPS
     differ = {t: int(totals[t][ROLL_UP] != totals[first][ROLL_UP]) for t in others}
