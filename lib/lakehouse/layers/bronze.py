@@ -225,8 +225,8 @@ def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
 def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
     """Rows of published runs below a window's end and, where it is given, not stamped before `since`.
 
-    What a run brings is stamped before the end of its day or, where it was touched since, later: so a row lies in no
-    partition before its stamp's day. Stamps have no statistics, partitions have.
+    A row lies in no partition before its stamp's day, but for one that was touched after its window's end, and that one
+    its own day brings again. Stamps have no statistics, partitions have.
     """
     found = bronze.where(_mark(plan.contract) < F.lit(plan.window.end))
     first = date.min
