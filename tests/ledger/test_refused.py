@@ -62,6 +62,15 @@ def test_an_alert_tells_what_went_wrong_and_not_that_a_later_try_had_to_wait(led
     assert (failure.run_id, failure.error_code) == (run_id, 8)
 
 
+def test_an_alert_of_a_later_try_finds_the_refusal_that_began_earlier(ledger: Ledger) -> None:
+    ledger.refused("silver", DAY, BUSY)
+    since = ledger.recent()[0]["finished_at"]
+    ledger.refused("silver", DAY, BUSY)
+    failure = last_failure(ledger.database, "silver", DAY, since)
+    assert failure is not None
+    assert failure.error_code == 10
+
+
 def test_a_database_without_a_ledger_is_told_in_a_sentence(postgres: Any) -> None:
     nothing = Ledger(Database(postgres.create_database("no_ledger"), "gold", StoreError))
     with pytest.raises(LedgerError, match=r"there is no ledger at .*: run a day first, or check LAKEHOUSE_GOLD_DSN"):

@@ -14,7 +14,7 @@ from lakehouse.records import BrokenRule, Failure, Finding, ListedRun, Run
 
 RUN = """
     select run_id, error_code, message from ops.runs
-    where layer = %s and business_date = %s and state = 'failed' and started_at >= %s
+    where layer = %s and business_date = %s and state = 'failed' and finished_at >= %s
     -- That another run was at work (10) says less than any failure of this one.
     order by error_code is not distinct from 10, seq desc limit 1
 """
@@ -68,7 +68,7 @@ class Quality(Questions):
 
 
 def last_failure(database: Database, layer: str, business_date: date, since: datetime) -> Failure | None:
-    """The newest failed run of a layer and day that began at `since` or later; None where none was opened."""
+    """The newest failed run of a layer and day that ended at `since` or later; None where there is none."""
     with database.connection() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute("select to_regclass('ops.runs') as ledger")
         if cursor.fetchall()[0]["ledger"] is None:
