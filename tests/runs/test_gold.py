@@ -13,6 +13,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError, RightLostError, StoreError
 from lakehouse.layers import gold
+from lakehouse.layers.gold import Totals
 from lakehouse.records import Finding
 from lakehouse.runs import day as days
 from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies
@@ -47,7 +48,7 @@ def losing_its_right(lakehouse: Any, monkeypatch: pytest.MonkeyPatch, error: Exc
         lakehouse.ledger.lease.lost = True
         if error:
             raise error
-        gold._load(run, staging, CONTRACTS["gold"]["dim_customers"], None, dict(rows=1))
+        gold._load(run, staging, CONTRACTS["gold"]["dim_customers"], None, {"rows": 1})
 
     monkeypatch.setattr(gold, "_staged", staged)
     with pytest.raises(RightLostError):
@@ -79,9 +80,9 @@ def test_a_gold_whose_staging_the_run_that_took_over_swept_says_that_it_lost_its
     assert [s for s in steps if s in ("change gold", "drop staging")] == ["drop staging"]
 
 
-def sums(**of: str) -> dict[str, Row]:
+def sums(**of: str) -> dict[str, Totals]:
     """Totals of gold's tables: their roll-ups."""
-    return {table: dict(rows=1, _roll_up=Decimal(total)) for table, total in of.items()}
+    return {table: {"rows": 1, "_roll_up": Decimal(total)} for table, total in of.items()}
 
 
 def test_roll_ups_that_agree_and_one_that_does_not() -> None:
@@ -93,5 +94,5 @@ def test_roll_ups_that_agree_and_one_that_does_not() -> None:
 
 def test_roll_ups_of_which_one_did_not_fit_its_type_are_not_compared() -> None:
     totals = sums(fact_daily_sales="7.50", fact_customer_orders="0", dim_customers="7.50")
-    wide = dict(rows=1, _roll_up=Decimal(0), _warn_net_amount_out_of_range=1)
+    wide = {"rows": 1, "_roll_up": Decimal(0), "_warn_net_amount_out_of_range": 1}
     assert gold._roll_ups(totals | {"fact_customer_orders": wide}) == []
