@@ -279,7 +279,10 @@ class FakeLake:
 
     def restore(self, layer: str, table: str, version: int) -> int:
         self.steps(f"restore {layer}.{table} to {version}")
-        return self.write(layer, table, rows=0)
+        head = self.write(layer, table, rows=0)
+        held = self.tables[layer, table]
+        held[head] = replace(held[head], operation="RESTORE", facts={"version": version})
+        return head
 
     def clear(self, layer: str, table: str, ledger_id: str) -> None:
         self.steps(f"clear {layer}.{table}")
