@@ -22,7 +22,7 @@ from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
 from lakehouse.judging.suites import load_suites
 from lakehouse.layers import bronze, gold, silver
 from lakehouse.ledger.past import Aside
-from lakehouse.records import Changes, Counts, Extracted, Last, Published, Run, Stamped, TableRun, Totals
+from lakehouse.records import Changes, Counts, Extracted, Last, Marks, Published, Run, Stamped, TableRun, Totals
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 
@@ -240,6 +240,7 @@ class FakeLake:
     def __init__(self, steps: Steps) -> None:
         self.steps, self.owner = steps, None
         self.tables: dict[tuple[str, str], list[Stamped]] = {}
+        self.kept: dict[str, Marks] = {}
         self.stamped: tuple[str | None, str | None] = (None, None)
         self.guard = lambda: None
 
@@ -263,6 +264,10 @@ class FakeLake:
 
     def mark(self, layer: str, ledger_id: str, run_id: str, versions: Mapping[str, int]) -> None:
         self.steps(f"mark {layer}")
+        self.kept[layer] = Marks(ledger_id, run_id, dict(versions))
+
+    def marks(self, layer: str) -> Marks | None:
+        return self.kept.get(layer)
 
     def head(self, layer: str, table: str, known: int | None = None) -> int | None:
         return len(self.tables.get((layer, table), [])) - 1 if (layer, table) in self.tables else None
@@ -280,7 +285,10 @@ class FakeLake:
 
     def restore(self, layer: str, table: str, version: int) -> int:
         self.steps(f"restore {layer}.{table} to {version}")
-        return self.write(layer, table)
+        head = self.write(layer, table, rows=0)
+        held = self.tables[layer, table]
+        held[head] = replace(held[head], operation="RESTORE", facts={"version": version})
+        return head
 
     def clear(self, layer: str, table: str, ledger_id: str) -> None:
         self.steps(f"clear {layer}.{table}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,28 @@ def test_of_two_that_claim_at_once_one_is_told(any_lake: Lake, monkeypatch: pyte
     assert any_lake.files.read(path) == "first"
 
 
+def test_at_no_moment_is_a_small_file_there_in_part(lake: Lake, tmp_path: Path) -> None:
+    """Whoever is killed while it writes one leaves the old one or none, never an empty one."""
+    words, seen, over = {name: str(n) * 100 for n, name in enumerate("abcdefgh")}, set[str](), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            for file in tmp_path.glob("[a-h]"):
+                seen.add(file.read_text())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for name, word in words.items():
+        assert lake.files.write_new((tmp_path / name).as_uri(), word)
+        lake.files.write((tmp_path / name).as_uri(), word[:50])
+    over.set()
+    looking.join()
+    assert seen <= {w[:n] for w in words.values() for n in (50, 100)}
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(words)
+    assert not lake.files.write_new((tmp_path / "a").as_uri(), "another")
+    assert lake.files.read((tmp_path / "a").as_uri()) == words["a"][:50]
+
+
 def test_the_lake_keeps_a_copy_of_the_pointers_of_each_layer(any_lake: Lake) -> None:
     assert any_lake.marks("silver") is None
     any_lake.mark("silver", "ours", "silver-1", {"orders": 1})
@@ -65,8 +88,32 @@ def test_the_lake_keeps_a_copy_of_the_pointers_of_each_layer(any_lake: Lake) -> 
 def test_an_identity_that_was_tampered_with_is_no_free_lake(lake: Lake) -> None:
     lake.claim("ours")
     file = Path(lake.path("bronze", "_lakehouse").removeprefix("file://")) / "identity.json"
-    for text in ("", "ours", "[]", "{}"):
+    for text in ("ours", "[]", "{}"):
         file.write_text(text)
-        (file.parent / ".identity.json.crc").unlink(missing_ok=True)
         with pytest.raises(StoreError, match=r"identity\.json is not what was written there"):
             lake.identity()
+
+
+def test_an_identity_that_was_never_filled_is_no_free_lake_and_says_how_it_becomes_one(lake: Lake) -> None:
+    file = Path(lake.path("bronze", "_lakehouse").removeprefix("file://")) / "identity.json"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"identity\.json is empty.*delete the file, then run again"):
+            lake.claim("ours")
+    file.unlink()
+    lake.claim("ours")
+    assert lake.identity() == "ours"
+
+
+def test_a_text_takes_the_place_of_one_that_hadoop_wrote_with_its_checksum(lake: Lake) -> None:
+    lake.mark("bronze", "ours", "bronze-1", {"orders": 1})
+    file = Path(lake.path("bronze", "_lakehouse").removeprefix("file://")) / "bronze.json"
+    stream = (
+        lake.files.place(file.as_uri()).getFileSystem(lake.files.conf).create(lake.files.place(file.as_uri()), True)
+    )
+    stream.write(bytearray(b"another"))
+    stream.close()
+    assert (file.parent / ".bronze.json.crc").exists()
+    lake.mark("bronze", "ours", "bronze-2", {"orders": 2})
+    assert lake.marks("bronze") == Marks("ours", "bronze-2", {"orders": 2})

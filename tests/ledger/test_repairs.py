@@ -12,7 +12,7 @@ import pytest
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
 from lakehouse.ledger import Ledger
-from lakehouse.ledger.past import Adopted, AdoptedTable
+from lakehouse.ledger.past import Adopted, AdoptedTable, Undone
 from lakehouse.records import Run, TableRun, Totals
 
 pytestmark = pytest.mark.integration
@@ -152,6 +152,31 @@ def test_a_run_that_is_taken_in_is_published_with_its_window(lived: Lived) -> No
     assert "bronze-2020-01-04-lost" in ledger.known_runs("bronze")
     assert [e.run_id for e in ledger.pending(["orders"])["orders"]] == ["bronze-2020-01-04-lost"]
     assert ledger.identity() == "another"
+
+
+@pytest.mark.parametrize("state", ["running", "abandoned", "failed", "rewound"])
+def test_a_run_that_stands_otherwise_in_an_older_ledger_is_taken_in_as_published_and_the_newest(
+    lived: Lived, state: str
+) -> None:
+    """As a backup has it that was made while the run was at work, or before it was brought back."""
+    ledger, second = lived.ledger, lived.runs["bronze", 2]
+    lived.change(lambda c: c.execute("update ops.runs set state = %s, error_code = 1 where run_id = %s", (state, second)),
+                 lambda c: c.execute("delete from ops.run_tables where run_id = %s and %s <> 'rewound'", (second, state)),
+                 lambda c: c.execute("delete from ops.consumed where bronze_run_id = %s", (second,)))  # fmt: skip
+    table = AdoptedTable("orders", 4, 3, end(1), end(2), "1:1:")
+    lived.change(lambda c: ledger.take_in(c, [Adopted(second, day(2), end(2), (table,))]),
+                 lambda c: ledger.add_up(c, ["bronze"]))  # fmt: skip
+    assert lived.ask(f"select state, error_code from ops.runs where run_id = '{second}'") == [("published", None)]
+    assert ledger.totals("bronze")["orders"].held == 9
+    assert [e.run_id for e in ledger.pending(["orders"])["orders"]] == [second]
+    assert ledger.covering(["orders"], end(2))["orders"].run_id == second
+
+
+def test_a_run_that_is_undone_is_known_from_then_on(lived: Lived) -> None:
+    undone = [Undone("bronze-2020-01-04-dead", day(4), end(4), ("orders",), 5),
+              Undone(lived.runs["bronze", 3], day(3), end(3), ("customers",), 5)]  # fmt: skip
+    lived.change(lambda c: lived.ledger.note_undone(c, undone))
+    assert [lived.ledger.state(u.run_id) for u in undone] == ["abandoned", "published"]
 
 
 def test_waivers_begin_and_end_and_are_remembered(lived: Lived) -> None:

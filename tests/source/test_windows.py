@@ -139,6 +139,34 @@ def test_a_row_is_late_only_within_the_look_back_and_never_twice(spark: SparkSes
     }
 
 
+def test_where_nobody_knows_what_the_last_snapshot_saw_all_of_the_look_back_is_late(spark: SparkSession) -> None:
+    """As of a run that was taken in from the lake, where its commit was cleaned up."""
+    rows = [
+        Row("before the look-back", "2011-11-30 23:59:59.999999"),
+        Row("where it begins", "2011-12-01 00:00"),
+        Row("just below the mark", "2011-12-01 23:59:59.999999"),
+        Row("in the window", "2011-12-02 00:00"),
+        Row("later", "2011-12-03 00:00"),
+    ]
+    unknown = Window(MARK, END, snapshot=None, lookback=DAY)
+    for has_xmin in (True, False):
+        assert fates(spark, unknown, position(2000, "A", "100"), *rows, has_xmin=has_xmin) == {
+            "before the look-back": "left",
+            "where it begins": "late",
+            "just below the mark": "late",
+            "in the window": "brought",
+            "later": "left",
+        }
+    assert conditions(ORDERS, unknown, position(2000), has_xmin=True).since == MARK - DAY
+    # A first run has nothing below its window, and a replacement looks for nothing there.
+    for window in (
+        replace(unknown, mark=None),
+        replace(unknown, lookback=timedelta(0)),
+        replace(unknown, again="9:9:"),
+    ):
+        assert "late" not in fates(spark, window, 2000, *rows).values()
+
+
 def test_a_look_back_of_nothing_brings_nothing_late(spark: SparkSession) -> None:
     window = Window(MARK, END, snapshot="1000:1010:1003", lookback=timedelta(0))
     assert fates(spark, window, 2000, *late(open_then=1003, after=1500)) == {"open_then": "left", "after": "left"}

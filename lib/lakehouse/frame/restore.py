@@ -8,7 +8,10 @@ from lakehouse import log
 from lakehouse.errors import LedgerError
 from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Published, Run, Stamped
+from lakehouse.records import Published, Run
+
+# States of a run whose versions are in the pointers of a ledger that has it so.
+IN_THE_POINTERS = ("published", "rewound", "maintained")
 
 
 def recognise(lakehouse: Lakehouse) -> None:
@@ -36,21 +39,22 @@ def restored(lakehouse: Lakehouse, run: Run, lease: Lease, layer: str, tables: I
     """
     lake, ledger = lakehouse.lake, lakehouse.ledger
     published, moved = ledger.published(layer), dict[str, int]()
-    for table in tables:
-        pointer = published.get(table)
+    pointers = {t: published[t].version if t in published else None for t in tables}
+    heads = {t: lake.head(layer, t, version) for t, version in pointers.items()}
+    if layer == "bronze":
+        refuse_lost(lakehouse, pointers)
+    for table, pointer in pointers.items():
         if pointer is None:
-            if lake.head(layer, table) is not None:
+            if heads[table] is not None:
                 lake.clear(layer, table, ledger.identity())
                 log.event("table.restored", layer=layer, table=table, version=None)
             continue
-        version = pointer.version
-        if lake.head(layer, table, version) != version:
-            if layer == "bronze":
-                _refuse_lost(lakehouse, table, lake.commits(layer, table, version))
+        version = pointer
+        if heads[table] != version:
             version = lake.restore(layer, table, version)
             log.event("table.restored", layer=layer, table=table, version=version)
         version = lake.keep_log(layer, table) or version
-        if version != pointer.version:
+        if version != pointer:
             moved[table] = version
     if moved:
         with lease.transaction() as cursor:
@@ -68,14 +72,39 @@ def mark(lakehouse: Lakehouse, run: Run, layers: Iterable[str]) -> None:
         lakehouse.lake.mark(layer, ledger.identity(), run.run_id, versions)
 
 
-def _refuse_lost(lakehouse: Lakehouse, table: str, commits: list[Stamped]) -> None:
-    """Commits of runs of this ledger that it does not know: the ledger is older than its lake, and they would be lost."""
-    ours = [c for c in commits if c.run and c.ledger == lakehouse.ledger.identity()]
-    unknown = {c.run for c in ours if c.run} - lakehouse.ledger.known(sorted({c.run for c in ours if c.run}))
-    if unknown:
-        rows = sum(c.rows for c in ours if c.run in unknown)
-        raise LedgerError(
-            f"bronze.{table} holds {rows:,} rows of {len(unknown)} runs that this ledger does not know: the ledger was "
-            "restored from an older backup than the lake. Take them in with lakehouse adopt, or restore the lake of the "
-            "same moment"
-        )
+def ahead(lakehouse: Lakehouse) -> dict[str, int]:
+    """Versions of bronze that were published by the lake's own word, and that a ledger older than its lake does not know.
+
+    It is older where the run that last told the lake has not ended so in the ledger: it is unknown, or stands at work or
+    abandoned in a backup that was made while it worked. A rewind moves pointers back, and its runs are known.
+    """
+    lake, ledger = lakehouse.lake, lakehouse.ledger
+    marks, pointers = lake.marks("bronze"), ledger.published("bronze")
+    if marks is None or marks.ledger != ledger.identity() or ledger.state(marks.run) in IN_THE_POINTERS:
+        return {}
+    return {t: v for t, v in marks.versions.items() if t not in pointers or v > pointers[t].version}
+
+
+def refuse_lost(lakehouse: Lakehouse, tables: Iterable[str]) -> None:
+    """Raises LedgerError where restoring bronze would lose rows that this ledger's runs have published, or may have.
+
+    They are rows above a pointer, or of a table without one: of runs that the ledger does not know, or of versions that
+    were published by the lake's word. What a commit without rows changed, such as a compaction, is no loss.
+    """
+    lake, ledger = lakehouse.lake, lakehouse.ledger
+    pointers, newer, ours = ledger.published("bronze"), ahead(lakehouse), ledger.identity()
+    for table in sorted({*tables, *newer}):
+        pointer = pointers[table].version if table in pointers else -1
+        head = lake.head("bronze", table)
+        if head is None or head == pointer:
+            continue
+        above = [c for c in lake.commits("bronze", table, pointer) if c.run and c.rows and c.ledger == ours]
+        known = ledger.known(sorted({c.run for c in above if c.run}))
+        lost = [c for c in above if c.run not in known or c.version <= newer.get(table, -1)]
+        if lost:
+            rows, runs = sum(c.rows for c in lost), len({c.run for c in lost})
+            raise LedgerError(
+                f"bronze.{table} holds {rows:,} rows of {runs} runs that this ledger does not know as published: the ledger "
+                "was restored from an older backup than the lake. Take them in with lakehouse adopt, or restore the lake of "
+                "the same moment"
+            )

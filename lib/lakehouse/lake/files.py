@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,13 +83,14 @@ class Files:
             raise
 
     def write(self, path: str, text: str) -> None:
-        """Makes a file, or replaces it."""
+        """Makes a file, or replaces it: at any moment it is the old one or the new one, whole."""
         self._put(path, text, replace=True)
 
     def write_new(self, path: str, text: str) -> bool:
-        """Makes a file that is not there yet; False, and nothing done, where it is.
+        """Makes a file that is not there yet, whole; False, and nothing done, where it is.
 
-        On s3a the store itself decides (conditional create), so of two writers at once one is told False.
+        On s3a the store itself decides (conditional create), so of two writers at once one is told False. On a file system
+        it is looked for again just before the rename, as Delta does for its commits there.
         """
         if self.exists(path):
             return False
@@ -113,6 +115,8 @@ class Files:
         return self.jvm.org.apache.hadoop.fs.Path(path)
 
     def _put(self, path: str, text: str, *, replace: bool) -> None:
+        if self.place(path).toUri().getScheme() == "file":
+            return self._put_beside(path, text, replace=replace)
         builder = self._system(path).createFile(self.place(path)).recursive().overwrite(replace)
         if not replace:
             # A hint: a store that knows no conditional create takes no notice of it.
@@ -121,7 +125,35 @@ class Files:
         try:
             stream.write(bytearray(text.encode()))
         finally:
+            # On s3a the file is not there before this, and then it is there whole.
             stream.close()
+
+    def _put_beside(self, path: str, text: str, *, replace: bool) -> None:
+        """Writes a file beside, then renames it: a driver that is killed meanwhile leaves no half of it under its name."""
+        nio = self.jvm.java.nio.file
+        target = nio.Paths.get(self.place(path).toUri())
+        folder, name = target.getParent(), target.getFileName().toString()
+        beside = folder.resolve(f".{name}.{uuid.uuid4().hex}")
+        nio.Files.createDirectories(folder, self._array(nio.attribute.FileAttribute))
+        option = nio.StandardOpenOption
+        try:
+            nio.Files.write(
+                beside, bytearray(text.encode()), self._array(nio.OpenOption, option.CREATE_NEW, option.SYNC)
+            )
+            # Of Hadoop's own, for another text.
+            nio.Files.deleteIfExists(folder.resolve(f".{name}.crc"))
+            # Without an option a move refuses to replace what is there.
+            move = self._array(nio.CopyOption, *([nio.StandardCopyOption.ATOMIC_MOVE] if replace else []))
+            nio.Files.move(beside, target, move)
+        finally:
+            nio.Files.deleteIfExists(beside)
+
+    def _array(self, kind: JavaObject, *members: JavaObject) -> JavaObject:
+        """An array, which Java takes for any number of parameters."""
+        made = self._gateway.new_array(kind, len(members))
+        for i, member in enumerate(members):
+            made[i] = member
+        return made
 
     def _system(self, path: str) -> JavaObject:
         return self.place(path).getFileSystem(self.conf)

@@ -50,6 +50,12 @@ class Identity:
         text = self.files.read(self._path(name))
         if text is None:
             return {}
+        if not text:
+            # Whose lake it is, an empty file does not say; and what has been published in it by now, nobody knows here.
+            raise StoreError(
+                f"{self._path(name)} is empty, as a driver of an earlier release left it that was killed while it "
+                "wrote there: where no other lakehouse writes to this lake, delete the file, then run again"
+            )
         try:
             held = json.loads(text)
         except ValueError:

@@ -6,7 +6,7 @@ the version that still holds them, with the windows and the snapshot of the run 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import functions as F
@@ -16,7 +16,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.ledger.past import Aside
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Finding, Outcome, TableRun
+from lakehouse.records import Finding, Outcome, Published, TableRun
 
 PARTITIONS = ("year", "month", "day")
 
@@ -31,8 +31,11 @@ def bring_back(lakehouse: Lakehouse, day: BusinessDate, *, reason: str | None = 
         return None
     with opened(lakehouse, "bronze", day, reason=reason) as run:
         aside = ledger.aside(day.day, day.end)
+        if not aside:
+            return run.cover("another run has brought back what a rewind had set aside")
+        # Also of tables whose contract was taken away since: the archive keeps them.
         contracts = lakehouse.contracts["bronze"]
-        run.restore("bronze", contracts)
+        published = run.restore("bronze", {**contracts, **{a.table: None for a in aside}})
         tables = [TableRun(t, _brought(run, t, [a for a in aside if a.table == t])) for t in {a.table for a in aside}]
         ids = list(dict.fromkeys(a.run_id for a in aside))
 
@@ -41,9 +44,16 @@ def bring_back(lakehouse: Lakehouse, day: BusinessDate, *, reason: str | None = 
             ledger.add_up(cursor, ["bronze"])
 
         rows = sum(a.rows for a in aside)
-        shapes = {"bronze": {t.table: contracts[t.table].shape for t in tables}}
+        shapes = {"bronze": {t.table: shape_of(lakehouse, published, t.table) for t in tables}}
         message = f"{rows:,} rows of {len(ids)} runs that a rewind had set aside"
         return run.publish({"bronze": tables}, shapes, message, also=put_back)
+
+
+def shape_of(lakehouse: Lakehouse, published: Mapping[str, Published], table: str) -> dict[str, str]:
+    """The shape of a bronze table by its contract; where that was taken away, as it was last published, if it was."""
+    if contract := lakehouse.contracts["bronze"].get(table):
+        return contract.shape
+    return published[table].shape if table in published else {}
 
 
 def _brought(run: OpenRun, table: str, aside: Iterable[Aside]) -> int:

@@ -48,3 +48,14 @@ class Adopted:
     business_date: date
     started_at: datetime
     tables: tuple[AdoptedTable, ...]
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A bronze run that nobody knows to have been published: what it left in the lake is restored away."""
+
+    run_id: str
+    business_date: date
+    at: datetime
+    tables: tuple[str, ...]
+    rows: int

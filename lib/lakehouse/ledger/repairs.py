@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
-from lakehouse.ledger.past import Adopted, Aside, Cut
+from lakehouse.ledger.past import Adopted, Aside, Cut, Undone
 from lakehouse.ledger.questions import Questions
 
 # As the migration that made the table added them up: over the published runs since each layer's last rebuild.
@@ -216,20 +216,36 @@ class Repairs(Questions):
         cursor.execute("update ops.settings set value = %s where name = 'ledger_id'", (ledger_id,))
 
     def take_in(self, cursor: Cursor, runs: Iterable[Adopted]) -> None:
-        """Writes bronze runs that the ledger did not know, published, as their commits tell of them; oldest first."""
+        """Writes bronze runs that the ledger did not know as published, as their commits tell of them; oldest first.
+
+        One that stands there otherwise was at work, or set aside, when the backup was made that the ledger comes from.
+        """
         for run in runs:
             cursor.execute(
                 "insert into ops.runs (run_id, layer, business_date, state, started_at, finished_at, message) "
-                "values (%s, 'bronze', %s, 'published', %s, %s, 'taken in from the lake by lakehouse adopt')",
+                "values (%s, 'bronze', %s, 'published', %s, %s, 'taken in from the lake by lakehouse adopt') "
+                "on conflict (run_id) do update set state = excluded.state, seq = default, finished_at = excluded.finished_at, "
+                "message = excluded.message, error_code = null",
                 (run.run_id, run.business_date, run.started_at, run.started_at),
             )
             for t in run.tables:
                 cursor.execute(
-                    "insert into ops.run_tables (run_id, layer, table_name, version, rows_read, rows_kept, rows_deduplicated, "
-                    "rows_quarantined, rows_displaced, bytes_written, window_start, window_end, snapshot) "
-                    "values (%s, 'bronze', %s, %s, %s, %s, 0, 0, 0, 0, %s, %s, %s)",
+                    "insert into ops.run_tables as t (run_id, layer, table_name, version, rows_read, rows_kept, "
+                    "rows_deduplicated, rows_quarantined, rows_displaced, bytes_written, window_start, window_end, snapshot) "
+                    "values (%s, 'bronze', %s, %s, %s, %s, 0, 0, 0, 0, %s, %s, %s) on conflict (run_id, layer, table_name) "
+                    "do update set version = excluded.version, rows_read = excluded.rows_read, rows_kept = excluded.rows_kept",
                     (run.run_id, t.table, t.version, t.rows, t.rows, t.window_start, t.window_end, t.snapshot),
                 )
+
+    def note_undone(self, cursor: Cursor, runs: Iterable[Undone]) -> None:
+        """Writes bronze runs that nobody knows to have been published; the next run restores away what they left."""
+        for run in runs:
+            cursor.execute(
+                "insert into ops.runs (run_id, layer, business_date, state, started_at, finished_at, message) "
+                "values (%s, 'bronze', %s, 'abandoned', %s, %s, 'undone by lakehouse adopt: the lake was not told that it was "
+                "published') on conflict (run_id) do nothing",
+                (run.run_id, run.business_date, run.at, run.at),
+            )
 
     def known_runs(self, layer: str) -> set[str]:
         """Every published run of a layer."""

@@ -6,7 +6,8 @@ looks back over the indexed `updated_at` for rows whose writing transaction the 
 it does not list are either old (seen already) or of a subtransaction, which snapshots do not list. Both kinds are
 *late* rows, and dropped where bronze holds an equal image: a replaced day may have brought them already.
 
-Numbers of another server say nothing, so there the whole look-back is late. What DDL made visible (a partition that was
+Numbers of another server say nothing, so there the whole look-back is late, and so it is where the last window's position
+is not known, as of one that was taken in from the lake after its commit was cleaned up. What DDL made visible (a partition that was
 attached, a table swapped in by rename or restored) may be of any age: of a relation that the last window did not have,
 everything below the mark is late. A view has no xmin and no relation of its own: late commits are not found through it,
 and where a relation below it is new, all that it shows below the mark is late.
@@ -39,12 +40,15 @@ def conditions(contract: Contract, window: Window, now: Position, *, has_xmin: b
     """What a window brings at the position `now`; `has_xmin`: whether rows tell their transaction and relation."""
     column = f'"{mark_column(contract)}"'
     within = _within(contract, window)
-    if window.mark is None or not window.snapshot or window.again is not None:
+    if window.mark is None or window.again is not None:
         return Conditions(within)
-    before, mark = Position.parse(window.snapshot), instant(window.mark)
-    since = window.mark - window.lookback
+    mark, since = instant(window.mark), window.mark - window.lookback
+    looked_back = f"({column} >= {instant(since)} and {column} < {mark}"
+    if not window.snapshot:
+        return Conditions(within, f"{looked_back})", since)
+    before = Position.parse(window.snapshot)
     gained = sorted({oid(r) for r in before.gained(now)}, key=int)
-    late = [f"({column} >= {instant(since)} and {column} < {mark}{_unseen(before, now)})"] if has_xmin else []
+    late = [f"{looked_back}{_unseen(before, now)})"] if has_xmin else []
     if gained:
         theirs = f" and tableoid in ({', '.join(gained)})" if has_xmin else ""
         late.append(f"({column} > '-infinity' and {column} < {mark}{theirs})")
