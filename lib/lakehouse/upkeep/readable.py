@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from lakehouse.lake.delta import Lake
 from lakehouse.lake.log import Log
+from lakehouse.lake.maintain import files_of
 
 
 def missing_files(lake: Lake, layer: str, table: str, version: int) -> int:
-    """How many data files of a version are not there any more. Each name holds an id of its own."""
+    """How many data files of a version are not there any more. Raises LostError where the version cannot be read."""
     there = {_name(f.path) for f in lake.files.below(lake.path(layer, table))}
-    named = {_name(unquote(path)) for path in lake.read(layer, table, version).inputFiles()}
-    return len(named - there)
+    return len(files_of(lake, layer, table, version) - there)
 
 
 def gaps(log: Log) -> list[int]:
