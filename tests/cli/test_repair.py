@@ -19,6 +19,8 @@ CHANGES = (
     ["rebuild", "silver"],
     ["adopt"],
     ["maintain"],
+    ["pin", "silver.orders", "3"],
+    ["unpin", "silver.orders", "3"],
     ["quarantine", "replay"],
     ["quarantine", "waive", "--table", "orders", "--rule", "order_in_the_future"],
 )

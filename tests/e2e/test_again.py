@@ -11,6 +11,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError, UsageError
 from lakehouse.runs.rebuild import rebuild
 from lakehouse.upkeep import again
+from lakehouse.upkeep.maintain import maintain
 from lakehouse.upkeep.verify import verify
 from tests.e2e.small_shop import SmallShop, day
 
@@ -29,7 +30,9 @@ def shop(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sm
 def test_a_day_and_its_quarantine_once_more_are_the_same(shop: SmallShop) -> None:
     before, sums = shop.hashes(), shop.sums()
     first = BusinessDate(day(1), shop.lakehouse.settings.zone)
-    outcomes = again.rerun(shop.lakehouse, first, ("bronze", "silver", "gold"), "a test")
+    steps = again.plan(shop.lakehouse, first, ("bronze", "silver", "gold"))
+    assert [str(s.day) for s in steps] == ["2020-01-01", "2020-01-02", "2020-01-02"], "silver and gold never go back"
+    outcomes = again.rerun(shop.lakehouse, steps, "a test")
     assert [o.state for o in outcomes] == ["published"] * 3, "though every layer had published the day"
     assert next(o.state for o in again.replay(shop.lakehouse, "a test")) == "published"
     assert shop.hashes() == before
@@ -52,6 +55,9 @@ def test_silver_is_rebuilt_though_its_files_are_gone(shop: SmallShop) -> None:
     rebuild(shop.lakehouse, "silver", reason="files were deleted")
     assert shop.hashes() == before
     shop.run(2)
+    looked_through = {(r["layer"], r["table"]) for r in maintain(shop.lakehouse)}
+    assert ("silver", "order_items") in looked_through, "the versions that lack their files are superseded"
+    assert shop.hashes() == before
     assert [c.row() for c in verify(shop.lakehouse) if not c.holds] == []
 
 

@@ -64,9 +64,8 @@ def test_sixty_days_end_as_if_they_were_one(
         assert sample.totals() == TOTALS[LAST - timedelta(days=n)]
     assert sample.hashes() == (gold, silver)
 
-    again.rerun(
-        lakehouse, BusinessDate(date(2011, 12, 8), lakehouse.settings.zone), ("bronze", "silver", "gold"), "a test"
-    )
+    covered = BusinessDate(date(2011, 12, 8), lakehouse.settings.zone)
+    again.rerun(lakehouse, again.plan(lakehouse, covered, ("bronze", "silver", "gold")), "a test")
     assert sample.hashes() == (gold, silver)
     for layer in ("silver", "gold"):
         rebuild(lakehouse, layer, reason="a test")

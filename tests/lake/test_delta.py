@@ -11,13 +11,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.errors import LedgerError, StoreError
-from lakehouse.lake.delta import Lake
+from lakehouse.lake.delta import Lake, LostError
 from lakehouse.records import Commit
 
 DAY = date(2026, 1, 31)
 
 
-class LostError(Exception):
+class NoRightError(Exception):
     """The run has lost its right."""
 
 
@@ -96,10 +96,10 @@ def test_a_run_that_lost_its_right_writes_nothing(spark: SparkSession, lake: Lak
     lake.append(rows(spark, 1), "silver", "mugs", (), None)
 
     def lost() -> None:
-        raise LostError
+        raise NoRightError
 
     lake.guard = lost
-    with pytest.raises(LostError):
+    with pytest.raises(NoRightError):
         WRITES[name](spark, lake)
     assert lake.head("silver", "mugs") == 0
     assert lake.head("silver", "cups") is None
@@ -113,10 +113,10 @@ def test_a_run_that_loses_its_right_while_it_commits_is_told_so(spark: SparkSess
 
     def lost_at_the_second_look() -> None:
         if next(looks):
-            raise LostError
+            raise NoRightError
 
     lake.guard = lost_at_the_second_look
-    with pytest.raises(LostError):
+    with pytest.raises(NoRightError):
         WRITES[name](spark, lake)
 
 
@@ -165,10 +165,10 @@ def test_a_restore_whose_data_files_are_gone_says_what_to_do(spark: SparkSession
         for file in files(lake, layer, "mugs").glob("*.parquet"):
             file.unlink()
     with pytest.raises(
-        StoreError, match=r"version 0 of silver\.mugs.* data files of it are gone .* lakehouse rebuild silver"
+        LostError, match=r"version 0 of silver\.mugs.* data files of it are gone .* lakehouse rebuild silver"
     ):
         lake.restore("silver", "mugs", 0)
-    with pytest.raises(StoreError, match=r"version 0 of bronze\.mugs.* restore the lake from its backup$"):
+    with pytest.raises(LostError, match=r"version 0 of bronze\.mugs.* restore the lake from its backup$"):
         lake.restore("bronze", "mugs", 0)
 
 

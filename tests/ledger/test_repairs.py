@@ -115,6 +115,8 @@ def test_runs_set_back_come_back_as_the_newest_and_the_sums_follow(lived: Lived)
     assert [a.run_id for a in ledger.aside(day(9), end(9))] == [lived.runs["bronze", n] for n in (2, 3)]
     assert ledger.aside(day(1), end(1)) == []
     assert 3 in ledger.kept_versions("bronze", timedelta(0))["orders"]
+    assert ledger.needed_versions("bronze") == {"orders": {3}}
+    assert ledger.needed_versions("silver") == {}
 
     ids = [lived.runs["bronze", n] for n in (2, 3)]
     lived.change(lambda c: ledger.put_back(c, ids), lambda c: ledger.add_up(c, ["bronze"]))
@@ -139,6 +141,21 @@ def test_a_version_under_another_number_is_so_for_readers_of_the_day_too(lived: 
     assert lived.ask("select max(version) from ops.run_tables where layer = 'silver'") == [(8,)]
     assert lived.ledger.kept_versions("silver", timedelta(days=1))["orders"] == {1, 2, 8}
     assert lived.ledger.kept_versions("silver", timedelta(0))["orders"] == {8}
+
+
+def test_a_version_is_pinned_until_it_is_unpinned(lived: Lived) -> None:
+    ledger = lived.ledger
+    lived.change(lambda c: ledger.pin(c, "silver", "orders", 2, "the report of May"),
+                 lambda c: ledger.pin(c, "bronze", "orders", 1, "an audit"))  # fmt: skip
+    assert [(p["layer"], p["table"], p["version"], p["reason"]) for p in ledger.pins()] == [
+        ("bronze", "orders", 1, "an audit"),
+        ("silver", "orders", 2, "the report of May"),
+    ]
+    assert ledger.needed_versions("silver") == {"orders": {2}}
+    assert ledger.kept_versions("silver", timedelta(0))["orders"] == {2, 3}
+    lived.change(lambda c: ledger.unpin(c, "silver", "orders", 2))
+    assert ledger.needed_versions("silver") == {}
+    assert ledger.needed_versions("bronze") == {"orders": {1}}
 
 
 def test_a_run_that_is_taken_in_is_published_with_its_window(lived: Lived) -> None:

@@ -30,6 +30,8 @@ for command in (
     repair.rebuild,
     repair.adopt,
     repair.maintain,
+    repair.pin,
+    repair.unpin,
     repair.actions,
     databases.dsn,
     databases.stop,

@@ -1,4 +1,8 @@
-"""Repairs: each makes a plan under the locks, prints it, asks, and only then works. Why it was done stays in the ledger."""
+"""Repairs: each prints a plan, asks, and only then works. Why it was done stays in the ledger.
+
+Rewind and adopt hold the locks from the plan to the end. The others plan without them: their runs plan again under their
+own, so what happened in between is not missed.
+"""
 
 from __future__ import annotations
 
@@ -138,11 +142,12 @@ def rerun(
         BusinessDate.parse(date, settings.zone),
         _known(settings),
     )
-    if not agreed(work.plan(lakehouse, day, layers), ("layer", "business_date", "would"), f"Run {day} again?",
+    steps = work.plan(lakehouse, day, layers)
+    if not agreed([s.row() for s in steps], ("layer", "business_date", "would"), f"Run {day} again?",
                   yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip
         return
     with Watched(as_json):
-        outcomes = work.rerun(lakehouse, day, layers, why)
+        outcomes = work.rerun(lakehouse, steps, why)
     print_outcomes(outcomes, as_json)
 
 
@@ -171,8 +176,7 @@ def rebuild(
     reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Make a layer again from the one before it: after a contract changed, or where its files are gone."""
-    from lakehouse.runs import rebuild as work
-    from lakehouse.upkeep.again import write_down
+    from lakehouse.upkeep import again as work
 
     if layer not in ("silver", "gold"):
         raise UsageError("only silver and gold are rebuilt, from the layer before; bronze is an archive: give the changed "
@@ -184,9 +188,41 @@ def rebuild(
                   yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip
         return
     with Watched(as_json):
-        write_down(lakehouse, "rebuild", why, {"layer": layer})
-        outcomes = [work.rebuild(lakehouse, layer, reason=why)]
+        outcomes = [work.rebuild(lakehouse, layer, why)]
     print_outcomes(outcomes, as_json)
+
+
+def pin(
+    table: Annotated[str, typer.Argument(help="Layer and table, as silver.orders.")],
+    version: Annotated[int, typer.Argument(min=0, help="A version, as lakehouse tables shows it.")],
+    reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Keep a version of a lake table from maintenance, whatever its age, until it is unpinned."""
+    _pin(table, version, reason, ends=False, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def unpin(
+    table: Annotated[str, typer.Argument(help="Layer and table, as silver.orders.")],
+    version: Annotated[int, typer.Argument(min=0, help="The version that is pinned.")],
+    reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
+) -> None:  # fmt: skip
+    """End a pin: maintenance keeps the version no longer than any other."""
+    _pin(table, version, reason, ends=True, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _pin(name: str, version: int, reason: str, *, ends: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
+    from lakehouse.upkeep import readable as work
+
+    settings, why = load_settings(), because(reason, dry_run=dry_run)
+    layer, table = work.split(name)
+    lakehouse = _known(settings)
+    plan: list[Row] = [{"table": name, "version": version, "would": "be kept no longer" if ends else "be kept"}]
+    if not agreed(plan, ("table", "version", "would"), "From now on?",
+                  yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip
+        return
+    with Watched(as_json):
+        (work.unpin if ends else work.pin)(lakehouse, layer, table, version, why)
+    print_table(lakehouse.ledger.pins(), ("layer", "table", "version", "reason", "pinned_at"), as_json)
 
 
 def actions(as_json: Json = False) -> None:

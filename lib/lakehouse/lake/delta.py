@@ -35,6 +35,10 @@ KEEPS_LOG = {"delta.enableExpiredLogCleanup": "false"}
 LACKS_FILES = ("IllegalArgumentException", "FileNotFoundException")
 
 
+class LostError(StoreError):
+    """The store answers, but a version of a table cannot be read: files of its log or of its data are gone or damaged."""
+
+
 class Lake(Identity):
     """Tables under one root: `file:///…`, `s3a://` (a bucket a layer) or `s3a://bucket/prefix` (a folder a layer)."""
 
@@ -82,12 +86,12 @@ class Lake(Identity):
     def head(self, layer: str, table: str, known: int | None = None) -> int | None:
         """The newest version, None where there is no table.
 
-        Raises StoreError where `known`, a version that the ledger says is published, can no longer be loaded.
+        Raises LostError where `known`, a version that the ledger says is published, can no longer be loaded.
         """
         held = self.log(layer, table)
         if known is not None and not held.loadable(known):
-            raise StoreError(f"{self.path(layer, table)} has no version {known} that can be loaded, which the ledger says "
-                             f"is published; restore the lake from its backup")  # fmt: skip
+            raise LostError(f"{self.path(layer, table)} has no version {known} that can be loaded, which the ledger says "
+                            f"is published; restore the lake from its backup")  # fmt: skip
         return held.head
 
     def log(self, layer: str, table: str) -> log.Log:
@@ -106,7 +110,7 @@ class Lake(Identity):
     def restore(self, layer: str, table: str, version: int) -> int:
         """Puts the content of a version back as the head; returns the new head.
 
-        Raises StoreError where data files of the version are gone, which only a vacuum or a hand can have deleted.
+        Raises LostError where data files of the version are gone, which only a vacuum or a hand can have deleted.
         """
         before = self.head(layer, table, version)
         try:
@@ -114,9 +118,9 @@ class Lake(Identity):
         except (Py4JJavaError, CapturedException) as e:
             if not any(kind.endswith(LACKS_FILES) for kind in kinds(e)):
                 raise
-            raise StoreError(f"version {version} of {layer}.{table}, which is published, cannot be restored: data files of it "
-                             f"are gone from {self.path(layer, table)}, as after a vacuum without retention; {_way_out(layer)}"
-                             ) from None  # fmt: skip
+            raise LostError(f"version {version} of {layer}.{table}, which is published, cannot be restored: data files of it "
+                            f"are gone from {self.path(layer, table)}, as after a vacuum without retention; {_way_out(layer)}"
+                            ) from None  # fmt: skip
         return self._newest(layer, table)
 
     def clear(self, layer: str, table: str, ledger_id: str) -> None:

@@ -6,55 +6,113 @@ readers still see is known to the ledger, so the caller says which to keep. A dr
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+import json
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import unquote
 
-from lakehouse.errors import StoreError
-from lakehouse.lake.delta import Lake
-from lakehouse.lake.files import Listed
-from lakehouse.lake.log import FOLDER, newest_version_in
-from lakehouse.records import Cleaned, Commit
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
+
+from lakehouse.errors import safe_words
+from lakehouse.lake.delta import Lake, LostError
+from lakehouse.lake.files import GONE, Listed, kinds, sentence
+from lakehouse.lake.log import FOLDER, commit_info, commit_name, newest_version_in, stamped
+from lakehouse.log import warning
+from lakehouse.records import Cleaned
 
 DATA = ".parquet"
 
 
-def compact(lake: Lake, layer: str, table: str) -> Commit:
-    """Joins small files of a table; same content, and a new version where there was anything to join."""
-    return lake.compact(layer, table)
+@dataclass(frozen=True)
+class Recent:
+    """What readers since an instant may still ask of a table: versions, from the one that was the head then, oldest first.
+
+    `added`: the names of data files that came with the versions after the first one.
+    """
+
+    since: datetime
+    versions: tuple[int, ...] = ()
+    added: frozenset[str] = frozenset()
+
+
+@contextmanager
+def reading(lake: Lake, layer: str, table: str) -> Iterator[None]:
+    """Around a look into one table: raises LostError where the store answers, but the table is gone or damaged.
+
+    What the store itself does not answer or refuses is raised as Java raised it: it is of no single table.
+    """
+    try:
+        yield
+    except (Py4JJavaError, CapturedException) as e:
+        causes, place = kinds(e), lake.path(layer, table)
+        if sentence(causes, place) is not None and not any(kind.endswith(GONE) for kind in causes):
+            raise
+        raise LostError(f"{layer}.{table} at {place} cannot be read ({safe_words(e)}): files of it are gone or damaged; "
+                        f"rebuild the layer, or restore the lake from its backup") from None  # fmt: skip
+
+
+def files_of(lake: Lake, layer: str, table: str, version: int) -> set[str]:
+    """The names of a version's data files; each holds an id of its own. Raises LostError where it cannot be read."""
+    with reading(lake, layer, table):
+        return {_name(unquote(path)) for path in lake.read(layer, table, version).inputFiles()}
+
+
+def recent_versions(lake: Lake, layer: str, table: str, since: datetime) -> Recent:
+    """The versions since an instant that can still be loaded; reads each commit once, and no version."""
+    log, folder = lake.log(layer, table), f"{lake.path(layer, table)}/{FOLDER}"
+    young, added = [], dict[int, set[str]]()
+    for version in sorted(log.commits):
+        text = lake.files.read(f"{folder}/{commit_name(version)}") or ""
+        if stamped(version, commit_info(text)).timestamp >= since:
+            young.append(version)
+        added[version] = _added(text)
+    if not young:
+        return Recent(since)
+    # The version that was the head when the time began is one that readers of then may still read.
+    versions = tuple(v for v in range(young[0] - 1, max(log.commits) + 1) if log.loadable(v))
+    first = versions[0] if versions else young[0] - 1
+    return Recent(since, versions, frozenset(name for v, names in added.items() if v > first for name in names))
 
 
 def vacuum(
-    lake: Lake, layer: str, table: str, hours: float, keep: Collection[int], *, dry_run: bool = False
-) -> Cleaned:
-    """Deletes data files that no kept version, nor the head, nor a version of the last `hours` needs.
+    lake: Lake, layer: str, table: str, keep: Collection[int], recent: Recent, spare: Collection[int] = (), *,
+    dry_run: bool = False,
+) -> Cleaned:  # fmt: skip
+    """Deletes data files that neither the head needs, nor a version to `keep`, nor one that is `recent` or to `spare`.
 
-    A file younger than that is left too: a run at work may be about to commit it. Raises StoreError, and deletes nothing,
-    where a version to keep can no longer be loaded.
+    A file younger than `recent` is left too: a run at work may be about to commit it. Raises LostError, and deletes
+    nothing, where the head or a version to keep lacks a file. Of the others what is still there stays, with a warning.
     """
-    since = datetime.now(UTC) - timedelta(hours=hours)
     log = lake.log(layer, table)
     if log.head is None:
         return Cleaned(layer, table, 0, 0, 0)
-    for version in sorted(keep):
-        lake.head(layer, table, version)
-    recent = [c.version for c in lake.commits(layer, table, -1) if c.timestamp >= since and log.loadable(c.version)]
-    # The version that was the head when the hours began is one that readers of then may still read.
-    needed = {*keep, log.head, *recent, *((min(recent) - 1,) if recent and log.loadable(min(recent) - 1) else ())}
     place = lake.files.place(lake.path(layer, table)).toString() + "/"
-    used = {file for version in needed for file in _files_of(lake, layer, table, version)}
     held = [f for f in lake.files.below(place) if _is_data(f.path.removeprefix(place))]
-    if missing := used - {_name(f.path) for f in held}:
-        raise StoreError(f"{len(missing)} data files that {layer}.{table} needs are not below {place}: nothing was deleted; "
-                         f"see `lakehouse verify`")  # fmt: skip
-    gone = [f for f in held if _name(f.path) not in used and f.changed < since.timestamp() * 1000]
+    there, used = {_name(f.path) for f in held}, set[str]()
+    for version in sorted({*keep, log.head}):
+        files = files_of(lake, layer, table, version) if log.loadable(version) else None
+        if files is None or files - there:
+            what = "can no longer be loaded" if files is None else f"lacks {len(files - there)} data files"
+            raise LostError(f"version {version} of {layer}.{table}, which is published, pinned or set aside by a rewind, {what} "
+                            f"at {place}: nothing was deleted; see `lakehouse verify`, and for a pin `lakehouse unpin`"
+                            )  # fmt: skip
+        used |= files
+    wanted = recent.added.union(*_first(lake, layer, table, recent.versions),
+                                *(_files(lake, layer, table, v) or () for v in set(spare) - {*keep, *recent.versions}))  # fmt: skip
+    if lost := wanted - there:
+        warning("maintain.lost_files", layer=layer, table=table, files=len(lost))
+    since = recent.since.timestamp() * 1000
+    gone = [f for f in held if _name(f.path) not in used | wanted and f.changed < since]
     return _delete(lake, layer, table, held, gone, dry_run=dry_run)
 
 
 def clean_log(lake: Lake, layer: str, table: str, keep_from_version: int, *, dry_run: bool = False) -> Cleaned:
     """Deletes log entries that no version from `keep_from_version` on needs: those before the checkpoint at or below it.
 
-    Where there is no such checkpoint, all are needed. Raises StoreError where the version can no longer be loaded.
+    Where there is no such checkpoint, all are needed. Raises LostError where the version can no longer be loaded.
     """
     lake.head(layer, table, keep_from_version)
     base = lake.log(layer, table).checkpoint_below(keep_from_version)
@@ -65,9 +123,27 @@ def clean_log(lake: Lake, layer: str, table: str, keep_from_version: int, *, dry
     return _delete(lake, layer, table, held, sorted(gone, key=lambda f: (about[f.path], f.path)), dry_run=dry_run)
 
 
-def _files_of(lake: Lake, layer: str, table: str, version: int) -> set[str]:
-    """The names of a version's data files; each holds an id of its own."""
-    return {_name(unquote(path)) for path in lake.read(layer, table, version).inputFiles()}
+def _files(lake: Lake, layer: str, table: str, version: int) -> set[str] | None:
+    """A version's data files; None, and a warning, where it can no longer be read."""
+    try:
+        return files_of(lake, layer, table, version)
+    except LostError as e:
+        warning("maintain.lost_version", layer=layer, table=table, version=version, message=str(e))
+        return None
+
+
+def _first(lake: Lake, layer: str, table: str, versions: Iterable[int]) -> Iterator[set[str]]:
+    """The data files of the first of the versions that can be read."""
+    for version in versions:
+        if (files := _files(lake, layer, table, version)) is not None:
+            yield files
+            return
+
+
+def _added(text: str) -> set[str]:
+    """The names of the data files that a commit added."""
+    actions = [json.loads(line) for line in text.splitlines() if '"add"' in line]
+    return {_name(unquote(action["add"]["path"])) for action in actions if action.get("add")}
 
 
 def _is_data(path: str) -> bool:

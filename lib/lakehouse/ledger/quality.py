@@ -1,4 +1,4 @@
-"""What gates found: quality results, open quarantine by reason, and what an alert says of a failed run."""
+"""What gates found: quality results, open quarantine by reason, what an alert says of a failed run; and pins of versions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import RealDictCursor, execute_values
 
 from lakehouse.database import Database
@@ -36,7 +37,7 @@ LISTED = """
 
 
 class Quality(Questions):
-    """Results of rules, and the rows open in quarantine."""
+    """Results of rules, the rows open in quarantine, and versions that a person keeps."""
 
     def record_findings(self, run: Run, findings: Iterable[Finding]) -> None:
         """Writes what the gates of a run found, whatever becomes of the run."""
@@ -65,6 +66,39 @@ class Quality(Questions):
         # By the newest number: a count would read all of history.
         total = self._rows("select coalesce(max(seq), 0) as n from ops.runs")[0]["n"]
         return [ListedRun(**row) for row in rows], max(total, len(rows))
+
+    def needed_versions(self, layer: str) -> dict[str, set[int]]:
+        """Versions of each table of a lake layer, beside the published one, without which something would be lost.
+
+        Those pinned, and those that hold runs of bronze which a rewind set aside.
+        """
+        rows = self._rows(
+            "select table_name, version from ops.pins where layer = %(layer)s "
+            "union select t.table_name, t.version from ops.run_tables t join ops.runs r using (run_id) where t.layer = %(layer)s "
+            "and r.layer = 'bronze' and r.state = 'rewound' and t.version is not null and t.window_end is not null",
+            {"layer": layer},
+        )
+        found: dict[str, set[int]] = {}
+        for r in rows:
+            found.setdefault(r["table_name"], set()).add(r["version"])
+        return found
+
+    def pins(self) -> list[dict[str, Any]]:
+        """Versions of lake tables that maintenance keeps because a person asked for it, and why."""
+        return self._rows(
+            "select layer, table_name as table, version, reason, pinned_at from ops.pins order by layer, table_name, version"
+        )
+
+    def pin(self, cursor: Cursor, layer: str, table: str, version: int, reason: str) -> None:
+        """From now on maintenance keeps a version of a table."""
+        cursor.execute("insert into ops.pins (layer, table_name, version, reason) values (%s, %s, %s, %s)",
+                       (layer, table, version, reason))  # fmt: skip
+
+    def unpin(self, cursor: Cursor, layer: str, table: str, version: int) -> None:
+        """From now on maintenance keeps a version of a table no longer than others."""
+        cursor.execute(
+            "delete from ops.pins where layer = %s and table_name = %s and version = %s", (layer, table, version)
+        )
 
 
 def last_failure(database: Database, layer: str, business_date: date, since: datetime) -> Failure | None:

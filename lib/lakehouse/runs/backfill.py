@@ -76,7 +76,7 @@ def _catch_up(ledger: Ledger, day: BusinessDate, *, brought: bool) -> list[Step]
     for layer in LAYERS[1:]:
         last = ledger.last(layer)
         published = last is not None and last.as_of >= day.day
-        would = ("rebuild" if published else "run") if brought or not published else "nothing"
+        would = "run" if brought or not published else "nothing"
         steps.append(Step(day, layer, "published" if published else "missing", would))
     return steps
 

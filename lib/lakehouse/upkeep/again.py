@@ -6,7 +6,9 @@ a row; with the first run after it, or after its end, everything is judged again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
@@ -15,37 +17,53 @@ from lakehouse.layers import bronze, gold, silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Outcome, Row
 from lakehouse.runs.day import timed
+from lakehouse.runs.rebuild import rebuild as rebuild_layer
 from lakehouse.upkeep.locks import who
 
 
-def plan(lakehouse: Lakehouse, day: BusinessDate, layers: Sequence[str]) -> list[Row]:
-    """What running a day again would do, a row per layer. Raises LedgerError where it was never run."""
-    ledger, rows = lakehouse.ledger, list[Row]()
+@dataclass(frozen=True)
+class Step:
+    """One layer that runs again, the date it runs through, and what it does there."""
+
+    layer: str
+    day: BusinessDate
+    does: str
+
+    def row(self) -> Row:
+        """The step as a row of the plan that is printed."""
+        return {"layer": self.layer, "business_date": str(self.day), "would": self.does}
+
+
+def plan(lakehouse: Lakehouse, day: BusinessDate, layers: Sequence[str]) -> list[Step]:
+    """What running a day again would do, a step per layer. Raises LedgerError where it was never run."""
+    ledger, steps = lakehouse.ledger, list[Step]()
     for layer in (layer for layer in LAYERS if layer in layers):
         last = ledger.last(layer)
         if last is None or last.as_of < day.day:
             raise LedgerError(f"{layer} has not published {day} yet, so there is nothing to run again: lakehouse run day "
                               f"--date {day}")  # fmt: skip
         if layer == "bronze":
-            does = f"read the windows of {len(bronze.plan(lakehouse, day, replaces=True).windows)} tables again, keep the union"
-        elif layer == "silver":
+            tables = len(bronze.plan(lakehouse, day, replaces=True).windows)
+            steps.append(Step(layer, day, f"read the windows of {tables} tables again, keep the union"))
+            continue
+        # Silver and gold catch up: through the newest date they have published, never back.
+        newest = BusinessDate(last.as_of, day.zone)
+        if layer == "silver":
             waiting = sum(t.open for t in ledger.totals("silver").values())
-            does = f"judge {waiting:,} open rows again, and what is new"
+            steps.append(Step(layer, newest, f"judge {waiting:,} open rows again, and what is new"))
         else:
-            does = f"compute every table again as of {last.as_of}"
-        rows.append({"layer": layer, "business_date": str(day), "would": does})
-    return rows
+            steps.append(Step(layer, newest, "compute every table again"))
+    return steps
 
 
-def rerun(lakehouse: Lakehouse, day: BusinessDate, layers: Sequence[str], reason: str) -> list[Outcome]:
+def rerun(lakehouse: Lakehouse, steps: Sequence[Step], reason: str) -> list[Outcome]:
     """Runs a day again though it is covered: bronze as --replace does, silver with what is open, gold whole."""
-    write_down(lakehouse, "rerun", reason, {"date": day.day, "layers": list(layers)})
-    calls = {
-        "bronze": lambda: bronze.run(lakehouse, day, replaces=True, reason=reason),
-        "silver": lambda: silver.run(lakehouse, _newest(lakehouse, "silver", day), again=True, reason=reason),
-        "gold": lambda: gold.run(lakehouse, _newest(lakehouse, "gold", day), rebuilds=True, reason=reason),
+    calls: dict[str, Callable[[BusinessDate], Outcome]] = {
+        "bronze": lambda day: bronze.run(lakehouse, day, replaces=True, reason=reason),
+        "silver": lambda day: silver.run(lakehouse, day, again=True, reason=reason),
+        "gold": lambda day: gold.run(lakehouse, day, rebuilds=True, reason=reason),
     }
-    return [timed(layer, day, calls[layer]) for layer in LAYERS if layer in layers]
+    return _carried_out(lakehouse, "rerun", reason, [(s.layer, s.day, calls[s.layer]) for s in steps])
 
 
 def replay(lakehouse: Lakehouse, reason: str) -> list[Outcome]:
@@ -54,9 +72,17 @@ def replay(lakehouse: Lakehouse, reason: str) -> list[Outcome]:
     if last is None:
         raise LedgerError("silver was never published, so nothing waits in quarantine")
     day = BusinessDate(last.as_of, lakehouse.settings.zone)
-    write_down(lakehouse, "replay", reason, {"through": day.day})
-    return [timed("silver", day, lambda: silver.run(lakehouse, day, again=True, reason=reason)),
-            timed("gold", day, lambda: gold.run(lakehouse, day, reason=reason))]  # fmt: skip
+    return _carried_out(lakehouse, "replay", reason, [
+        ("silver", day, lambda day: silver.run(lakehouse, day, again=True, reason=reason)),
+        ("gold", day, lambda day: gold.run(lakehouse, day, reason=reason)),
+    ])  # fmt: skip
+
+
+def rebuild(lakehouse: Lakehouse, layer: str, reason: str) -> Outcome:
+    """Makes every table of silver or gold again from the layer before. Raises LedgerError where it was never published."""
+    outcome = rebuild_layer(lakehouse, layer, reason=reason)
+    _write_down(lakehouse, "rebuild", reason, [outcome])
+    return outcome
 
 
 def waivable(lakehouse: Lakehouse, table: str) -> list[str]:
@@ -86,13 +112,22 @@ def waive(lakehouse: Lakehouse, table: str, rule: str, reason: str, *, ends: boo
         ledger.record_action(cursor, "end waiver" if ends else "waive", reason, {"table": table, "rule": rule}, who())
 
 
-def _newest(lakehouse: Lakehouse, layer: str, day: BusinessDate) -> BusinessDate:
-    """Silver and gold catch up: through the newest date they have published, never back."""
-    last = lakehouse.ledger.last(layer)
-    return BusinessDate(max(day.day, last.as_of), day.zone) if last else day
+def _carried_out(
+    lakehouse: Lakehouse, action: str, reason: str, steps: Iterable[tuple[str, BusinessDate, Callable[[BusinessDate], Outcome]]]
+) -> list[Outcome]:  # fmt: skip
+    """Does one step after the other; what of them was done is written down, also where a later one is refused."""
+    outcomes: list[Outcome] = []
+    try:
+        for layer, day, call in steps:
+            outcomes.append(timed(layer, day, partial(call, day)))
+    finally:
+        if outcomes:
+            _write_down(lakehouse, action, reason, outcomes)
+    return outcomes
 
 
-def write_down(lakehouse: Lakehouse, action: str, reason: str, plan: object) -> None:
-    """What a person does by command, and why, before it is done."""
+def _write_down(lakehouse: Lakehouse, action: str, reason: str, outcomes: Iterable[Outcome]) -> None:
+    """What a person did by command, and why, once it is done: the runs say of themselves how they went."""
+    runs = [{"layer": o.layer, "business_date": o.business_date, "run_id": o.run_id} for o in outcomes]
     with lakehouse.ledger.database.connection() as connection, connection.cursor() as cursor:
-        lakehouse.ledger.record_action(cursor, action, reason, plan, who())
+        lakehouse.ledger.record_action(cursor, action, reason, runs, who())

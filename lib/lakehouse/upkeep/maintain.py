@@ -7,8 +7,8 @@ Rows of runs stay for good.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lakehouse import log
@@ -16,7 +16,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError, StoreError
 from lakehouse.frame.restore import mark
 from lakehouse.frame.run import OpenRun, opened
-from lakehouse.lake.maintain import clean_log, vacuum
+from lakehouse.lake.maintain import clean_log, reading, recent_versions, vacuum
 from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Published, Row
@@ -28,52 +28,91 @@ LAKE_LAYERS = {"bronze": ("bronze",), "silver": ("silver", "quarantine")}
 FEW_FILES = 8
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Versions of a layer's tables beside the published ones: what `must` be readable, and what stays if it still is.
+
+    `must`: pinned, or holding what a rewind set aside. `may`: published within the retention.
+    """
+
+    must: Mapping[str, set[int]]
+    may: Mapping[str, set[int]]
+
+
 def maintain(lakehouse: Lakehouse, *, dry_run: bool = False, reason: str = "maintenance") -> list[Row]:
     """Does, or with `dry_run` tells, what there is to do: a row per table, with bytes before and after.
 
-    Raises BusyError where a run is at work, and StoreError at the end for tables of which a file that is needed is missing.
+    Raises BusyError where a run is at work, and StoreError for tables that could not be looked through, once everything
+    else was done and written down. A dry run warns of them.
     """
     with locked(lakehouse) as leases:
         last = lakehouse.ledger.last("bronze")
         if last is None:
             return []
         day = BusinessDate(last.as_of, lakehouse.settings.zone)
-        rows = _planned(lakehouse) if dry_run else _done(lakehouse, leases, day, reason)
-        return rows + _results_and_pages(lakehouse, reason, rows, dry_run=dry_run)
+        rows, faults, stopped = list[Row](), list[str](), None
+        try:
+            for found in _planned(lakehouse) if dry_run else _done(lakehouse, leases, day, reason):
+                if isinstance(found, StoreError):
+                    faults.append(str(found))
+                else:
+                    rows.append(found)
+        except LakehouseError as e:
+            # Of no single table: the tables after it wait, and what was deleted before it is written down all the same.
+            stopped = e
+            if not rows:
+                raise
+        rows += _results_and_pages(lakehouse, reason, rows, dry_run=dry_run)
+        if stopped:
+            raise stopped
+        if faults and not dry_run:
+            raise StoreError("; ".join(faults))
+        return rows
 
 
-def _planned(lakehouse: Lakehouse) -> list[Row]:
-    return [_cleaned(lakehouse, layer, p, p.version, dry_run=True)
-            for layers in LAKE_LAYERS.values() for layer in layers
-            for p in lakehouse.ledger.published(layer).values()]  # fmt: skip
-
-
-def _done(lakehouse: Lakehouse, leases: Mapping[str, Lease], day: BusinessDate, reason: str) -> list[Row]:
-    rows: list[Row] = []
-    faults: list[str] = []
-    for of, layers in LAKE_LAYERS.items():
-        with ExitStack() as frame:
-            run = frame.enter_context(opened(lakehouse, of, day, reason=reason, lease=leases[of]))
+def _planned(lakehouse: Lakehouse) -> Iterator[Row | StoreError]:
+    with lakehouse.lake.answering():
+        for layers in LAKE_LAYERS.values():
             for layer in layers:
-                for table, published in run.restore(layer, lakehouse.ledger.published(layer)).items():
-                    try:
-                        rows.append(
-                            _cleaned(lakehouse, layer, published, _compacted(run, layer, published), dry_run=False)
-                        )
-                    except StoreError as e:
-                        faults.append(str(e))
-                        log.warning("maintain.table", layer=layer, table=table, message=str(e))
+                kept = _kept(lakehouse, layer)
+                for published in lakehouse.ledger.published(layer).values():
+                    yield _looked_through(lakehouse, layer, published, kept, None)
+
+
+def _done(
+    lakehouse: Lakehouse, leases: Mapping[str, Lease], day: BusinessDate, reason: str
+) -> Iterator[Row | StoreError]:
+    for of, layers in LAKE_LAYERS.items():
+        with opened(lakehouse, of, day, reason=reason, lease=leases[of]) as run:
+            run.enter_lake()
+            tables = 0
+            for layer in layers:
+                kept = _kept(lakehouse, layer)
+                for published in lakehouse.ledger.published(layer).values():
+                    found = _looked_through(lakehouse, layer, published, kept, run)
+                    tables += not isinstance(found, StoreError)
+                    yield found
             with run.lease.transaction() as cursor:
-                lakehouse.ledger.close(cursor, run.record, "maintained", f"{len(rows)} tables looked through")
+                lakehouse.ledger.close(cursor, run.record, "maintained", f"{tables} tables looked through")
             mark(lakehouse, run.record, layers)
-    if faults:
-        raise StoreError("; ".join(faults))
-    return rows
 
 
-def _compacted(run: OpenRun, layer: str, published: Published) -> int:
+def _looked_through(
+    lakehouse: Lakehouse, layer: str, published: Published, kept: Kept, run: OpenRun | None
+) -> Row | StoreError:
+    """What was done to one table, or without a run would be; where it is faulty, its fault, and the others follow."""
+    try:
+        with reading(lakehouse.lake, layer, published.table):
+            version = _compacted(run, layer, published.table) if run else published.version
+            return _cleaned(lakehouse, layer, published.table, version, kept, dry_run=run is None)
+    except StoreError as e:
+        log.warning("maintain.table", layer=layer, table=published.table, message=str(e))
+        return e
+
+
+def _compacted(run: OpenRun, layer: str, table: str) -> int:
     """Joins the files of a table where a partition has many; returns the version with the published content."""
-    lake, table = run.lakehouse.lake, published.table
+    lake, published = run.lakehouse.lake, run.restore(layer, [table])[table]
     files = lake.read(layer, table, published.version).inputFiles()
     if max(Counter(f.rsplit("/", 1)[0] for f in files).values(), default=0) <= FEW_FILES:
         return published.version
@@ -84,27 +123,24 @@ def _compacted(run: OpenRun, layer: str, published: Published) -> int:
     return version
 
 
-def _cleaned(lakehouse: Lakehouse, layer: str, published: Published, version: int, *, dry_run: bool) -> Row:
+def _kept(lakehouse: Lakehouse, layer: str) -> Kept:
+    ledger = lakehouse.ledger
+    return Kept(ledger.needed_versions(layer), ledger.kept_versions(layer, lakehouse.settings.retention))
+
+
+def _cleaned(lakehouse: Lakehouse, layer: str, table: str, version: int, kept: Kept, *, dry_run: bool) -> Row:
     """Deletes what no version that is kept needs."""
-    lake, retention, table = lakehouse.lake, lakehouse.settings.retention, published.table
-    held = lake.log(layer, table)
-    kept = lakehouse.ledger.kept_versions(layer, retention).get(table, set())
-    # What was published once and cannot be loaded any more is not kept by keeping more; the pointer must be loadable.
-    keep = {v for v in kept if held.loadable(v)} | {version}
-    files = vacuum(lake, layer, table, retention.total_seconds() / 3600, keep, dry_run=dry_run)
-    entries = clean_log(lake, layer, table, _oldest(lakehouse, layer, table, keep), dry_run=dry_run)
+    lake = lakehouse.lake
+    held, since = lake.log(layer, table), datetime.now(UTC) - lakehouse.settings.retention
+    must = {version, *kept.must.get(table, ())}
+    # What was published once and cannot be loaded any more is not kept by keeping more.
+    may = {v for v in kept.may.get(table, ()) if held.loadable(v)}
+    recent = recent_versions(lake, layer, table, since)
+    files = vacuum(lake, layer, table, must, recent, may, dry_run=dry_run)
+    entries = clean_log(lake, layer, table, min(must | may | {*recent.versions}), dry_run=dry_run)
     return {"layer": layer, "table": table, "files": files.files, "log_entries": entries.files,
             "bytes_before": files.bytes_before + entries.bytes_before,
             "bytes_after": files.bytes_after + entries.bytes_after}  # fmt: skip
-
-
-def _oldest(lakehouse: Lakehouse, layer: str, table: str, keep: set[int]) -> int:
-    """The oldest version that readers may still ask for: kept, or younger than the retention."""
-    since = datetime.now(UTC) - lakehouse.settings.retention
-    held = lakehouse.lake.log(layer, table)
-    recent = [c.version for c in lakehouse.lake.commits(layer, table, -1)
-              if c.timestamp >= since and held.loadable(c.version)]  # fmt: skip
-    return min([*keep, *(max(v - 1, 0) for v in recent[:1] if held.loadable(max(v - 1, 0))), *recent])
 
 
 def _results_and_pages(

@@ -18,8 +18,9 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
-from lakehouse.errors import LedgerError, StoreError
+from lakehouse.errors import LedgerError
 from lakehouse.frame.run import OpenRun, opened
+from lakehouse.lake.delta import LostError
 from lakehouse.layers import gold
 from lakehouse.ledger.lease import Lease
 from lakehouse.ledger.past import Cut
@@ -62,7 +63,10 @@ class Plan:
 
 
 def plan(lakehouse: Lakehouse, to: date) -> Plan:
-    """What a rewind to a day would take back. Raises LedgerError for a day that is not kept any more, or never was."""
+    """What a rewind to a day would take back. Raises LedgerError for a day that is not kept any more, or never was.
+
+    Raises StoreError where the lake does not answer.
+    """
     ledger = lakehouse.ledger
     silver, bronze = ledger.cut("silver", to), ledger.cut("bronze", to)
     if silver is None or bronze is None:
@@ -79,7 +83,8 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
             f"the ledger does not know which runs of bronze silver had judged as of {to} ({', '.join(unaccounted)}), as it was "
             "rebuilt by an earlier release since; rewind to the day of the rebuild or a later one"
         )
-    _refuse_what_is_gone(lakehouse, to, versions)
+    with lakehouse.lake.answering():
+        _refuse_what_is_gone(lakehouse, to, versions)
     return Plan(to, silver.as_of, silver, runs, versions)
 
 
@@ -98,7 +103,10 @@ def _refuse_what_is_gone(lakehouse: Lakehouse, to: date, versions: Mapping[str, 
 
     def is_gone(which: tuple[str, str, int]) -> bool:
         layer, table, version = which
-        return not lake.log(layer, table).loadable(version) or missing_files(lake, layer, table, version) > 0
+        try:
+            return not lake.log(layer, table).loadable(version) or missing_files(lake, layer, table, version) > 0
+        except LostError:
+            return True
 
     tables = [(layer, table, version) for layer, its in versions.items() for table, version in its.items()]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -148,13 +156,20 @@ def _restored(run: OpenRun, layer: str, versions: Mapping[str, int]) -> dict[str
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip(versions, pool.map(restored, versions), strict=True))
-    except StoreError as e:
+    except LostError as e:
         raise LedgerError(f"{e}; nothing was rewound") from None
 
 
+def _shapes(lakehouse: Lakehouse, layer: str) -> dict[str, Mapping[str, str]]:
+    """The shape of each table of a lake layer: its contract's, and of one whose contract was taken away the published one."""
+    contracts = lakehouse.contracts["silver" if layer == "silver" else "bronze"]
+    published = {t: p.shape for t, p in lakehouse.ledger.published(layer).items()}
+    return {**published, **{t: c.shape for t, c in contracts.items()}}
+
+
 def _pointers(lakehouse: Lakehouse, plan: Plan, heads: Mapping[str, int]) -> dict[str, Published]:
-    contracts = lakehouse.contracts["silver"]
-    return {t: Published(t, v, plan.silver.run_id, plan.as_of, dict(contracts[t].shape)) for t, v in heads.items()}
+    shapes = _shapes(lakehouse, "silver")
+    return {t: Published(t, v, plan.silver.run_id, plan.as_of, dict(shapes[t])) for t, v in heads.items()}
 
 
 def _publish_the_others(
@@ -162,7 +177,7 @@ def _publish_the_others(
     heads: Mapping[str, Mapping[str, int]], reason: str,
 ) -> None:  # fmt: skip
     """In the transaction that publishes gold: runs are taken back, pointers and sums of the lake follow, and why."""
-    ledger, contracts = lakehouse.ledger, lakehouse.contracts
+    ledger = lakehouse.ledger
     ledger.set_back(cursor, plan.runs)
     open_rows = ledger.open_at(plan.silver.seq)
     for of in ("bronze", "silver"):
@@ -172,8 +187,7 @@ def _publish_the_others(
         if not tables:
             ledger.close(cursor, work[of].record, "covered", "nothing of it was rewound")
             continue
-        shapes = {layer: {t: c.shape for t, c in contracts["silver" if layer == "silver" else "bronze"].items()}
-                  for layer in tables}  # fmt: skip
+        shapes = {layer: _shapes(lakehouse, layer) for layer in tables}
         inputs = plan.silver.inputs if of == "silver" else None
         work[of].join(cursor, tables, shapes, inputs)
         ledger.date_pointers(cursor, tables, plan.as_of, [work[of].record.run_id])

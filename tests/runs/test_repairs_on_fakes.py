@@ -1,0 +1,162 @@
+"""Rewind, rerun, rebuild and pins on fakes: whose fault a failure is, and that only what was done is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lakehouse.business_date import BusinessDate
+from lakehouse.errors import BusyError, LakehouseError, LedgerError, RightLostError, StoreError, UsageError
+from lakehouse.lake.delta import LostError
+from lakehouse.ledger.past import Cut
+from lakehouse.records import Published
+from lakehouse.upkeep import again, readable, rewind
+from tests.runs.java import AWAY, JavaError, raising
+
+pytestmark = pytest.mark.unit
+DAY = BusinessDate(date(2020, 1, 2), ZoneInfo("UTC"))
+
+
+def rewound(lived: Any) -> None:
+    """Silver and gold go back to the first version of the orders."""
+    lived.lake.write("silver", "orders")
+    plan = rewind.Plan(DAY.day, DAY.day, Cut(1, "silver-1", DAY.day, {}), {"silver": ["silver-2"], "bronze": [], "gold": []},
+                       {"silver": {"orders": 0}})  # fmt: skip
+    leases = dict.fromkeys(("bronze", "silver", "gold"), lived.ledger.lease)
+    rewind.run(lived, plan, leases, "a bad file")
+
+
+RESTORE = "restore silver.orders to 0"
+
+
+@pytest.mark.parametrize(
+    ("error", "lost", "kind", "code"),
+    [
+        (LostError("data files of it are gone"), False, LedgerError, 8),
+        (StoreError("version 3 was committed by another while this run wrote"), False, StoreError, 7),
+        (StoreError("version 3 was committed by another while this run wrote"), True, RightLostError, 11),
+        (JavaError(*AWAY), False, StoreError, 7),
+    ],
+    ids=["files gone", "another writer", "lost right", "store away"],
+)
+def test_a_restore_that_fails_says_whose_fault_it_is(
+    lived: Any, error: Exception, lost: bool, kind: type[LakehouseError], code: int
+) -> None:
+    lived.steps.breaks[RESTORE] = error
+    lease = lived.ledger.lease
+    lease.behind = lambda e: RightLostError("this run lost its lock") if lost else e
+    with pytest.raises(kind) as raised:
+        rewound(lived)
+    assert raised.value.exit_code == code
+    assert lived.actions == []
+
+
+def test_a_table_whose_contract_was_taken_away_goes_back_with_the_shape_it_was_published_in(lived: Any) -> None:
+    shape = {"mug_id": "text"}
+    lived.ledger.pointers["silver"]["mugs"] = Published("mugs", 4, "silver-2", DAY.day, shape)
+    plan = rewind.Plan(DAY.day, DAY.day, Cut(1, "silver-1", DAY.day, {}), {})
+    pointers = rewind._pointers(lived, plan, {"mugs": 5, "orders": 6})
+    assert (pointers["mugs"].version, pointers["mugs"].shape) == (5, shape)
+    assert pointers["orders"].shape == lived.contracts["silver"]["orders"].shape
+
+
+def test_a_plan_that_finds_damaged_files_names_the_table_and_one_without_a_store_ends_with_7(
+    lived: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = lived.ledger
+    ledger.cut = lambda layer, _: Cut(1, f"{layer}-1", DAY.day, {})
+    ledger.judged_up_to = lambda _: 1
+    ledger.runs_after = lambda layer, _: [f"{layer}-2"]
+    ledger.versions_at = lambda layer, of, _: {"orders": 0} if layer == "silver" else {}
+    ledger.unaccounted = lambda _: []
+    monkeypatch.setattr(rewind, "missing_files", raising(LostError("damaged")))
+    with pytest.raises(LedgerError, match=r"is not kept any more \(silver\.orders\)"):
+        rewind.plan(lived, DAY.day)
+    monkeypatch.setattr(rewind, "missing_files", raising(JavaError(*AWAY)))
+    with pytest.raises(StoreError, match="does not answer or refused"):
+        rewind.plan(lived, DAY.day)
+
+
+# Rerun, replay, rebuild.
+
+
+def test_a_rerun_carries_out_the_steps_of_its_plan_and_is_written_down_once_it_is_done(lived: Any) -> None:
+    steps = again.plan(lived, DAY, ("gold", "silver"))
+    assert [(s.layer, str(s.day)) for s in steps] == [("silver", "2020-01-02"), ("gold", "2020-01-02")]
+    outcomes = again.rerun(lived, steps, "a fixed row")
+    assert [o.state for o in outcomes] == ["published"] * 2
+    ((action, reason, runs),) = lived.actions
+    assert (action, reason) == ("rerun", "a fixed row")
+    assert [(r["layer"], r["run_id"]) for r in runs] == [(o.layer, o.run_id) for o in outcomes]
+
+
+@pytest.mark.parametrize("what", ["rerun", "replay", "rebuild"])
+def test_what_is_refused_is_not_written_down_as_done(lived: Any, what: str) -> None:
+    lived.ledger.locked.add("silver")
+    calls: dict[str, Callable[[], object]] = {
+        "rerun": lambda: again.rerun(lived, again.plan(lived, DAY, ("silver", "gold")), "why"),
+        "replay": lambda: again.replay(lived, "why"),
+        "rebuild": lambda: again.rebuild(lived, "silver", "why"),
+    }
+    with pytest.raises(BusyError):
+        calls[what]()
+    assert lived.actions == []
+
+
+def test_of_a_rerun_that_is_refused_on_its_way_what_was_done_is_written_down(lived: Any) -> None:
+    steps = again.plan(lived, DAY, ("bronze", "silver"))
+    lived.ledger.locked.add("silver")
+    with pytest.raises(BusyError):
+        again.rerun(lived, steps, "why")
+    assert [[r["layer"] for r in runs] for _, _, runs in lived.actions] == [["bronze"]]
+
+
+def test_a_rebuild_is_written_down_with_its_run(lived: Any) -> None:
+    outcome = again.rebuild(lived, "gold", "a new column")
+    assert [(a, w, r[0]["run_id"]) for a, w, r in lived.actions] == [("rebuild", "a new column", outcome.run_id)]
+
+
+# Pins.
+
+
+def test_a_version_is_pinned_once_and_unpinned_once_and_both_are_written_down(
+    lived: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readable, "missing_files", lambda *_: 0)
+    readable.pin(lived, "silver", "orders", 2, "the report of May")
+    with pytest.raises(LedgerError, match="already pinned"):
+        readable.pin(lived, "silver", "orders", 2, "again")
+    with pytest.raises(LedgerError, match=r"version 1 of silver\.orders is not pinned; pinned are: silver\.orders 2"):
+        readable.unpin(lived, "silver", "orders", 1, "a typo")
+    readable.unpin(lived, "silver", "orders", 2, "the report is out")
+    assert lived.ledger.pinned == []
+    assert [(action, reason, plan["version"]) for action, reason, plan in lived.actions] == [
+        ("pin", "the report of May", 2),
+        ("unpin", "the report is out", 2),
+    ]
+
+
+@pytest.mark.parametrize(("version", "missing"), [(3, 0), (2, 1)], ids=["no such version", "files are missing"])
+def test_a_version_that_cannot_be_read_is_not_pinned(
+    lived: Any, monkeypatch: pytest.MonkeyPatch, version: int, missing: int
+) -> None:
+    monkeypatch.setattr(readable, "missing_files", lambda *_: missing)
+    with pytest.raises(LedgerError, match="nothing was pinned"):
+        readable.pin(lived, "silver", "orders", version, "why")
+    assert (lived.ledger.pinned, lived.actions) == ([], [])
+
+
+def test_a_pin_waits_for_maintenance_of_its_layer(lived: Any) -> None:
+    lived.ledger.locked.add("silver")
+    with pytest.raises(BusyError):
+        readable.pin(lived, "quarantine", "orders", 0, "why")
+
+
+@pytest.mark.parametrize("name", ["orders", "gold.dim_customers", "silver.", ""])
+def test_only_tables_of_the_lake_are_pinned(name: str) -> None:
+    with pytest.raises(UsageError, match=r"as in silver\.orders"):
+        readable.split(name)
