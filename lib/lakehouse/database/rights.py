@@ -49,7 +49,7 @@ def missing_schema_rights(cursor: Cursor, schemas: Iterable[str]) -> list[str]:
         "select s, quote_ident(current_database()), quote_ident(current_user), to_regnamespace(s) is not null, "
         "has_database_privilege(current_database(), 'create'), "
         "coalesce(has_schema_privilege(to_regnamespace(s), 'usage'), false), "
-        "coalesce(has_schema_privilege(to_regnamespace(s), 'create'), false) from unnest(%s) s order by 1",
+        "coalesce(has_schema_privilege(to_regnamespace(s), 'create'), false) from unnest(%s::text[]) s order by 1",
         (list(schemas),),
     )
     missing = []
@@ -67,12 +67,12 @@ def missing_table_rights(cursor: Cursor, written: Iterable[str], owned: Iterable
     """Grants that are missing on tables that are there: to change the rows of some, and to own others."""
     cursor.execute(
         "select t, quote_ident(current_user), (select bool_and(has_table_privilege(to_regclass(t), trim(p))) "
-        "from regexp_split_to_table(%s, ',') p) from unnest(%s) t where to_regclass(t) is not null order by 1",
+        "from regexp_split_to_table(%s, ',') p) from unnest(%s::text[]) t where to_regclass(t) is not null order by 1",
         (WRITES, list(written)),
     )
     missing = [f"grant {WRITES} on {table} to {printable(user)}" for table, user, may in cursor.fetchall() if not may]
     cursor.execute(
-        "select t, quote_ident(current_user) from unnest(%s) t join pg_class c on c.oid = to_regclass(t) "
+        "select t, quote_ident(current_user) from unnest(%s::text[]) t join pg_class c on c.oid = to_regclass(t) "
         "where not pg_has_role(c.relowner, 'usage') order by 1",
         (list(owned),),
     )

@@ -17,12 +17,14 @@ from zlib import crc32
 
 from pyspark.sql import DataFrame
 
+from lakehouse import columns, conform
+from lakehouse.contracts import types
 from lakehouse.errors import ConfigError
 from lakehouse.parts import Lakehouse
 
 Transform = Callable[..., DataFrame]
 # Modules whose code every transform's meaning depends on: its words, and how a frame is made to keep its contract.
-WORDS = ("columns", "conform", "contracts.types")
+WORDS = (columns, conform, types)
 
 
 def transform_of(layer: str, table: str) -> Transform:
@@ -33,12 +35,12 @@ def transform_of(layer: str, table: str) -> Transform:
 
 def inputs_of(tables: Iterable[str]) -> dict[str, list[str]]:
     """What each gold table asks for, by the names of its transform's arguments. Raises ConfigError for a circle."""
-    asked = {table: list(inspect.signature(transform_of("gold", table)).parameters) for table in tables}
+    arguments = {table: list(inspect.signature(transform_of("gold", table)).parameters) for table in tables}
     try:
-        TopologicalSorter({table: set(names) & asked.keys() for table, names in asked.items()}).prepare()
+        TopologicalSorter({table: set(names) & arguments.keys() for table, names in arguments.items()}).prepare()
     except CycleError as e:
         raise ConfigError(f"gold's transforms ask for each other in a circle: {', '.join(e.args[1])}") from None
-    return asked
+    return arguments
 
 
 def digest(lakehouse: Lakehouse, layer: str) -> int:
@@ -47,7 +49,7 @@ def digest(lakehouse: Lakehouse, layer: str) -> int:
     Silver's holds the suites too: a rule with a reason decides what is kept.
     """
     contracts = lakehouse.contracts[layer]
-    meaning: dict[str, object] = {m: _code(importlib.import_module(f"lakehouse.{m}")) for m in WORDS}
+    meaning: dict[str, object] = {module.__name__: _code(module) for module in WORDS}
     for table, contract in contracts.items():
         meaning[table] = [dict(contract.shape), _code(importlib.import_module(f"lakehouse.{layer}.{table}"))]
     if layer == "silver":

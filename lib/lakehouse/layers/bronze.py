@@ -166,7 +166,7 @@ def _extract(
         plan, counts, rows, late = job
         table, window = plan.contract.table, plan.window
         # A replacement looks for nothing below its window, so the next run looks from where the first reading stood.
-        position = window.again or str(snapshot.position(table))
+        position = window.again if replaces else str(snapshot.position(table))
         # What a lost ledger would need to know of this run.
         facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
                  "snapshot": position}  # fmt: skip
