@@ -52,6 +52,8 @@ WITHOUT_SPARK = (*GROUND, "contracts", "address", "home", "java", "database", "l
 TOPS = ("lib/lakehouse", "jobs", "dags", "samples", "benchmarks", "tools", "tests")
 # Longer than this a person does not read in one sitting.
 MOST_LINES = 300
+MOST_FILES = 8
+MOST_LINES_OF_THE_FRAME = 150
 
 
 class Import(NamedTuple):
@@ -323,6 +325,18 @@ def test_no_file_is_longer_than_one_sitting() -> None:
     lengths = {str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines())
                for f in python_files(ROOT, "lib", "jobs", "dags", "samples", "tools")}  # fmt: skip
     assert {name: n for name, n in lengths.items() if n > MOST_LINES} == {}
+
+
+def test_no_room_has_more_files_than_one_look_takes_in() -> None:
+    rooms = {f.parent for f in python_files(ROOT, PACKAGE, "tools")} - {ROOT / PACKAGE}
+    sizes = {str(r.relative_to(ROOT)): len([f for f in r.glob("*.py") if f.name != "__init__.py"]) for r in rooms}
+    assert {room: n for room, n in sizes.items() if n > MOST_FILES} == {}
+
+
+def test_the_frame_is_read_in_one_go() -> None:
+    assert (
+        len((ROOT / PACKAGE / "frame" / "run.py").read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_THE_FRAME
+    )
 
 
 def test_no_room_has_a_name_that_says_nothing() -> None:

@@ -17,15 +17,15 @@ def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
     A decimal that does not fit its type becomes null and is marked by a warning column (`_warn_<column>_out_of_range`).
     Raises ConfigError naming every column the transform left out or gave a type that is not a safe cast away.
     """
-    given = {f.name: f.dataType for f in frame.schema}
-    faults = [f"{c.name} is missing" for c in contract.columns if c.name not in given]
+    types_found = {f.name: f.dataType for f in frame.schema}
+    faults = [f"{c.name} is missing" for c in contract.columns if c.name not in types_found]
     selected, warnings = [], []
     for column in contract.columns:
-        if column.name not in given:
+        if column.name not in types_found:
             continue
-        have, want = given[column.name].simpleString(), column.spark_type
+        have, want = types_found[column.name].simpleString(), column.spark_type
         value = F.col(column.name)
-        if isinstance(have_type := given[column.name], DecimalType) and column.numeric:
+        if isinstance(have_type := types_found[column.name], DecimalType) and column.numeric:
             narrow = value.try_cast(want)
             selected.append(narrow.alias(column.name))
             if have_type.precision - have_type.scale > column.numeric[0] - column.numeric[1]:

@@ -106,10 +106,13 @@ class PublishedTables:
         return shop
 
     def _version(self, table: str, as_of: date | None) -> int:
+        layer, name = self._known(table)
+        pointer = Ledger(self._database).published(layer).get(name) if as_of is None else None
+        if pointer is not None:
+            return pointer.version
         known = self.versions(table)
         if as_of is None:
-            layer, name = self._known(table)
-            return Ledger(self._database).published(layer)[name].version
+            return known[-1].version
         by_then = [v for v in known if v.business_date <= as_of]
         if not by_then:
             raise LedgerError(f"{table} goes back to {known[0].business_date}, for which it was first published: there is "

@@ -39,10 +39,10 @@ def _version(program: Path) -> int | None:
         said = ""
     if not VERSION.search(said):
         try:
-            done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False)
+            process = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return None
-        said = done.stderr + done.stdout
+        said = process.stderr + process.stdout
     found = VERSION.search(said)
     return int(found[1]) if found else None
 

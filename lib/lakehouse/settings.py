@@ -111,9 +111,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_is_unset(cls, given: Any) -> Any:
+    def _empty_is_unset(cls, values: Any) -> Any:
         # For variables pydantic does it by itself; an empty secret file says the same: docker compose wants each to exist.
-        return {name: value for name, value in given.items() if value != ""} if isinstance(given, dict) else given
+        return {name: value for name, value in values.items() if value != ""} if isinstance(values, dict) else values
 
     @field_validator("home", mode="after")
     @classmethod
@@ -144,9 +144,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _mail_complete(self) -> Settings:
-        given = {n: bool(getattr(self, n)) for n in ("alert_email_to", "alert_email_from", "smtp_url")}
-        if any(given.values()) and not all(given.values()):
-            missing = ", ".join(_variable(n) for n, there in given.items() if not there)
+        mail = {n: bool(getattr(self, n)) for n in ("alert_email_to", "alert_email_from", "smtp_url")}
+        if any(mail.values()) and not all(mail.values()):
+            missing = ", ".join(_variable(n) for n, there in mail.items() if not there)
             raise ValueError(f"alerts by e-mail need {missing} too")
         return self
 

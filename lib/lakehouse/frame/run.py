@@ -1,6 +1,6 @@
 """The frame of every run: lock, row, restore, body, publish on the lock's own connection; afterwards pages and views.
 
-    with opened(lakehouse, "silver", day) as run:  under the lock
+    with opened(lakehouse, "silver", day) as run:  the lock, and the plan under it
         run.restore("silver", tables)              heads that are not published go back
         …                                          write, judge, run.find(findings)
         run.publish({"silver": tables}, shapes)    one transaction, refused to a run that lost its right
@@ -34,9 +34,8 @@ class OpenRun:
 
     def __init__(self, lakehouse: Lakehouse, run: Run, lease: Lease) -> None:
         self.lakehouse, self.record, self.lease = lakehouse, run, lease
-        self.findings: list[Finding] = []
-        self._under_lock: list[Callable[[], None]] = []
-        self._after: list[Callable[[], None]] = []
+        self.findings = list[Finding]()
+        self._under_lock, self._after = list[Callable[[], None]](), list[Callable[[], None]]()
         self.touches_lake = self._succeeded = False
 
     def restore(self, layer: str, tables: Iterable[str]) -> dict[str, Published]:
@@ -74,7 +73,7 @@ class OpenRun:
     def publish(
         self, tables: Tables, shapes: Shapes, message: str, *, inputs: Inputs = None, also: Also = lambda _: None
     ) -> Outcome:
-        """Moves the pointers of the layer in one transaction, on the connection that holds the lock; `also` joins it.
+        """Moves the layer's pointers in one transaction, on the connection that holds the lock; `also` joins it.
 
         Raises GateError where a critical rule failed, RightLostError where the run lost its right: then nothing moved.
         """
@@ -87,8 +86,7 @@ class OpenRun:
                 ledger.publish(cursor, self.record, tables, shapes, inputs)
                 also(cursor)
                 self.lease.unwatch()  # before a heartbeat that waited meets a run that is not at work any more
-        except LakehouseError as e:
-            # The reply to a commit can be lost: the ledger tells.
+        except LakehouseError as e:  # the reply to a commit can be lost: the ledger tells
             if ledger.state(self.record.run_id) != "published":
                 raise
             log.warning("publish.reply_lost", run_id=self.record.run_id, message=safe_words(e))
@@ -121,9 +119,8 @@ def opened(
 ) -> Iterator[OpenRun]:
     """Opens a run of a layer: its lock, the ledger brought up to date, its row. Ends it however the body ends.
 
-    `lease`: the layer's lock, where the caller holds it already, and will give it back.
-
-    Raises BusyError where another run of the layer is at work, and what the body raises, once the ledger has it.
+    `lease`: the layer's lock, where the caller holds it already. Raises BusyError where another run of the layer is at
+    work, and what the body raises, once the ledger has it.
     """
     ledger, work = lakehouse.ledger, None
     try:

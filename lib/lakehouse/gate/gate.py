@@ -106,9 +106,9 @@ def _among(column: str, values: Iterable[str]) -> NativeRule:
     return NativeRule("expect_column_values_to_be_in_set", kwargs, f"{column}_not_allowed", "critical", why)
 
 
-def _business(suite: Suite, given: Mapping[str, object]) -> list[NativeRule]:
+def _business(suite: Suite, parameters: Mapping[str, object]) -> list[NativeRule]:
     return [
         NativeRule(e.type, e.native_kwargs, e.rule, e.severity, e.notes)
         for e in suite.expectations
-        if e.parameters <= given.keys()
+        if e.parameters <= parameters.keys()
     ]

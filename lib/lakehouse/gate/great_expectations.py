@@ -173,12 +173,12 @@ class GreatExpectations:
         def nothing(**_: object) -> list[object]:
             return []
 
-        asked: dict[str, Callable[..., object]] = {"table.row_count": known("table.row_count")}
+        answers: dict[str, Callable[..., object]] = {"table.row_count": known("table.row_count")}
         for metric in METRICS.values():
-            asked[f"{metric}.unexpected_count"] = known(metric)
-            asked |= dict.fromkeys((f"{metric}.unexpected_values", f"{metric}.unexpected_rows"), nothing)
-        asked[f"{PAIR}.filtered_row_count"] = known(f"{PAIR}.filtered_row_count")
-        for name, answer in asked.items():
+            answers[f"{metric}.unexpected_count"] = known(metric)
+            answers |= dict.fromkeys((f"{metric}.unexpected_values", f"{metric}.unexpected_rows"), nothing)
+        answers[f"{PAIR}.filtered_row_count"] = known(f"{PAIR}.filtered_row_count")
+        for name, answer in answers.items():
             keys = registry._registered_metrics[name]
             registry.register_metric(
                 metric_name=name,

@@ -135,8 +135,8 @@ class _Expectation(StrictModel):
     @property
     def parameters(self) -> set[str]:
         """Names the pipeline must give before this can be checked."""
-        given = (b.expression for b in self.kwargs.bounds if isinstance(b, Parameter))
-        return {name for expression in given for name in re.findall(r"[A-Za-z_]\w*", expression)}
+        expressions = (b.expression for b in self.kwargs.bounds if isinstance(b, Parameter))
+        return {name for expression in expressions for name in re.findall(r"[A-Za-z_]\w*", expression)}
 
     @property
     def native_kwargs(self) -> dict[str, Any]:

@@ -102,10 +102,10 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
             written = _extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
         # The shop's vacuum waits for its oldest snapshot: it is closed as soon as every row is read.
         run.findings.extend(_gated(lakehouse, run.record, day, written, exact=not replaces))
-        done = sorted((w.table for w in written), key=lambda table: table.table)
+        tables = sorted((w.table for w in written), key=lambda table: table.table)
         shapes = {"bronze": {p.contract.table: p.contract.shape for p in plans}}
-        rows = sum(t.rows_read for t in done)
-        return run.publish({"bronze": done}, shapes, f"{rows:,} rows of {len(done)} tables")
+        rows = sum(t.rows_read for t in tables)
+        return run.publish({"bronze": tables}, shapes, f"{rows:,} rows of {len(tables)} tables")
 
 
 def covered(day: BusinessDate, first: Extracted | None) -> str:
@@ -174,9 +174,9 @@ def _extract(
             commit, kept_before = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
         added = commit.rows - kept_before
         log.event("bronze.extracted", table=table, rows=added, late=late)
-        done = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
-                        window_end=window.end, snapshot=position)  # fmt: skip
-        return Written(plan, done, counts, late)
+        table_run = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
+                             window_end=window.end, snapshot=position)  # fmt: skip
+        return Written(plan, table_run, counts, late)
 
     with ExitStack() as kept:
         jobs = [_job(lakehouse, snapshot, plan, kept) for plan in plans]

@@ -62,8 +62,8 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, aga
         log.event("silver.transforms_changed", run_id=last.run_id)
         rebuilds = True
     pending = ledger.pending(tables, whole=rebuilds)
-    done = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds and not again
-    return Plan(pending, rebuilds, inputs, waived, last if done else None)
+    is_covered = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds and not again
+    return Plan(pending, rebuilds, inputs, waived, last if is_covered else None)
 
 
 def run(
@@ -148,34 +148,34 @@ def _table(
     check_shape(contract, None if silver.rebuilds else silver.published.get(name))
     batch_rows = sum(e.rows for e in pending)
     open_before = 0 if is_new else silver.totals.get(name, Totals()).open
-    done, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
+    kept, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     if not is_new and batch_rows + open_before == 0:
-        return done, waiting, None
+        return kept, waiting, None
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
     frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
     measures = silver_gate.measures(silver, contract, frame)
     counts = silver_gate.counted(frame, rules, measures)
-    done.rows_kept, done.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
-    done.rows_quarantined = waiting.rows_kept = counts[OPEN]
-    done.rows_displaced = counts["displaced"]
-    done.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
+    kept.rows_kept, kept.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
+    kept.rows_quarantined = waiting.rows_kept = counts[OPEN]
+    kept.rows_displaced = counts["displaced"]
+    kept.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
     if counts[KEPT] or is_new:
-        _write_kept(silver, contract, frame, done, is_new=is_new)
-    log.event("silver.transformed", table=name, rows=batch_rows, kept=done.rows_kept,
-              deduplicated=done.rows_deduplicated, quarantined=done.rows_quarantined)  # fmt: skip
+        _write_kept(silver, contract, frame, kept, is_new=is_new)
+    log.event("silver.transformed", table=name, rows=batch_rows, kept=kept.rows_kept,
+              deduplicated=kept.rows_deduplicated, quarantined=kept.rows_quarantined)  # fmt: skip
 
     def gate() -> list[Finding]:
         # No child reads a quarantine, so none waits for it.
         if counts[OPEN] + open_before or is_new:
             _write_open(silver, contract, frame, waiting)
         return [
-            *silver_gate.balances(silver, contract, done, batch_rows, open_before, counts),
+            *silver_gate.balances(silver, contract, kept, batch_rows, open_before, counts),
             *silver_gate.keys_once(silver, contract, frame, counts, is_new=is_new),
             *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts, measures),
         ]
 
-    return done, waiting, gates.submit(gate)
+    return kept, waiting, gates.submit(gate)
 
 
 def _judged(
@@ -238,13 +238,13 @@ def _current(silver: Silver, contract: Contract) -> DataFrame:
     )
 
 
-def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: TableRun, *, is_new: bool) -> None:
+def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: TableRun, *, is_new: bool) -> None:
     """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
     lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()
-    kept = frame.where(F.col("_verdict") == KEPT)
+    winners = frame.where(F.col("_verdict") == KEPT)
     columns = [*contract.names, *TIE_BREAKERS]
-    rows = kept.select(
+    rows = winners.select(
         *columns, F.lit(silver.run.started_at).alias("_transformed_at"), F.lit(silver.run.run_id).alias("_run_id")
     )
     if contract.partitioning:
@@ -255,17 +255,19 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, done: Tabl
         rows = rows.coalesce(silver.lakehouse.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
-    elif not done.rows_displaced:
+    elif not kept.rows_displaced:
         rows = rows.repartition(*levels) if levels else rows.coalesce(1)
         commit = lake.append(rows, "silver", table, levels, silver.heads[table])
     else:
         places = (
-            kept.where(F.col("_current_updated_at").isNotNull()).select(*(f"_current_{p}" for p in levels)).distinct()
+            winners.where(F.col("_current_updated_at").isNotNull())
+            .select(*(f"_current_{p}" for p in levels))
+            .distinct()
         )
         old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
         commit = lake.merge(rows.coalesce(2), "silver", table, contract.key, old, silver.heads[table])
-    done.version = silver.heads[table] = commit.version
-    done.bytes_written = commit.bytes
+    kept.version = silver.heads[table] = commit.version
+    kept.bytes_written = commit.bytes
 
 
 def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: TableRun) -> None:

@@ -41,25 +41,25 @@ class Silver:
 
 
 def balances(
-    silver: Silver, contract: Contract, done: TableRun, batch_rows: int, open_before: int, counts: Mapping[str, int]
+    silver: Silver, contract: Contract, kept: TableRun, batch_rows: int, open_before: int, counts: Mapping[str, int]
 ) -> list[Finding]:
     """The two sums: of this run, and since the beginning. A row that is nowhere, or twice, is critical."""
     of_run = batch_rows + open_before - counts[KEPT] - counts[DEDUPLICATED] - counts[OPEN]
-    held = silver.lakehouse.lake.read("silver", done.table, silver.heads[done.table]).count()
-    before = Totals() if silver.rebuilds else silver.totals.get(done.table, Totals())
+    held = silver.lakehouse.lake.read("silver", kept.table, silver.heads[kept.table]).count()
+    before = Totals() if silver.rebuilds else silver.totals.get(kept.table, Totals())
     read = before.read
     ever = read + batch_rows - (before.gone + counts[DEDUPLICATED] + counts["displaced"]) - held - counts[OPEN]
-    version, published = silver.archive[done.table]
-    found = silver.lakehouse.lake.read("bronze", done.table, version).count()
+    version, published = silver.archive[kept.table]
+    found = silver.lakehouse.lake.read("bronze", kept.table, version).count()
     unknown = found - published
     return [
         # Rows of a run that never published: bronze's readers leave them out, and nobody else should have made them.
         Finding(
-            "silver", done.table, "bronze_holds_published_runs_only", "critical", unknown == 0, abs(unknown), found
+            "silver", kept.table, "bronze_holds_published_runs_only", "critical", unknown == 0, abs(unknown), found
         ),
-        Finding("silver", done.table, "rows_of_run_add_up", "critical", of_run == 0, abs(of_run), batch_rows),
+        Finding("silver", kept.table, "rows_of_run_add_up", "critical", of_run == 0, abs(of_run), batch_rows),
         Finding(
-            "silver", done.table, "rows_since_beginning_add_up", "critical", ever == 0, abs(ever), read + batch_rows
+            "silver", kept.table, "rows_since_beginning_add_up", "critical", ever == 0, abs(ever), read + batch_rows
         ),
     ]
 

@@ -205,7 +205,7 @@ class EmbeddedPostgres:
         run_as = account()
         open_way([self.folder, binary, binaries() / "postgres"], run_as)
         # Names are relative to the folder, since pg_ctl hands them to a shell; no PGDATA and the like come along.
-        done = subprocess.run(
+        process = subprocess.run(
             [binary, *arguments],
             cwd=self.folder,
             env={"PATH": os.defpath, "LC_ALL": "C"},
@@ -215,8 +215,8 @@ class EmbeddedPostgres:
             check=False,
             **run_as,
         )
-        if done.returncode != 0:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        if process.returncode != 0:
+            lines = [line.strip() for line in process.stderr.splitlines() if line.strip()]
             # What follows a fault is how the program cleans up.
             faults = [line for line in lines if "FATAL" in line or "error:" in line]
             last = (faults or lines or ["no message"])[-1]
