@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SAMPLE ?= foodmart
 WORKERS ?= 2
+NIGHTS ?= 60
 BIN := .venv/bin
 LOCKS := jobs airflow minio
 
@@ -50,8 +51,8 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 e2e: airflow minio zip ## the long tests: real sales day by day, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/pytest -m slow
 
-endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: an hour and more
-	@$(BIN)/pytest -m endurance
+endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
+	@NIGHTS=$(NIGHTS) $(BIN)/pytest -m endurance
 
 browser: airflow minio zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "There is no Chromium: install one (Debian, Ubuntu: \`apt install chromium\`), then run \`make browser\` again." >&2; exit 9; }
