@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,9 +11,10 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import BusyError, LakehouseError, LedgerError, RightLostError, StoreError, UsageError
+from lakehouse.frame.run import opened
 from lakehouse.lake.delta import LostError
 from lakehouse.ledger.past import Cut
-from lakehouse.records import Published
+from lakehouse.records import Published, Stamped
 from lakehouse.upkeep import again, readable, rewind
 from tests.runs.java import AWAY, JavaError, raising
 
@@ -53,6 +54,15 @@ def test_a_restore_that_fails_says_whose_fault_it_is(
         rewound(lived)
     assert raised.value.exit_code == code
     assert lived.actions == []
+
+
+def test_bronze_that_this_ledger_has_lost_is_not_rewound_away(lived: Any) -> None:
+    head = len(lived.lake.tables["bronze", "orders"])
+    stamp = ("WRITE", lived.ledger.id, "bronze-of-another-backup", "bronze", {}, 7, datetime.now(UTC))
+    lived.lake.tables["bronze", "orders"].append(Stamped(head, *stamp))
+    with opened(lived, "bronze", DAY) as run, pytest.raises(LedgerError, match="holds 7 rows of 1 runs"):
+        rewind._restored(run, "bronze", {"orders": 0})
+    assert len(lived.lake.tables["bronze", "orders"]) == head + 1
 
 
 def test_a_table_whose_contract_was_taken_away_goes_back_with_the_shape_it_was_published_in(lived: Any) -> None:

@@ -19,6 +19,7 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError
+from lakehouse.frame.restore import refuse_lost
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.lake.delta import LostError
 from lakehouse.layers import gold
@@ -142,9 +143,14 @@ def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: s
 
 
 def _restored(run: OpenRun, layer: str, versions: Mapping[str, int]) -> dict[str, int]:
-    """Makes the content of a version the head of each table, several at a time; returns the heads."""
+    """Makes the content of a version the head of each table, several at a time; returns the heads.
+
+    Raises LedgerError where a version is gone, and where bronze holds rows that this ledger has lost.
+    """
     lake = run.lakehouse.lake
     run.enter_lake()
+    if layer == "bronze":
+        refuse_lost(run.lakehouse, versions)
 
     def restored(table: str) -> int:
         version = versions[table]
