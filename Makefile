@@ -48,7 +48,7 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 	printf '\n  %-8s%6d s\n' tests $$SECONDS; \
 	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
-e2e: airflow minio zip ## the long tests: real sales day by day, days killed at any moment, nights on Airflow, a cluster
+e2e: airflow minio zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/pytest -m slow
 
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)

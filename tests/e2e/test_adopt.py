@@ -13,7 +13,7 @@ from lakehouse.upkeep.locks import locked
 from lakehouse.upkeep.verify import verify
 from tests.e2e.small_shop import SmallShop, bring_back, dump
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from lakehouse.upkeep.maintain import maintain
 from lakehouse.upkeep.verify import verify
 from tests.e2e.small_shop import Hashes, SmallShop, day
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def rewound(shop: SmallShop, to: int) -> rewind.Plan:
