@@ -92,7 +92,7 @@ class PostgresForTests:
         self.server = server
 
     def create_database(self, name: str) -> str:
-        """Makes `name` again, empty, ending whoever was still connected to it; returns its libpq URL."""
+        """Makes `name` again, empty, ending every session on it; returns its libpq URL."""
         with closing(psycopg2.connect(self.server.dsn("postgres"))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:

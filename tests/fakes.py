@@ -71,8 +71,8 @@ class FakeLease:
         self.watched = False
 
     def check(self) -> None:
-        with self.transaction():
-            pass
+        if self.lost:
+            raise RightLostError("this run lost its lock")
 
     def behind(self, error: BaseException) -> BaseException:
         return RightLostError("this run lost its lock") if self.lost else error

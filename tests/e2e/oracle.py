@@ -81,7 +81,7 @@ def archive_day(conn: connection, business_date: date, zone: str, look_back: tim
 
 
 def expect(conn: connection, business_date: date, zone: str) -> None:
-    """Fill schema `expected` anew: what a run of `business_date`, the greatest so far, must leave."""
+    """Fill schema `expected` again: what a run of `business_date`, the greatest so far, must leave."""
     with conn, conn.cursor() as cur:
         cur.execute("drop schema if exists expected cascade; create schema expected; set local search_path = expected")
         cur.execute("select set_config('timezone', %s, true)", (zone,))

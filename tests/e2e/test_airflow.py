@@ -46,7 +46,7 @@ def let_fire(stack: StackForTests, layer: str, at: datetime) -> str:
     runs: list[dict[str, Any]] = []
 
     def started() -> bool:
-        # Again and again: whenever the DAG processor reads the DAG it writes the plan anew.
+        # Again and again: whenever the DAG processor reads the DAG it writes the plan again.
         stack.query("airflow", f"update dag set {plan} where dag_id = '{DAGS[layer]}'")
         runs[:] = stack.airflow().call("GET", f"/dags/{DAGS[layer]}/dagRuns?run_type=scheduled")["dag_runs"]
         return bool(runs)

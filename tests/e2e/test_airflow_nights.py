@@ -1,4 +1,4 @@
-"""Nights of a shop on a real Airflow: three in a row, a failure and its mending, a backfill of five, a scheduler that dies.
+"""Nights of a shop on a real Airflow: three in a row, a failure and its fix, a backfill of five, a scheduler that dies.
 
 Real sales, day by day; gold is held against the control totals after each step.
 """
@@ -25,7 +25,7 @@ from tests.web_server import receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(5400)]
 NIGHTS = [date(2011, 11, 30), date(2011, 12, 1), date(2011, 12, 2)]
-MENDED, BACKFILLED, KILLED = date(2011, 12, 3), (date(2011, 12, 4), date(2011, 12, 8)), date(2011, 12, 9)
+FIXED, BACKFILLED, KILLED = date(2011, 12, 3), (date(2011, 12, 4), date(2011, 12, 8)), date(2011, 12, 9)
 
 
 @dataclass
@@ -90,7 +90,7 @@ def live_through_three_nights(stack: StackForTests, told: Story) -> None:
 def live_through_a_failure(stack: StackForTests, told: Story) -> None:
     airflow = stack.airflow()
     stack.query("ecommerce_source", "alter table customers rename column city to town")
-    runs = {layer: airflow.trigger(layer, at(layer, MENDED)) for layer in ("bronze", "silver")}
+    runs = {layer: airflow.trigger(layer, at(layer, FIXED)) for layer in ("bronze", "silver")}
     airflow.ends({"bronze": runs["bronze"]}, "failed")
     failed = time.monotonic()
     airflow.ends({"silver": runs["silver"]}, "failed")
@@ -102,9 +102,9 @@ def live_through_a_failure(stack: StackForTests, told: Story) -> None:
     stack.query("ecommerce_source", "alter table customers rename column town to city")
     for layer in ("bronze", "silver"):
         airflow.clear(layer, runs[layer])
-    runs["gold"] = airflow.trigger("gold", at("gold", MENDED))
+    runs["gold"] = airflow.trigger("gold", at("gold", FIXED))
     airflow.ends(runs)
-    told.totals[MENDED] = totals(stack)
+    told.totals[FIXED] = totals(stack)
 
 
 def live_through_a_backfill(stack: StackForTests, told: Story) -> None:
@@ -131,12 +131,12 @@ def live_through_a_dying_scheduler(stack: StackForTests, told: Story) -> None:
     told.hashes = stack.hashes()
 
 
-@pytest.mark.parametrize("night", [*NIGHTS, MENDED, BACKFILLED[1], KILLED], ids=str)
+@pytest.mark.parametrize("night", [*NIGHTS, FIXED, BACKFILLED[1], KILLED], ids=str)
 def test_gold_has_its_control_totals(story: Story, night: date) -> None:
     assert story.totals[night] == TOTALS[night]
 
 
-def test_a_failure_that_a_retry_cannot_mend_is_not_retried(story: Story) -> None:
+def test_a_failure_that_a_retry_cannot_fix_is_not_retried(story: Story) -> None:
     assert story.tries_of_bronze == 1
 
 
@@ -146,8 +146,8 @@ def test_silver_fails_at_once_when_bronze_has(story: Story) -> None:
 
 
 def test_a_failure_reaches_the_receiver_once(story: Story) -> None:
-    about = [(a["event"], a["dag"], a["business_date"]) for a in story.alerts if a["business_date"] == str(MENDED)]
-    assert about == [("failed", "daily_bronze_ingestion", str(MENDED))]
+    about = [(a["event"], a["dag"], a["business_date"]) for a in story.alerts if a["business_date"] == str(FIXED)]
+    assert about == [("failed", "daily_bronze_ingestion", str(FIXED))]
     assert "customers.city is missing" in story.alerts[0]["text"]
     assert story.alerts[0]["log"].startswith(f"{story.airflow}/dags/daily_bronze_ingestion/runs/")
 

@@ -253,7 +253,7 @@ ORDERS = [
     ("days of one calendar, the Gregorian", DAY_1, "EON-1582", {"days_since_previous_order": 577_729}),
     ("", DAY_1, "EON-9999", {"days_since_previous_order": 2_915_071}),
     ("pending", DAY_1, "RE-2", {"customer_order_number": None}),
-    ("paid: numbered anew", DAY_2, "RE-2", {"customer_order_number": 2, "days_since_previous_order": 2}),
+    ("paid: numbered again", DAY_2, "RE-2", {"customer_order_number": 2, "days_since_previous_order": 2}),
     ("", DAY_2, "RE-4", {"customer_order_number": 4, "days_since_previous_order": 5}),
     ("cancelled, and one comes before", DAY_3, "RE-1", {"status": "cancelled", "customer_order_number": None}),
     ("", DAY_3, "RE-2", {"customer_order_number": 2, "days_since_previous_order": 7}),
@@ -398,7 +398,7 @@ CAMPAIGNS = [
     ("guests are not customers", DAY_1, "GUESTS", {"orders": 2, "customers": 0, "new_customers": 0}),
     ("one has a name now", DAY_4, "GUESTS", {"orders": 2, "customers": 1, "new_customers": 0}),
     ("the last good campaign stays", DAY_2, "BG-1", {"campaign_name": "x"}),
-    ("mended, and the order that named it", DAY_2, "BUDGET-NEGATIVE", {"orders": 0, "budget": m("50")}),
+    ("fixed, and the order that named it", DAY_2, "BUDGET-NEGATIVE", {"orders": 0, "budget": m("50")}),
 ]
 
 INVENTORY = [
@@ -523,7 +523,7 @@ QUARANTINE = [
     ("1 in other digits is a name", DAY_1, "orders", ["ref-arabic"], [{"customer_missing"}]),
     ("it came", DAY_4, "orders", ["ref-customer-missing"], []),
     ("an invalid campaign is not held", DAY_1, "orders", ["ref-campaign-invalid"], [{"campaign_missing"}]),
-    ("mended", DAY_2, "orders", ["ref-campaign-invalid"], []),
+    ("fixed", DAY_2, "orders", ["ref-campaign-invalid"], []),
     ("both came", DAY_4, "orders", ["ref-both-missing"], []),
     ("an invalid order is not held", DAY_1, "order_items", ["ref-order-invalid"], [{"order_missing"}]),
     ("", DAY_1, "order_items", ["ref-both-missing"], [{"quantity_zero", "order_missing", "product_missing"}]),

@@ -109,7 +109,7 @@ def test_a_failed_gate_leaves_versions_and_gold_alone_and_shows_no_value_and_no_
         assert password not in text, place
 
 
-def test_mended_it_is_published_whole_while_readers_keep_their_moment_and_their_views(shop: Shop) -> None:
+def test_fixed_it_is_published_whole_while_readers_keep_their_moment_and_their_views(shop: Shop) -> None:
     with closing(psycopg2.connect(shop.gold)) as own, own, own.cursor() as cursor:
         cursor.execute(
             "create schema mine; create view mine.best as select sum(net_sales) as n from gold.fact_daily_sales"

@@ -167,10 +167,10 @@ class FaultProxy:
         """One connection of the client, request after request."""
         with suppress(OSError, EOFError, asyncio.CancelledError):
             try:
-                while (request := await _read_request(reader, writer)) is not None and await self._handle(
-                    request, writer
-                ):
-                    pass
+                is_open = True
+                while is_open:
+                    request = await _read_request(reader, writer)
+                    is_open = request is not None and await self._handle(request, writer)
             finally:
                 writer.close()
 

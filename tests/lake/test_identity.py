@@ -55,7 +55,7 @@ def test_of_two_that_claim_at_once_one_is_told(any_lake: Lake, monkeypatch: pyte
 
 
 def test_at_no_moment_is_a_small_file_there_in_part(lake: Lake, tmp_path: Path) -> None:
-    """Whoever is killed while it writes one leaves the old one or none, never an empty one."""
+    """A driver that is killed while it writes one leaves the old one or none, never an empty one."""
     words, seen, over = {name: str(n) * 100 for n, name in enumerate("abcdefgh")}, set[str](), threading.Event()
 
     def look() -> None:

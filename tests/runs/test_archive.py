@@ -1,4 +1,4 @@
-"""What a rewind set aside comes back once, whoever asks, and whatever became of a contract meanwhile.
+"""What a rewind set aside comes back once, no matter which run asks, and whatever became of a contract meanwhile.
 
 On fakes alone: what the rows are is tested with a real rewind.
 """

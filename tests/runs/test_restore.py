@@ -89,7 +89,7 @@ def test_a_run_that_was_at_work_in_the_backup_and_published_since_is_not_taken_f
     story.commit("orders", "second", 25)
     story.tell("second", orders=1, products=0)
     story.refused(r"bronze\.orders holds 25 rows of 1 runs", "orders")
-    # Whoever looks at other tables only is refused too: its publish would tell the lake of older versions.
+    # A run that looks at other tables only is refused too: its publish would tell the lake of older versions.
     story.refused(r"bronze\.orders holds 25 rows of 1 runs", "customers")
 
 

@@ -144,7 +144,7 @@ def test_an_address_with_the_password_of_a_key_is_refused_as_a_command_line_woul
     assert "s3cret" not in str(raised.value)
 
 
-# Whoever may write into the home could put a link, or a file of their own, in the place of each of the server's.
+# An account that may write into the home could put a link, or a file of their own, in the place of each of the server's.
 
 
 def a_link(path: Path, target: Path) -> None:

@@ -41,7 +41,7 @@ values
 ('only-bad', 'still bad', null, -1, '2018-01-05 12:00Z', '2018-10-28 12:00Z'),
 ('85123a.0', 'another key', 1, 1, '2018-01-05 12:00Z', '2018-10-28 12:00Z');
 
--- campaigns: a budget is mended; the orders that wait for it come in.
+-- campaigns: a budget is fixed; the orders that wait for it come in.
 update campaigns set budget = 50, updated_at = '2018-10-28 12:00Z' where campaign_id = 'budget-negative';
 update campaigns set channel = 'New Channel', budget = 200, updated_at = '2018-10-28 12:00Z' where campaign_id = 'bg-0';
 update campaigns
@@ -62,7 +62,7 @@ values
 ('std', ' ', 5, 0, 5, '2018-01-05 12:00Z', '2018-10-28 12:00Z'),
 ('newly-unknown', 'w', 5, 0, 5, '2018-01-05 12:00Z', '2018-10-28 12:00Z');
 
--- orders: mended, moved to another day of creation, counted and not counted; the newest image of one is an orphan.
+-- orders: fixed, moved to another day of creation, counted and not counted; the newest image of one is an orphan.
 update orders set status = 'paid', updated_at = '2018-10-28 12:00Z'
 where order_id in ('status-null', 're-2', 'pending-lines');
 update orders set created_at = '2018-10-22 12:00Z', updated_at = '2018-10-28 12:00Z' where order_id = 'moves';

@@ -33,7 +33,7 @@ update inventory set quantity_reserved = 100, updated_at = '2018-11-03 12:00Z' w
 update inventory set quantity_on_hand = 50, created_at = '2018-01-05 12:00Z', updated_at = '2018-11-03 12:00Z'
 where warehouse_id = E'w-not-low\t';
 
--- orders: an earlier order comes in and one is cancelled, so a customer's orders are numbered anew.
+-- orders: an earlier order comes in and one is cancelled, so a customer's orders are numbered again.
 update orders set status = 'canceled', updated_at = '2018-11-03 12:00Z' where order_id = 're-1';
 update orders set created_at = '2018-10-20 12:00Z', updated_at = '2018-11-03 12:00Z' where order_id = 'moves';
 update orders set status = 'lost', updated_at = '2018-11-03 12:00Z' where order_id = 'mixed';
