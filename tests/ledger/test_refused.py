@@ -54,6 +54,15 @@ def test_another_refusal_another_layer_and_a_run_that_was_at_work_have_rows_of_t
     assert rows(ledger) == [("silver", 10), ("gold", 10), ("silver", 8), ("silver", 8), ("silver", 8)]
 
 
+def test_a_ledger_of_a_newer_release_is_left_as_it_is(ledger: Ledger) -> None:
+    ledger.refused("silver", DAY, BUSY)
+    ended = ledger.recent()[0]["finished_at"]
+    with ledger.database.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("insert into ops.migrations (number) values (9999)")
+    ledger.refused("silver", DAY, BUSY)
+    assert [r["finished_at"] for r in ledger.recent()] == [ended]
+
+
 def test_an_alert_tells_what_went_wrong_and_not_that_a_later_try_had_to_wait(ledger: Ledger) -> None:
     run_id = failed(ledger, LedgerError("another zone"))
     ledger.refused("silver", DAY, BUSY)

@@ -28,6 +28,8 @@ REFUSED_AGAIN = """
     where seq = (select max(seq) from ops.runs where layer = %s) and business_date = %s and state = 'failed'
           and error_code = %s and message = %s and started_at > now() - interval '1 day'
           and run_id not in (select run_id from ops.leases)
+          -- A ledger of a newer release is not ours to write to.
+          and (select max(number) from ops.migrations) <= %s
 """
 
 
@@ -133,7 +135,7 @@ class Runs(Questions):
         run_id = f"{layer}-{business_date.isoformat()}-{uuid.uuid4().hex[:12]}"
         try:
             with self.database.connection() as connection, connection.cursor() as cursor:
-                cursor.execute(REFUSED_AGAIN, (layer, business_date, error.exit_code, str(error)))
+                cursor.execute(REFUSED_AGAIN, (layer, business_date, error.exit_code, str(error), max(files())))
                 if cursor.rowcount:
                     return
                 cursor.execute(
