@@ -213,9 +213,8 @@ def _answers(
     found = {_question("table.row_count", {}, {}): rows}
     for rule in rules:
         if metric := METRICS.get(rule.type):
-            values = {k: parameters[v["$PARAMETER"]] if isinstance(v, dict) else v for k, v in rule.kwargs.items()}
             nulls = counts[nulls_of(*sorted(rule.columns))]
-            found[_question(metric, rule.kwargs, values)] = counts[broken(rule)]
+            found[_question(metric, rule.kwargs, rule.bound(parameters))] = counts[broken(rule)]
             if metric == PAIR:
                 found[_question(f"{PAIR}.filtered_row_count", rule.kwargs, {})] = rows - nulls
             else:

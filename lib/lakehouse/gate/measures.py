@@ -97,9 +97,7 @@ def _explained(frame: DataFrame, measures: Measures) -> LakehouseError | None:
 
 
 def _breaks(rule: NativeRule, column: Callable[[str], Column], parameters: Mapping[str, int | date]) -> Column:
-    kwargs: dict[str, Any] = {
-        k: parameters[v["$PARAMETER"]] if isinstance(v, dict) else v for k, v in rule.kwargs.items()
-    }
+    kwargs = rule.bound(parameters)
     kind = rule.type.removeprefix("expect_column_")
     if kind == "pair_values_a_to_be_greater_than_b":
         a, b = column(kwargs["column_A"]), column(kwargs["column_B"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from lakehouse.records import Severity
@@ -33,6 +34,10 @@ class NativeRule:
         about = {"rule": self.name, "severity": self.severity, "why": html.escape(self.why)}
         meta = {"rule": self.name, "about": about}
         return {"type": self.type, "kwargs": dict(self.kwargs), "severity": self.severity, "meta": meta}
+
+    def bound(self, parameters: Mapping[str, int | date]) -> dict[str, Any]:
+        """The rule's own words, with what the pipeline tells in the place of each parameter's name."""
+        return {k: parameters[v["$PARAMETER"]] if isinstance(v, dict) else v for k, v in self.kwargs.items()}
 
 
 def nulls_of(*columns: str) -> str:
