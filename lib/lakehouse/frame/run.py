@@ -135,7 +135,7 @@ def opened(
                     yield work
             except BaseException as e:  # noqa: BLE001 - recorded, and raised again
                 # Of two that write at once each may meet the other's commit before it meets its lost right.
-                why = held.behind(e) if isinstance(e, StoreError) and work.touches_lake else e
+                why = held.behind(e) if isinstance(e, StoreError) else e
                 ledger.fail(run.run_id, why)
                 raise why from e.__cause__
             finally:

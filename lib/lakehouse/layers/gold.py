@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
-from lakehouse.errors import NotYetError, StoreError, safe_words
+from lakehouse.errors import NotYetError
 from lakehouse.frame.published import frame as frame_of
 from lakehouse.frame.restore import recognise
 from lakehouse.frame.run import OpenRun, opened
@@ -99,46 +98,29 @@ def carry_out(
     for table, contract in contracts.items():
         check_shape(contract, None if rebuilds else published.get(table))
     gold.prepare()
-    with _staging(lakehouse, run) as staging:
-        totals, findings = _staged(lakehouse, run, due, before, staging)
-        run.find([*findings, *_roll_ups(totals)])
-        tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
-                  for t, row in totals.items()]  # fmt: skip
-        changes: dict[str, Changes] = {}
+    staging = gold.staging(run.record.run_id)
+    run.at_the_end(staging.drop)
+    with run.lease.transaction() as cursor:
+        staging.sweep(cursor)
+    totals, findings = _staged(lakehouse, run, due, before, staging)
+    run.find([*findings, *_roll_ups(totals)])
+    tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
+              for t, row in totals.items()]  # fmt: skip
+    changes: dict[str, Changes] = {}
 
-        def change(cursor: Cursor) -> None:
-            if rebuilds:
-                gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
-            changes.update(gold.publish(cursor, staging))
-            ledger.count_changes(cursor, run.record, changes)
-            also(cursor)
+    def change(cursor: Cursor) -> None:
+        if rebuilds:
+            gold.remake(cursor, [t for t, p in published.items() if _shape_changed(p, shapes)])
+        changes.update(gold.publish(cursor, staging))
+        ledger.count_changes(cursor, run.record, changes)
+        also(cursor)
 
-        run.after(lambda: gold.settle(changes))
-        run.after(lambda: gold.refresh_marts(run.record.run_id))
-        outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
+    run.after(lambda: gold.settle(changes))
+    run.after(lambda: gold.refresh_marts(run.record.run_id))
+    outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
     rows_changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
     message = f"{sum(t.rows_kept for t in tables):,} rows in {len(tables)} tables, {rows_changed:,} of them changed"
     return replace(outcome, message=message)
-
-
-@contextmanager
-def _staging(lakehouse: Lakehouse, run: OpenRun) -> Iterator[Staging]:
-    """The run's own staging tables, without those that dead runs left; dropped however the run ends, which can only warn.
-
-    Raises RightLostError in place of a StoreError of a run that lost its right: the run that took over sweeps its tables.
-    """
-    staging = lakehouse.gold.staging(run.record.run_id)
-    with run.lease.transaction() as cursor:
-        staging.sweep(cursor)
-    try:
-        yield staging
-    except StoreError as e:
-        raise run.lease.behind(e) from e.__cause__
-    finally:
-        try:
-            staging.drop()
-        except Exception as e:  # noqa: BLE001 - the verdict stands, and the next run drops them
-            log.warning("staging.left", run_id=run.record.run_id, message=safe_words(e))
 
 
 def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]) -> bool:
