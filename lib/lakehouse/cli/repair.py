@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, and do nothing.")]
+LakeTable = Annotated[str, typer.Argument(help="Layer and table, as silver.orders.")]
+Version = Annotated[int, typer.Argument(min=0, help="A version, as lakehouse tables shows it.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the ledger (ops.actions).")]
 MAINTAINED = ("layer", "table", "files", "log_entries", "bytes_before", "bytes_after")
 
@@ -193,8 +195,7 @@ def rebuild(
 
 
 def pin(
-    table: Annotated[str, typer.Argument(help="Layer and table, as silver.orders.")],
-    version: Annotated[int, typer.Argument(min=0, help="A version, as lakehouse tables shows it.")],
+    table: LakeTable, version: Version,
     reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Keep a version of a lake table from maintenance, whatever its age, until it is unpinned."""
@@ -202,8 +203,7 @@ def pin(
 
 
 def unpin(
-    table: Annotated[str, typer.Argument(help="Layer and table, as silver.orders.")],
-    version: Annotated[int, typer.Argument(min=0, help="The version that is pinned.")],
+    table: LakeTable, version: Version,
     reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """End a pin: maintenance keeps the version no longer than any other."""
