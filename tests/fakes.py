@@ -112,8 +112,10 @@ class FakeLedger:
         self.steps("lock")
         if layer in self.locked:
             raise BusyError(f"another run of {layer} is at work")
-        yield self.lease
-        self.steps("unlock")
+        try:
+            yield self.lease
+        finally:
+            self.steps("unlock")
 
     def prepare(self, timezone: str) -> None:
         self.steps("prepare")

@@ -33,7 +33,8 @@ SHAPES: dict[str, Any] = {"silver": {"orders": {}, "customers": {}}}
 # What a run asks for, from its lock to the front page.
 ORDER = [
     "lock", "prepare", "open", "watch", "identity", "write silver.orders", "claim", "publish", "published",
-    "unwatch", "commit",    "mark silver", "unstamp", "unlock", "findings", "gate pages", "page of a run that is published", "front page",
+    "unwatch", "commit", "mark silver", "unstamp", "unlock", "findings", "gate pages", "page of a run that is published",
+    "front page",
 ]  # fmt: skip
 BEFORE_THE_COMMIT = ORDER[: ORDER.index("commit") + 1]
 AFTERWARDS = [s for s in ORDER[ORDER.index("commit") + 1 :] if s != "unlock"]
