@@ -25,6 +25,10 @@ from pyspark.sql import functions as F
 from lakehouse import contracts
 from lakehouse.conform import conformed
 from lakehouse.contracts import Contract, load_contracts
+from lakehouse.gate.gate import Gate
+from lakehouse.gate.measures import count
+from lakehouse.judging.suites import Suite
+from lakehouse.records import Finding
 
 CONTRACTS = load_contracts()
 ARROW_TYPES = {
@@ -43,6 +47,18 @@ def contract(name: str) -> Contract:
     """The project's contract of `layer.table`."""
     layer, _, stem = name.partition(".")
     return CONTRACTS[layer][stem]
+
+
+def judged(
+    gate: Gate,
+    contract: Contract,
+    suite: Suite,
+    frame: DataFrame,
+    parameters: Mapping[str, int | date | None] | None = None,
+) -> list[Finding]:
+    """What the gate finds of a frame, counted in one query."""
+    measures = gate.measures(contract, suite, frame.columns, parameters or {})
+    return gate.judge(measures, frame, count(frame, measures, {}))
 
 
 def table(spark: SparkSession, name: str | Contract, header: str, *rows: tuple[object, ...]) -> DataFrame:

@@ -20,7 +20,7 @@ from lakehouse.gate.gate import TECHNICAL, Gate
 from lakehouse.judging.rules import quarantine_rules
 from lakehouse.judging.suites import load_suites
 from lakehouse.records import Finding
-from tests.tables import CONTRACTS, contract, table
+from tests.tables import CONTRACTS, contract, judged, table
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +32,7 @@ Parameters = dict[str, int | date | None]
 
 def checked(gate: Gate, name: str, frame: DataFrame, parameters: Parameters | None = None) -> list[Finding]:
     layer, _, stem = name.partition(".")
-    return gate.check(contract(name), SUITES[layer][stem], frame, parameters or {})
+    return judged(gate, contract(name), SUITES[layer][stem], frame, parameters)
 
 
 def rows(spark: SparkSession, name: str, header: str, *given: tuple[object, ...]) -> DataFrame:

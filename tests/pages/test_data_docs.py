@@ -17,7 +17,7 @@ from lakehouse.gate.gate import Gate
 from lakehouse.judging.suites import load_suites
 from lakehouse.pages.data_docs import front_page, publish, publish_front_page
 from lakehouse.records import Finding, ListedRun
-from tests.tables import CONTRACTS, contract, table
+from tests.tables import CONTRACTS, contract, judged, table
 
 pytestmark = pytest.mark.unit
 
@@ -78,8 +78,8 @@ def judged_pages(gate: Gate, spark: SparkSession, folder: Path, run_id: str = "r
         ("-4711.25", "2011-11-23", "2011-11-22", "S3CRET"),
     )
     found = [
-        *gate.check(contract("silver.customers"), SUITES["silver"]["customers"], customers, {}),
-        *gate.check(contract("silver.campaigns"), SUITES["silver"]["campaigns"], campaigns, {}),
+        *judged(gate, contract("silver.customers"), SUITES["silver"]["customers"], customers),
+        *judged(gate, contract("silver.campaigns"), SUITES["silver"]["campaigns"], campaigns),
         WARNED,
         REFUSED,
     ]
@@ -121,7 +121,7 @@ def test_no_value_of_the_data_is_in_any_file(gate: Gate, spark: SparkSession, tm
 
 def test_no_result_holds_a_value(gate: Gate, spark: SparkSession) -> None:
     frame = table(spark, "silver.customers", "customer_id email", ("s3cret", "s3cret"))
-    gate.check(contract("silver.customers"), SUITES["silver"]["customers"], frame, {})
+    judged(gate, contract("silver.customers"), SUITES["silver"]["customers"], frame)
     result = gate._validations["silver"]["customers"].result
     assert "s3cret" not in json.dumps(result.to_json_dict())
     assert result.statistics["unsuccessful_expectations"] == 2
@@ -151,7 +151,7 @@ def test_texts_of_suites_are_shown_as_they_are_written(gate: Gate, spark: SparkS
     suite = SUITES["silver"]["inventory"]
     first = suite.expectations[0].model_copy(update={"notes": "<b>less</b> & more"})
     frame = table(spark, "silver.inventory", "", ())
-    gate.check(contract("silver.inventory"), suite.model_copy(update={"expectations": (first,)}), frame, {})
+    judged(gate, contract("silver.inventory"), suite.model_copy(update={"expectations": (first,)}), frame)
     publish(tmp_path, run_of(), [], gate.pages("run-1", "silver"))
     assert "<b>less</b> & more" in Page(tmp_path / "runs" / "run-1" / "inventory.html").text
 
@@ -202,7 +202,7 @@ def test_old_pages_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_layers_pages_go_to_its_own_run_once(gate: Gate, spark: SparkSession) -> None:
     frame = table(spark, "silver.customers", "customer_id", ("C1",))
-    gate.check(contract("silver.customers"), SUITES["silver"]["customers"], frame, {})
+    judged(gate, contract("silver.customers"), SUITES["silver"]["customers"], frame)
     assert [set(gate.pages(f"run-{n}", layer)) for n, layer in enumerate(("gold", "silver", "silver"))] == [
         set(),
         {"customers"},
@@ -235,5 +235,5 @@ def test_a_runs_id_is_a_plain_name(tmp_path: Path, run_id: str) -> None:
 def test_a_rules_count_is_not_mistaken_for_a_sample(gate: Gate, spark: SparkSession) -> None:
     frame = table(spark, "silver.customers", "customer_id", *[(f"c{n}",) for n in range(250)])
     frame = frame.withColumn("customer_id", F.lower("customer_id"))
-    findings = gate.check(contract("silver.customers"), SUITES["silver"]["customers"], frame, {})
+    findings = judged(gate, contract("silver.customers"), SUITES["silver"]["customers"], frame)
     assert {f.unexpected for f in findings if f.rule == "customer_id_unclean"} == {250}

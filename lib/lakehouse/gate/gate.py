@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from lakehouse.contracts import Contract
 from lakehouse.gate.great_expectations import Validation
 from lakehouse.gate.late import Late
-from lakehouse.gate.measures import Measures, aggregates, count
+from lakehouse.gate.measures import Measures, aggregates
 from lakehouse.gate.rules import NativeRule
 from lakehouse.judging.suites import Suite
 from lakehouse.records import Finding, Severity
@@ -66,13 +66,6 @@ class Gate:
         with self._lock:
             self._validations.setdefault(contract.layer, {})[contract.table] = validation
         return [Finding(contract.layer, contract.table, **vars(counted)) for counted in validation.counted]
-
-    def check(
-        self, contract: Contract, suite: Suite, frame: DataFrame, parameters: Mapping[str, int | date | None]
-    ) -> list[Finding]:
-        """Counts and judges a frame in one query. Raises LakehouseError where a rule could not be computed."""
-        measures = self.measures(contract, suite, frame.columns, parameters)
-        return self.judge(measures, frame, count(frame, measures, {}))
 
     def pages(self, run_id: str, layer: str) -> dict[str, str]:
         """Great Expectations' page of each table that the layer's run checked, as HTML; lets go of what it held for them."""
