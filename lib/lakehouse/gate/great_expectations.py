@@ -197,8 +197,6 @@ Question = tuple[str, tuple[str, ...], str]
 def _question(metric: str, domain: Mapping[str, Any], values: Mapping[str, Any]) -> Question:
     """A metric of columns and bounds, as it is asked for; a bound that is not there may be null, false or left out."""
     columns = tuple(sorted(domain[k] for k in ("column", "column_A", "column_B") if domain.get(k)))
-    if metric.endswith("filtered_row_count"):
-        values = {}
     bounds = {k: v for k, v in values.items() if k in BOUNDS and v is not None and v is not False}
     # Great Expectations makes a double of each number.
     bounds = {k: float(v) if isinstance(v, int) else v for k, v in bounds.items()}
@@ -216,7 +214,7 @@ def _answers(
             nulls = counts[nulls_of(*sorted(rule.columns))]
             found[_question(metric, rule.kwargs, rule.bound(parameters))] = counts[broken(rule)]
             if metric == PAIR:
-                found[_question(f"{PAIR}.filtered_row_count", rule.kwargs, {})] = rows - nulls
+                found[_question(f"{PAIR}.filtered_row_count", rule.kwargs, rule.bound(parameters))] = rows - nulls
             else:
                 found[_question("column_values.nonnull", rule.kwargs, {})] = nulls
     return found
