@@ -22,7 +22,19 @@ from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
 from lakehouse.judging.suites import load_suites
 from lakehouse.layers import bronze, gold, silver
 from lakehouse.ledger.past import Aside
-from lakehouse.records import Changes, Counts, Extracted, Last, Marks, Published, Run, Stamped, TableRun, Totals
+from lakehouse.records import (
+    Changes,
+    Counts,
+    Extracted,
+    Finding,
+    Last,
+    Marks,
+    Published,
+    Run,
+    Stamped,
+    TableRun,
+    Totals,
+)
 from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 
@@ -226,8 +238,9 @@ class FakeLedger:
     def count_changes(self, *_: object) -> None:
         self.steps("count changes")
 
-    def record_findings(self, run: Run, findings: object) -> None:
+    def record_findings(self, run: Run, findings: list[Finding]) -> None:
         self.steps("findings")
+        self.findings = list(findings)
 
     def listed_run(self, run_id: str) -> Any:
         return SimpleNamespace(run_id=run_id, state=self.runs[run_id].state)
@@ -311,7 +324,7 @@ class FakeSource:
     """A shop whose tables are as their contracts say, or as `schemas` does."""
 
     def __init__(self, steps: Steps) -> None:
-        self.steps, self.schemas = steps, dict[str, dict[str, str]]()
+        self.steps, self.schemas, self.hidden = steps, dict[str, dict[str, str]](), set[str]()
         self.database = SimpleNamespace(check=lambda: steps("source"), where="shop:5432/shop")
         self.standing = SimpleNamespace(clock=datetime.now(UTC))
 
@@ -326,6 +339,9 @@ class FakeSource:
 
     def schema(self, table: str) -> dict[str, str]:
         return self.schemas.get(table) or schema_of(table)
+
+    def hides_rows(self, table: str) -> bool:
+        return table in self.hidden
 
 
 class FakeStaging:

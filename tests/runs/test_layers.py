@@ -162,6 +162,13 @@ def test_a_source_that_lost_columns_is_refused_with_all_of_them_before_anything_
     assert "findings" in lakehouse.steps, "its page says which columns"
 
 
+def test_a_table_of_which_a_policy_hides_rows_is_warned_of(lakehouse: Any) -> None:
+    lakehouse.source.hidden.add("orders")
+    days.run(lakehouse, "bronze", on(2))
+    warned = [(f.table, f.rule, f.severity) for f in lakehouse.ledger.findings if not f.success]
+    assert warned == [("orders", "rows_hidden_by_policy", "warning")]
+
+
 def test_silver_catches_up_with_every_window_once(lakehouse: Any) -> None:
     for day in (2, 3, 4):
         days.run(lakehouse, "bronze", on(day))

@@ -119,6 +119,24 @@ def test_a_view_whose_relations_changed_is_looked_through_whole(shop: Shop) -> N
     assert counted(shop, window).late == 5
 
 
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_rows_that_a_policy_hid_are_told_of_and_late_once_it_is_gone(shop: Shop, partitioned: bool) -> None:
+    if partitioned:
+        shop.do("alter table orders rename to plain", "create table orders (like plain) partition by list (status)",
+                "create table orders_paid partition of orders for values in ('paid')")  # fmt: skip
+    shop.do(orders("orders", "a", "2019-06-01", 3), "alter table orders enable row level security")
+    source = shop.read_only()
+    with source.snapshot() as snapshot:
+        assert snapshot.counts(ORDERS, Window(None, MARK)) == Counts(0, 0, 0)
+        assert snapshot.hides_rows("orders")
+        assert not snapshot.hides_rows("customers")
+        window = replace(WINDOW, snapshot=str(snapshot.position("orders")), lookback=DAY)
+    shop.do("alter table orders disable row level security")
+    with source.snapshot() as snapshot:
+        assert not snapshot.hides_rows("orders")
+        assert snapshot.counts(ORDERS, window).late == 3
+
+
 def test_a_row_that_committed_late_is_found_by_its_transaction(shop: Shop) -> None:
     shop.do(orders("orders", "seen", "2020-01-02", 1))
     writing = shop.cursor()

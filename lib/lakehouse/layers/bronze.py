@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
@@ -29,6 +29,7 @@ from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
 from lakehouse.source.drift import PARTITION, brought, contract_type
 from lakehouse.source.postgres import Snapshot
+from lakehouse.source.windows import mark_column
 
 # Tables read at once: while one is planned, others are read. How many are best was not measured by itself.
 READERS = 3
@@ -138,6 +139,8 @@ def _plans(
         forbidden += [f"{table}.{words}" for words in found.forbidden]
         findings += [Finding("bronze", table, f"schema_{d.kind}_{d.shown}", "critical" if d in found.serious else "warning",
                              False, None, None) for d in found.drift]  # fmt: skip
+        if snapshot.hides_rows(table):
+            findings.append(Finding("bronze", table, "rows_hidden_by_policy", "warning", False, None, None))
         touched = window.again is None and window.end == newest
         plans.append(Plan(contract, replace(window, touched_since=touched), found.extra, found.widened))
     if forbidden:
@@ -228,19 +231,15 @@ def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime |
     A row lies in no partition before its stamp's day, but for one that was touched after its window's end, and that one
     its own day brings again. Stamps have no statistics, partitions have.
     """
-    found = bronze.where(_mark(plan.contract) < F.lit(plan.window.end))
+    mark = F.col(mark_column(plan.contract))
+    found = bronze.where(mark < F.lit(plan.window.end))
     first = date.min
     if since is not None:
         first = since.astimezone(lakehouse.settings.zone).date()
-        found = found.where(_mark(plan.contract) >= F.lit(since))
+        found = found.where(mark >= F.lit(since))
         found = found.where(F.concat_ws("-", *PARTITION) >= first.isoformat())
     runs = {e.run_id for e in lakehouse.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
     return found.where(F.col("_run_id").isin(sorted(runs)))
-
-
-def _mark(contract: Contract) -> Column:
-    assert contract.extraction is not None, "bronze contracts say how they are extracted"  # noqa: S101
-    return F.col(contract.extraction.column)
 
 
 def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:

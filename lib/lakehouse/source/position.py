@@ -14,7 +14,7 @@ class Position:
     """A snapshot in Postgres's own words, a mark of the server, and the relations that held the table's rows.
 
     A server that was started again is another one. A relation is its oid, with its file where that is another number:
-    a table that was truncated or rewritten is a new relation too.
+    a table that was truncated or rewritten is a new relation too, and so is one whose policy no longer hides rows.
     """
 
     transactions: str

@@ -34,7 +34,10 @@ STANDING = """
            (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint || '@' ||
            coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'local')
 """
+# What marks the relations of a table of which a row security policy hides rows from our role, or may.
+POLICY = "policy"
 # A table, its partitions and heirs; of a view the relations it shows. A file has the number of its relation at first.
+# The policy that counts is that of the table which is asked; once it is gone, other rows are visible, as after DDL.
 RELATIONS = """
     with recursive tree (oid) as (
         select to_regclass(%(name)s)::oid
@@ -48,6 +51,7 @@ RELATIONS = """
         ) below
     )
     select c.oid::text || coalesce('.' || nullif(pg_relation_filenode(c.oid), c.oid)::text, '')
+           || case when row_security_active(to_regclass(%(name)s)::oid) then '.' || %(policy)s else '' end
     from tree join pg_class c using (oid) where c.relkind in ('r', 'p', 'm', 'v', 'f')
 """
 
@@ -107,9 +111,13 @@ class Snapshot:
     def position(self, table: str) -> Position:
         """What is kept with a window that is read in this snapshot."""
         if table not in self._relations:
-            found = self._ask(RELATIONS, {"name": f'{SCHEMA}."{table}"'}, table)
+            found = self._ask(RELATIONS, {"name": f'{SCHEMA}."{table}"', "policy": POLICY}, table)
             self._relations[table] = frozenset(relation for (relation,) in found)
         return Position(self.transactions, self.standing.server, self._relations[table])
+
+    def hides_rows(self, table: str) -> bool:
+        """Whether a row security policy decides which rows our role sees: the counts are then of those alone."""
+        return any(r.endswith(f".{POLICY}") for r in self.position(table).relations or ())
 
     def counts(self, contract: Contract, window: Window) -> Counts:
         """Counts a window, its late rows, and the rows outside every window (updated_at null or infinite)."""
