@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from lakehouse.cli.clients import invocation
 from lakehouse.errors import ConfigError, LakehouseError, LedgerError, UsageError
@@ -121,7 +122,7 @@ def test_psql_and_pg_dump_get_the_password_by_their_environment_alone(shop: Sett
     done = lakehouse(shop.home, "psql", "-X", "-At", "-c", "select current_user || n from orders", "-c", shown)
     password = (shop.home / "postgres" / "password.lakehouse").read_text()
     assert "lakehouse7" in done.stdout.splitlines(), done.stderr
-    assert "psql --dbname=postgresql://lakehouse@127.0.0.1:" in done.stdout
+    assert "psql --dbname=user=lakehouse dbname=ecommerce_gold " in done.stdout
     assert password not in done.stdout
     assert done.stdout.split()[-1] == "0"
 
@@ -131,11 +132,26 @@ def test_psql_and_pg_dump_get_the_password_by_their_environment_alone(shop: Sett
     assert read.stdout.strip() == "reader"
 
 
-def test_an_address_keeps_all_but_its_password() -> None:
-    dsn = "postgresql://us%40er:s3cret@[::1]:5433/my%20shop?sslmode=require&password=s3cret"
-    command, environment = invocation("psql", dsn, ["-c", "x"])
-    assert command == ["psql", "--dbname=postgresql://us%40er@[::1]:5433/my%20shop?sslmode=require", "-c", "x"]
-    assert environment["PGPASSWORD"] == "s3cret"
+@pytest.mark.parametrize(
+    ("url", "address", "password"),
+    [
+        (
+            "us%40er:s3cret@[::1]:5433/my%20shop?sslmode=require&password=s3cret",
+            "user=us@er host=::1 port=5433 dbname='my shop' sslmode=require",
+            "s3cret",
+        ),
+        # libpq takes these as they stand, where a URL's query or fragment would begin.
+        ("shop:12?s3cret@db:5433/shop", "user=shop host=db port=5433 dbname=shop", "12?s3cret"),
+        ("shop:12#s3cret@db/shop", "user=shop host=db dbname=shop", "12#s3cret"),
+    ],
+)
+def test_an_address_keeps_all_but_its_password(url: str, address: str, password: str) -> None:
+    command, environment = invocation("psql", f"postgresql://{url}", ["-c", "x"])
+    assert environment["PGPASSWORD"] == password
+    assert command[0] == "psql"
+    assert command[2:] == ["-c", "x"]
+    assert parse_dsn(command[1].removeprefix("--dbname=")) == parse_dsn(address)
+    assert "s3cret" not in command[1]
 
 
 def test_an_address_with_the_password_of_a_key_is_refused_as_a_command_line_would_show_it() -> None:

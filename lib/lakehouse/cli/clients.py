@@ -6,10 +6,9 @@ import os
 import shutil
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import typer
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from lakehouse.cli.databases import Role, dsn_of
 from lakehouse.errors import ConfigError, SetupError
@@ -54,10 +53,8 @@ def invocation(program: str, dsn: str, words: list[str]) -> tuple[list[str], dic
     environment = {name: value for name, value in os.environ.items() if name not in secret_variables()}
     if "password" in parts:
         environment["PGPASSWORD"] = parts["password"]
-    url = urlsplit(dsn)
-    user = f"{quote(parts['user'], safe='')}@" if "user" in parts else ""
-    query = "&".join(part for part in url.query.split("&") if not part.startswith(("password=", "user=")))
-    shown = urlunsplit((url.scheme, user + url.netloc.rpartition("@")[2], url.path, query, ""))
+    # In libpq's own reading of the DSN: to others a password with ? or # in it ends the address early.
+    shown = make_dsn(**{name: value for name, value in parts.items() if name != "password"})
     return [program, f"--dbname={shown}", *words], environment
 
 
