@@ -227,6 +227,15 @@ def test_a_look_back_does_not_look_ahead(given: Given) -> None:
     assert "LAKEHOUSE_EXTRACT_LOOKBACK: Input should be greater" in refusal(given, LAKEHOUSE_EXTRACT_LOOKBACK="-P1D")
 
 
+@pytest.mark.parametrize("name", ["LAKEHOUSE_EXTRACT_LOOKBACK", "LAKEHOUSE_RETENTION"])
+def test_a_span_that_leads_before_the_first_date_is_refused(given: Given, name: str) -> None:
+    assert f"{name}: Input should be less than or equal to 36525 days" in refusal(given, **{name: "P999999D"})
+
+
+def test_a_home_of_an_account_that_there_is_not_is_refused(given: Given) -> None:
+    assert "LAKEHOUSE_HOME: begins with ~" in refusal(given, LAKEHOUSE_HOME="~nobody-of-that-name/shop")
+
+
 def test_a_home_with_a_space_or_an_umlaut_is_that_folder(given: Given, tmp_path: Path) -> None:
     assert given(LAKEHOUSE_HOME=str(tmp_path / "my höme")).lake_root == f"file://{tmp_path}/my höme/lake"
 
@@ -265,6 +274,22 @@ def test_a_faulty_secret_file_is_named_without_its_value(given: Given, tmp_path:
     said = refusal(given, LAKEHOUSE_SECRETS_DIR=str(tmp_path))
     assert "LAKEHOUSE_GOLD_DSN: must be a libpq URL" in said
     assert SECRET not in said
+
+
+def test_a_secret_file_that_cannot_be_read_is_named_without_a_word_of_it(
+    given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "LAKEHOUSE_GOLD_DSN"
+    file.write_bytes(URL.replace("shop", "\xff").encode("latin-1"))
+    said = refusal(given, LAKEHOUSE_SECRETS_DIR=str(tmp_path))
+    assert said.startswith(f"LAKEHOUSE_GOLD_DSN cannot be read from {tmp_path} (it is not UTF-8): ")
+    assert SECRET not in said
+
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)  # as root may read whatever there is
+    assert "(Permission denied)" in refusal(given, LAKEHOUSE_SECRETS_DIR=str(tmp_path))
 
 
 @pytest.mark.parametrize("folder", ["missing", "file"])

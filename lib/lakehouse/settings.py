@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo, available_timezones
 import psycopg2
 from psycopg2.extensions import parse_dsn
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import ConfigError
 
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 BUCKETS = ("bronze", "silver", "quarantine")
+# A century: so far before any day of a shop there are still dates.
+LONGEST = timedelta(days=36_525)
 # In a path Hadoop reads these as patterns or parts of an address, and Spark as the end of a path.
 NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]")
 
@@ -83,8 +85,8 @@ class Settings(BaseSettings):
     lake: str = ""
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
-    extract_lookback: timedelta = Field(timedelta(days=1), ge=timedelta(0))
-    retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1))
+    extract_lookback: timedelta = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
+    retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None
@@ -118,7 +120,12 @@ class Settings(BaseSettings):
     @field_validator("home", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        home = value.expanduser().absolute()
+        try:
+            home = value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError(
+                "begins with ~ and the name of an account that there is not: write the whole path"
+            ) from None
         if found := NOT_IN_A_PATH.search(str(home)):
             raise ValueError(
                 f"is {str(home)!r}, and Spark reads {found[0]!r} in a path as a pattern: choose another folder"
@@ -180,6 +187,13 @@ def load_settings(secrets: Path | None = None) -> Settings:
             for f in e.errors(include_input=False, include_url=False)
         ]
         raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
+    except SettingsError as e:  # its own words name the field; those of its cause may quote the file
+        name = re.findall(r'"(\w+)"', str(e))[0]
+        why = getattr(e.__cause__, "strerror", None) or "it is not UTF-8"
+        raise ConfigError(
+            f"{_variable(name)} cannot be read from {folder} ({why}): write it as text, and let the account that runs this "
+            "read it"
+        ) from None
 
 
 def secret_variables() -> set[str]:
