@@ -24,10 +24,10 @@ class BusinessDate:
             if text != day.isoformat() or not 1 < day.year < 9999:
                 raise ValueError
         except ValueError:
-            raise UsageError(f"--date {text!r} is not a day written as YYYY-MM-DD, for example 2011-12-09") from None
+            raise UsageError(f"{text!r} is not a day written as YYYY-MM-DD, for example 2011-12-09") from None
         found = cls(day, zone)
         if (now or datetime.now(UTC)) < found.end:
-            raise UsageError(f"--date {text} is not over in {zone.key}; the last day that is over is "
+            raise UsageError(f"{text} is not over in {zone.key}; the last day that is over is "
                              f"{last_over(zone, now)}")  # fmt: skip
         return found
 
