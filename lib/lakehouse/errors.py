@@ -6,6 +6,7 @@ A number is never given a second meaning.
 
 from __future__ import annotations
 
+import os
 from traceback import walk_tb
 
 
@@ -79,6 +80,11 @@ class NotYetError(LakehouseError):
     """An earlier layer has not published the day yet."""
 
     exit_code = 12
+
+
+def may_quote() -> bool:
+    """Whether a person wants the own words of an unforeseen error, which may quote a row: LAKEHOUSE_DEBUG is 1."""
+    return os.environ.get("LAKEHOUSE_DEBUG") == "1"
 
 
 def frames(error: BaseException) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from importlib import import_module
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import LakehouseError, frames, safe_words
+from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 from lakehouse.runs.day import replace_day, run
 from lakehouse.settings import Settings, load_settings
@@ -18,7 +17,7 @@ from lakehouse.wiring import Lakehouse
 
 def main(layer: str, description: str) -> None:
     """Runs a layer (or `day`, all three) for --date, or `maintain`, and exits with the code of what happened (errors.py)."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     if layer != "maintain":
         parser.add_argument(
             "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
@@ -47,7 +46,7 @@ def main(layer: str, description: str) -> None:
     except Exception as e:
         # The last lines of a job: whatever it was, they say its kind and where, and no value.
         log.event("run.failed", code=1, message=safe_words(e), frames=frames(e))
-        if os.environ.get("LAKEHOUSE_DEBUG"):
+        if may_quote():
             raise
         sys.exit(1)
 

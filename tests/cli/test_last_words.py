@@ -45,8 +45,11 @@ def fails(how: str, file: Path, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("how", ["cli", "job"])
-def test_an_unforeseen_error_says_where_it_came_from_and_no_word_of_its_own(tmp_path: Path, how: str) -> None:
-    done = fails(how, tmp_path / "fault.py")
+@pytest.mark.parametrize("said", ["", "0", "false"])
+def test_an_unforeseen_error_says_where_it_came_from_and_no_word_of_its_own(
+    tmp_path: Path, how: str, said: str
+) -> None:
+    done = fails(how, tmp_path / "fault.py", LAKEHOUSE_DEBUG=said)
     assert done.returncode == 1
     assert "ValueError" in done.stderr
     assert "fault.py:7 settings" in done.stderr

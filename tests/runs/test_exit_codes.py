@@ -150,5 +150,8 @@ def test_a_replacement_of_what_is_not_there_is_8(lakehouse: Any, monkeypatch: py
 def test_an_unknown_option_is_2_and_nothing_is_touched(lakehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert by_command(monkeypatch, "day", *DATE, "--forse") == 2
     assert by_job(monkeypatch, "day", *DATE, "--forse") == 2
+    # An option cut short is none: --rep must not read a published day again.
+    assert by_command(monkeypatch, "bronze", *DATE, "--rep") == 2
+    assert by_job(monkeypatch, "bronze", *DATE, "--rep") == 2
     assert by_job(monkeypatch, "day", "--date", "2020-13-01") == 2
     assert lakehouse.steps == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
-from lakehouse.errors import LakehouseError, frames, safe_words
+from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A shop's day, from Postgres through bronze and silver to gold.",
@@ -58,7 +57,7 @@ def main() -> None:
     except Exception as e:
         # Where it came from is said now: what happens once in many nights is not there to be asked again.
         _say(f"{safe_words(e)}; LAKEHOUSE_DEBUG=1 shows its own words, which may quote a row", 1, frames(e))
-        if os.environ.get("LAKEHOUSE_DEBUG"):
+        if may_quote():
             raise
         sys.exit(1)
 
