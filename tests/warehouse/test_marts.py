@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,37 @@ def test_the_projects_marts_are_made_from_its_folder(store_of: Callable[..., Sto
     names = sorted(f.stem for f in (Path(__file__).parents[2] / "conf" / "postgres" / "marts").glob("*.sql"))
     assert store.ask("select matviewname::text from pg_matviews where ispopulated order by 1") == [(n,) for n in names]
     assert len(names) >= 2
+
+
+def test_a_sum_over_an_amount_that_did_not_fit_is_null_and_not_too_small(store_of: Callable[..., Store]) -> None:
+    store = store_of(PROJECT["gold"])
+    store.gold.prepare()
+    stamp = "_published_at, _run_id) select {}, now(), 'r1'"
+    store.ask(
+        "insert into gold.dim_customers (customer_id, lifetime_orders, first_order_date, "
+        + stamp.format("c, 1, '2020-01-05'")
+        + " from unnest(array['A', 'B']) c",
+        "insert into gold.dim_products (product_id, category, "
+        + stamp.format("p, 'Tea'")
+        + " from unnest(array['P', 'Q']) p",
+        "insert into gold.fact_customer_orders (order_id, customer_id, ordered_at, order_date, status, is_sale, line_count, "
+        "units, customer_order_number, net_amount, "
+        + stamp.format("c || d, c, d, d, 'paid', true, 1, 1, 1, n")
+        + " from (values ('A', date '2020-01-05', 1), ('B', '2020-01-06', null), ('A', '2020-02-05', 3)) o (c, d, n)",
+        "insert into gold.fact_daily_sales (sales_date, product_id, order_count, customer_count, units_sold, units_returned, "
+        "net_sales, gross_profit, "
+        + stamp.format("d, p, 1, 1, 1, 0, n, n")
+        + " from (values (date '2020-01-05', 'P', 1), ('2020-01-06', 'Q', null), ('2020-02-05', 'P', 3)) s (d, p, n)",
+    )
+    store.gold.refresh_marts("r1")
+    assert store.ask("select months_since, orders, net_sales from marts.customer_cohorts order by 1") == [
+        (0, 2, None),
+        (1, 1, 3),
+    ]
+    assert store.ask("select month, net_sales, gross_profit from marts.monthly_sales_by_category order by 1") == [
+        (date(2020, 1, 1), None, None),
+        (date(2020, 2, 1), 3, 3),
+    ]
 
 
 def test_marts_follow_a_publish_and_nothing_is_made_again(mart: Store) -> None:
