@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from typer.testing import CliRunner
 
 from lakehouse.cli import app
 from lakehouse.cli.repair import agreed, because
-from lakehouse.errors import LedgerError, UsageError
+from lakehouse.errors import LakehouseError, LedgerError, UsageError
 
 pytestmark = pytest.mark.unit
 CHANGES = (
@@ -84,3 +86,24 @@ def test_a_reason_of_blanks_is_none() -> None:
         because("  ")
     assert because(" a full disk ") == "a full disk"
     assert because("", dry_run=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["--table", "orders", "--rule", "customer_missing"], UsageError),
+        (["--table", "order", "--rule", "quantity_zero"], UsageError),
+        (["--table", "order_items", "--rule", "quantity_zero"], LedgerError),
+        (["--table", "products", "--rule", "price_negative", "--end"], LedgerError),
+    ],
+    ids=["of the contract", "no table", "waived already", "not waived"],
+)
+def test_a_waiver_that_cannot_be_is_refused_before_its_plan_is_shown(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], kind: type[LakehouseError]
+) -> None:
+    waived = {"order_items": ["quantity_zero"]}
+    ledger = SimpleNamespace(quarantined=list, waived=lambda: waived)
+    monkeypatch.setattr(sys.modules["lakehouse.cli.quarantine"], "ledger_of", lambda _: ledger)
+    done = CliRunner().invoke(app, ["quarantine", "waive", *words, "--dry-run"])
+    assert isinstance(done.exception, kind)
+    assert done.stdout == ""

@@ -96,16 +96,19 @@ def quarantine_waive(
     reason: Reason = "", yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Let rows through that only this rule holds back, from the next run of silver on: it judges all of bronze again."""
-    from lakehouse.upkeep.again import waive
+    from lakehouse.upkeep.again import check_waiver, waive
     from lakehouse.wiring import Lakehouse
 
     settings, why = load_settings(), because(reason, dry_run=dry_run)
-    held = sum(r["rows"] for r in ledger_of(settings).quarantined() if (r["table"], r["reason"]) == (table, rule))
+    ledger = ledger_of(settings)
+    lakehouse = Lakehouse(settings, ledger=ledger)
+    check_waiver(lakehouse, table, rule, ends=end)
+    held = sum(r["rows"] for r in ledger.quarantined() if (r["table"], r["reason"]) == (table, rule))
     plan = [{"table": table, "rule": rule, "rows_held": held, "would": "hold back again" if end else "be waived"}]
     if not agreed(plan, ("table", "rule", "rows_held", "would"), "From the next run of silver on?",
                   yes=yes, dry_run=dry_run, as_json=as_json):  # fmt: skip
         return
-    waive(Lakehouse(settings), table, rule, why, ends=end)
+    waive(lakehouse, table, rule, why, ends=end)
     print_table(plan, ("table", "rule", "rows_held", "would"), as_json)
 
 

@@ -92,11 +92,8 @@ def waivable(lakehouse: Lakehouse, table: str) -> list[str]:
     return [e.rule for e in lakehouse.suites["silver"][table].reasoned]
 
 
-def waive(lakehouse: Lakehouse, table: str, rule: str, reason: str, *, ends: bool = False) -> None:
-    """Lets a rule hold no row of a table back from the next run of silver on; `ends`: lets it do so again.
-
-    Raises UsageError for a rule that there is not, or that cannot be waived, LedgerError where nothing would change.
-    """
+def check_waiver(lakehouse: Lakehouse, table: str, rule: str, *, ends: bool = False) -> None:
+    """Raises UsageError for a rule that there is not, or that cannot be waived, LedgerError where nothing would change."""
     rules, ledger = waivable(lakehouse, table), lakehouse.ledger
     if rule not in rules:
         raise UsageError(f"silver.{table} has no rule {rule} that can be waived; there are {', '.join(rules) or 'none'}. What the "
@@ -104,6 +101,15 @@ def waive(lakehouse: Lakehouse, table: str, rule: str, reason: str, *, ends: boo
     in_force = rule in ledger.waived().get(table, ())
     if in_force is not ends:
         raise LedgerError(f"{rule} of silver.{table} is {'already' if in_force else 'not'} waived: nothing to change")
+
+
+def waive(lakehouse: Lakehouse, table: str, rule: str, reason: str, *, ends: bool = False) -> None:
+    """Lets a rule hold no row of a table back from the next run of silver on; `ends`: lets it do so again.
+
+    Raises as `check_waiver`.
+    """
+    check_waiver(lakehouse, table, rule, ends=ends)
+    ledger = lakehouse.ledger
     with ledger.database.connection() as connection, connection.cursor() as cursor:
         if ends:
             ledger.end_waiver(cursor, table, rule)
