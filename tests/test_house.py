@@ -339,6 +339,12 @@ def test_the_frame_is_read_in_one_go() -> None:
     )
 
 
+@pytest.mark.parametrize("fact", ['"year", "month", "day"', '"quarantine": "silver"'])
+def test_folders_and_layers_of_the_lake_are_written_once(fact: str) -> None:
+    files = [f.name for f in python_files(ROOT, "lib") if fact in f.read_text(encoding="utf-8")]
+    assert files == ["records.py"]
+
+
 def test_no_room_has_a_name_that_says_nothing() -> None:
     nothing = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
     assert [str(f.relative_to(ROOT)) for f in python_files(ROOT) if set(f.stem.split("_")) & nothing] == []

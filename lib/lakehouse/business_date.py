@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from lakehouse.errors import UsageError
+from lakehouse.records import PARTITION
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class BusinessDate:
     @property
     def partition(self) -> dict[str, str]:
         """Bronze's folders: zero-padded text."""
-        return {"year": f"{self.day:%Y}".zfill(4), "month": f"{self.day:%m}", "day": f"{self.day:%d}"}
+        return dict(zip(PARTITION, self.day.isoformat().split("-"), strict=True))
 
     def __str__(self) -> str:
         return self.day.isoformat()

@@ -25,7 +25,7 @@ from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.lake import arrow as reader
 from lakehouse.ledger import Ledger
 from lakehouse.ledger.published import versions
-from lakehouse.records import Version
+from lakehouse.records import PARTITION, Version
 from lakehouse.server.databases import database_url
 from lakehouse.settings import Settings, load_settings
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from pyarrow.dataset import Dataset
     from pyspark.sql import DataFrame, SparkSession
-
-PARTITIONS = ("year", "month", "day")
 
 
 def published(settings: Settings | None = None) -> PublishedTables:
@@ -129,7 +127,7 @@ class PublishedTables:
         personal = {c.name for c in contract.columns if c.classification == "personal"}
         known = set(contract.names) - personal
         hidden = {"_row_md5"} if personal else set()
-        return [c for c in columns if c in known or c in PARTITIONS or (c.startswith("_") and c not in hidden)]
+        return [c for c in columns if c in known or c in PARTITION or (c.startswith("_") and c not in hidden)]
 
     def _known(self, table: str) -> tuple[str, str]:
         """Layer and name of a table of the lake."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Severity = Literal["critical", "warning"]
+# Folders of a table of the lake by a date, from the widest on.
+Grain = Literal["year", "month", "day"]
+PARTITION: tuple[str, ...] = get_args(Grain)
+# The layers of the lake, and the layer whose runs write each, under its lock.
+RUNS_OF = {"bronze": "bronze", "silver": "silver", "quarantine": "silver"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from lakehouse.errors import ConfigError
 
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
-BUCKETS = ("bronze", "silver", "quarantine")
 # A century: so far before any day of a shop there are still dates.
 LONGEST = timedelta(days=36_525)
 # In a path Hadoop reads these as patterns or parts of an address, and Spark as the end of a path.

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lakehouse.contracts.types import NUMERIC, known_type, spark_type
+from lakehouse.records import PARTITION, Grain
 
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
@@ -73,11 +74,11 @@ class Partitioning(_Strict):
     """Silver's folders: year=/month=/day= of a timestamp, down to the grain."""
 
     column: str
-    grain: Literal["year", "month", "day"]
+    grain: Grain
 
     @property
     def levels(self) -> tuple[str, ...]:
-        return ("year", "month", "day")[: ("year", "month", "day").index(self.grain) + 1]
+        return PARTITION[: PARTITION.index(self.grain) + 1]
 
 
 class Purpose(_Strict):

@@ -20,11 +20,11 @@ from lakehouse.gate.late import Late
 from lakehouse.gate.measures import Measures, aggregates
 from lakehouse.gate.rules import NativeRule
 from lakehouse.judging.suites import Suite
-from lakehouse.records import Finding, Severity
+from lakehouse.records import PARTITION, Finding, Severity
 
 # Columns a table has beside its contract's when its gate sees it.
 TECHNICAL: Mapping[str, tuple[str, ...]] = {
-    "bronze": ("_ingested_at", "_source_system", "_run_id", "_not_representable", "year", "month", "day"),
+    "bronze": ("_ingested_at", "_source_system", "_run_id", "_not_representable", *PARTITION),
     "silver": (),
     "gold": (),
 }

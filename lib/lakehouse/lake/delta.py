@@ -24,8 +24,7 @@ from lakehouse.lake import log
 from lakehouse.lake.fence import check_log_store
 from lakehouse.lake.files import Files, answering, kinds
 from lakehouse.lake.identity import Identity
-from lakehouse.records import Commit, Stamp, Stamped
-from lakehouse.settings import BUCKETS
+from lakehouse.records import RUNS_OF, Commit, Stamp, Stamped
 
 # Above this many literals a predicate costs more to plan than it saves in files.
 MOST_PARTITIONS = 400
@@ -75,7 +74,7 @@ class Lake(Identity):
         """
         if self.root.startswith("s3a:"):
             check_log_store(self._spark)
-        for layer in BUCKETS:
+        for layer in RUNS_OF:
             with self.answering():
                 self.files.exists(self.path(layer, "_"))
 

@@ -16,9 +16,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.ledger.past import Aside
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Finding, Outcome, Published, TableRun
-
-PARTITIONS = ("year", "month", "day")
+from lakehouse.records import PARTITION, Finding, Outcome, Published, TableRun
 
 
 def bring_back(lakehouse: Lakehouse, day: BusinessDate, *, reason: str | None = None) -> Outcome | None:
@@ -68,7 +66,7 @@ def _brought(run: OpenRun, table: str, aside: Iterable[Aside]) -> int:
         rows = lake.read("bronze", table, version).where(F.col("_run_id").isin([a.run_id for a in runs]))
         expected += (wanted := sum(a.rows for a in runs))
         if wanted:
-            commit = lake.append(rows, "bronze", table, PARTITIONS, head)
+            commit = lake.append(rows, "bronze", table, PARTITION, head)
             head, found = commit.version, found + commit.rows
     missing = abs(expected - found)
     run.find([Finding("bronze", table, "rows_set_aside_come_back", "critical", not missing, missing, expected)])

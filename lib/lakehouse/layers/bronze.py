@@ -26,8 +26,8 @@ from lakehouse.lake.published import check_shape
 from lakehouse.layers import bronze_gate
 from lakehouse.layers.archive import bring_back
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
-from lakehouse.source.drift import PARTITION, brought, contract_type
+from lakehouse.records import PARTITION, Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
+from lakehouse.source.drift import brought, contract_type
 from lakehouse.source.postgres import Snapshot
 from lakehouse.source.windows import mark_column
 

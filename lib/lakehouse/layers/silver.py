@@ -29,7 +29,7 @@ from lakehouse.lake.published import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.silver_gate import Silver
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Extracted, Finding, Last, Outcome, TableRun, Totals
+from lakehouse.records import PARTITION, Extracted, Finding, Last, Outcome, TableRun, Totals
 
 GATES = 2
 
@@ -213,9 +213,10 @@ def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open
         rows = rows.join(F.broadcast(known), "_run_id", how="left_semi")
     else:
         rows = rows.where(F.col("_run_id").isin(runs))
-        rows = rows.where(F.concat_ws("-", "year", "month", "day").isin([d.isoformat() for d in days]))
-        for part, width in (("year", "%Y"), ("month", "%m"), ("day", "%d")):
-            rows = rows.where(F.col(part).isin(sorted({d.strftime(width).zfill(2) for d in days})))
+        rows = rows.where(F.concat_ws("-", *PARTITION).isin([d.isoformat() for d in days]))
+        places = [BusinessDate(d, silver.day.zone).partition for d in days]
+        for part in PARTITION:
+            rows = rows.where(F.col(part).isin(sorted({place[part] for place in places})))
     batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
     if not open_before:
         return batch
@@ -248,7 +249,7 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: Tabl
         *columns, F.lit(silver.run.started_at).alias("_transformed_at"), F.lit(silver.run.run_id).alias("_run_id")
     )
     if contract.partitioning:
-        formats = {"year": "yyyy", "month": "MM", "day": "dd"}
+        formats = dict(zip(PARTITION, ("yyyy", "MM", "dd"), strict=True))
         rows = rows.withColumns({p: F.date_format(contract.partitioning.column, formats[p]) for p in levels})
     if is_new:
         # A file a core and partition: a shuffle for fewer files would cost more than half of the write.

@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.database import Database
 from lakehouse.ledger.questions import Questions
-from lakehouse.records import Changes, Extracted, Published, Run, Shapes, TableRun, Totals, Version
+from lakehouse.records import RUNS_OF, Changes, Extracted, Published, Run, Shapes, TableRun, Totals, Version
 
 # Sums go on from what was there; a rebuild begins them again, and gold counts what its last run held.
 TOTALS = """
@@ -248,7 +248,7 @@ def versions(database: Database, layer: str, table: str) -> list[Version]:
 
     A run that changes nothing of a table writes no version: the one before it stands for that date too.
     """
-    run_layer = "silver" if layer == "quarantine" else layer
+    run_layer = RUNS_OF[layer]
     with database.connection() as connection, connection.cursor() as cursor:
         try:
             cursor.execute(VERSIONS, (layer, table, run_layer))

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from lakehouse.contracts import NAME, Contract
 from lakehouse.contracts.types import EVOLVABLE, MOST_DIGITS, NUMERIC, SPARK_TYPES, bare_type, holds
 from lakehouse.database.meanings import printable
+from lakehouse.records import PARTITION
 
-# Bronze's own partition columns, whose names no column of the source may take.
-PARTITION = ("year", "month", "day")
 # Postgres allows more decimals than digits, and fewer than none.
 SOURCE_NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
 CONTRACT_TYPES = {spark: ours for ours, spark in SPARK_TYPES.items()}
@@ -84,6 +83,7 @@ def drifts(contract: Contract, found: dict[str, str]) -> list[Drift]:
 
 def evolvable(name: str, source_type: str) -> str | None:
     """The type in which a new column of the source is carried; None where the lake has no room for its name or type."""
+    # Bronze's own folders have their names.
     if not NAME.fullmatch(name) or name in PARTITION:
         return None
     if numeric := SOURCE_NUMERIC.fullmatch(source_type):

@@ -19,11 +19,9 @@ from lakehouse.frame.run import OpenRun, opened
 from lakehouse.lake.maintain import clean_log, reading, recent_versions, vacuum
 from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Published, Row
+from lakehouse.records import RUNS_OF, Published, Row
 from lakehouse.upkeep.locks import locked, who
 
-# Lake layers by the layer whose lock and runs they belong to.
-LAKE_LAYERS = {"bronze": ("bronze",), "silver": ("silver", "quarantine")}
 # More files than this in one partition are joined; fewer cost a reader less than joining them each night.
 FEW_FILES = 8
 
@@ -72,17 +70,17 @@ def maintain(lakehouse: Lakehouse, *, dry_run: bool = False, reason: str = "main
 
 def _planned(lakehouse: Lakehouse) -> Iterator[Row | StoreError]:
     with lakehouse.lake.answering():
-        for layers in LAKE_LAYERS.values():
-            for layer in layers:
-                kept = _kept(lakehouse, layer)
-                for published in lakehouse.ledger.published(layer).values():
-                    yield _looked_through(lakehouse, layer, published, kept, None)
+        for layer in RUNS_OF:
+            kept = _kept(lakehouse, layer)
+            for published in lakehouse.ledger.published(layer).values():
+                yield _looked_through(lakehouse, layer, published, kept, None)
 
 
 def _done(
     lakehouse: Lakehouse, leases: Mapping[str, Lease], day: BusinessDate, reason: str
 ) -> Iterator[Row | StoreError]:
-    for of, layers in LAKE_LAYERS.items():
+    for of in dict.fromkeys(RUNS_OF.values()):
+        layers = [layer for layer, its in RUNS_OF.items() if its == of]
         with opened(lakehouse, of, day, reason=reason, lease=leases[of]) as run:
             run.enter_lake()
             tables = 0

@@ -10,10 +10,8 @@ from lakehouse.lake.delta import Lake
 from lakehouse.lake.log import Log
 from lakehouse.lake.maintain import files_of
 from lakehouse.parts import Lakehouse
+from lakehouse.records import RUNS_OF
 from lakehouse.upkeep.locks import who
-
-# Whose lock keeps maintenance away from a layer of the lake.
-LOCK_OF = {"bronze": "bronze", "silver": "silver", "quarantine": "silver"}
 
 
 def missing_files(lake: Lake, layer: str, table: str, version: int) -> int:
@@ -31,9 +29,9 @@ def gaps(log: Log) -> list[int]:
 def split(name: str) -> tuple[str, str]:
     """The layer and the table of a name as `silver.orders`. Raises UsageError for one that is not of the lake."""
     layer, _, table = name.partition(".")
-    if layer not in LOCK_OF or not table:
+    if layer not in RUNS_OF or not table:
         raise UsageError(f"{name} is no table of the lake: name layer and table, as in silver.orders; the layers are "
-                         f"{', '.join(LOCK_OF)}")  # fmt: skip
+                         f"{', '.join(RUNS_OF)}")  # fmt: skip
     return layer, table
 
 
@@ -43,7 +41,7 @@ def pin(lakehouse: Lakehouse, layer: str, table: str, version: int, reason: str)
     Raises LedgerError for a version that cannot be read any more, or is pinned, and BusyError where its layer is at work.
     """
     ledger, lake = lakehouse.ledger, lakehouse.lake
-    with ledger.alone(LOCK_OF[layer]) as lease, lake.answering():
+    with ledger.alone(RUNS_OF[layer]) as lease, lake.answering():
         ledger.prepare(lakehouse.settings.timezone)
         if not lake.log(layer, table).loadable(version) or missing_files(lake, layer, table, version):
             raise LedgerError(f"version {version} of {layer}.{table} is not there, or not any more: nothing was pinned; "

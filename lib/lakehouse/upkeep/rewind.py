@@ -26,11 +26,10 @@ from lakehouse.layers import gold
 from lakehouse.ledger.lease import Lease
 from lakehouse.ledger.past import Cut
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Outcome, Published, Row, TableRun
+from lakehouse.records import RUNS_OF, Outcome, Published, Row, TableRun
 from lakehouse.upkeep.locks import who
 from lakehouse.upkeep.readable import missing_files
 
-LAKE_LAYERS = {"bronze": "bronze", "silver": "silver", "quarantine": "silver"}
 # Tables looked at, or restored, at once.
 AT_ONCE = 3
 # Behind every run there can be: the greatest number that the order of runs knows.
@@ -78,7 +77,7 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
     last_gold = ledger.cut("gold", to)
     seq["gold"] = last_gold.seq if last_gold else 0
     runs: dict[str, list[str]] = {layer: ledger.runs_after(layer, seq[layer]) for layer in LAYERS}
-    versions = {layer: _versions(lakehouse, layer, of, seq[of]) for layer, of in LAKE_LAYERS.items() if runs[of]}
+    versions = {layer: _versions(lakehouse, layer, of, seq[of]) for layer, of in RUNS_OF.items() if runs[of]}
     if unaccounted := ledger.unaccounted(silver.seq) if runs["silver"] else []:
         raise LedgerError(
             f"the ledger does not know which runs of bronze silver had judged as of {to} ({', '.join(unaccounted)}), as it was "
@@ -129,7 +128,7 @@ def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: s
 
         work: dict[str, OpenRun] = {layer: frame(layer) for layer in LAYERS}
         heads = {layer: _restored(work[of], layer, plan.versions[layer])
-                 for layer, of in LAKE_LAYERS.items() if layer in plan.versions}  # fmt: skip
+                 for layer, of in RUNS_OF.items() if layer in plan.versions}  # fmt: skip
         published = {**ledger.published("silver"), **_pointers(lakehouse, plan, heads.get("silver", {}))}
         if "silver" in heads:
             published = {t: p for t, p in published.items() if t in heads["silver"]}
@@ -188,7 +187,7 @@ def _publish_the_others(
     open_rows = ledger.open_at(plan.silver.seq)
     for of in ("bronze", "silver"):
         tables: dict[str, list[TableRun]] = {}
-        for layer in (layer for layer, its in LAKE_LAYERS.items() if its == of and layer in heads):
+        for layer in (layer for layer, its in RUNS_OF.items() if its == of and layer in heads):
             tables[layer] = [_as_it_was(layer, t, v, *open_rows.get(t, (0, {}))) for t, v in heads[layer].items()]
         if not tables:
             ledger.close(cursor, work[of].record, "covered", "nothing of it was rewound")

@@ -19,10 +19,9 @@ from lakehouse.lake.delta import LostError
 from lakehouse.lake.maintain import reading
 from lakehouse.layers import gold
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Published, Row, Totals
+from lakehouse.records import RUNS_OF, Published, Row, Totals
 from lakehouse.upkeep.readable import gaps, missing_files
 
-LAKE_LAYERS = ("bronze", "silver", "quarantine")
 # Gold tables with a row for each row of a silver table, and how many beside: the guest.
 ROWS_OF = {
     "dim_products": ("products", 0),
@@ -64,7 +63,7 @@ def _identity(lakehouse: Lakehouse) -> Iterator[Check]:
     lake, ledger = lakehouse.lake, lakehouse.ledger
     theirs, ours = lake.identity(), ledger.identity()
     yield Check("lake", "", "belongs_to_this_ledger", theirs in (None, ours), "" if theirs == ours else f"of {theirs}")
-    for layer in LAKE_LAYERS:
+    for layer in RUNS_OF:
         marks = lake.marks(layer)
         pointers = {t: p.version for t, p in ledger.published(layer).items()}
         # A copy that is behind is of a run that ended before it told the lake: the next run of the layer tells it.
@@ -74,7 +73,7 @@ def _identity(lakehouse: Lakehouse) -> Iterator[Check]:
 
 
 def _lake(lakehouse: Lakehouse) -> Iterator[Check]:
-    for layer in LAKE_LAYERS:
+    for layer in RUNS_OF:
         totals = lakehouse.ledger.totals(layer)
         for table, published in lakehouse.ledger.published(layer).items():
             whole = list(_whole(lakehouse, layer, published))
