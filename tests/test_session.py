@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,3 +173,9 @@ def test_a_home_or_scratch_that_others_decide_on_is_refused(tmp_path: Path) -> N
     (tmp_path / "home" / "tmp").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="tmp is a link, and must be a folder"):
         scratch(tmp_path / "home")
+
+
+def test_a_home_on_a_disk_that_can_only_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(ConfigError, match=r"LAKEHOUSE_HOME cannot be .* \(Read-only file system\)"):
+        make_home(tmp_path)

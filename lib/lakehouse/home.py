@@ -6,6 +6,7 @@ Looking never makes one: `make_home` is for what writes.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import stat
@@ -28,6 +29,8 @@ def make_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(home)
+        if os.statvfs(home).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         _close(home)
         for inner in ("lake", "data-docs", "tmp"):
             if (home / inner).is_dir() and not (home / inner).is_symlink():

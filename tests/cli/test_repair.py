@@ -85,6 +85,8 @@ def test_a_reason_of_blanks_is_none() -> None:
     with pytest.raises(UsageError):
         because("  ")
     assert because(" a full disk ") == "a full disk"
+    with pytest.raises(UsageError, match="--reason is not in the encoding of the terminal"):
+        because("gr\udcfcn")
     assert because("", dry_run=True) == ""
 
 

@@ -102,7 +102,10 @@ def test_a_database_that_cannot_hold_every_text_is_refused_at_first_use(store_of
         latin.gold.prepare()
     assert latin.ask("select to_regnamespace('gold')") == [(None,)]
     with (
-        pytest.raises(StoreError, match=r"cannot hold a character in its encoding \(UntranslatableCharacter 22P05\)"),
+        pytest.raises(
+            StoreError,
+            match=r"has a character that its encoding and UTF-8 do not share \(UntranslatableCharacter 22P05\)",
+        ),
         latin.database.connection() as connection,
         connection.cursor() as cursor,
     ):

@@ -29,7 +29,9 @@ MAINTAINED = ("layer", "table", "files", "log_entries", "bytes_before", "bytes_a
 
 
 def because(reason: str, *, dry_run: bool = False) -> str:
-    """The reason that a person gave. Raises UsageError where there is none and something would change."""
+    """The reason that a person gave. Raises UsageError where there is none, or no text, and something would change."""
+    if any("\ud800" <= c <= "\udfff" for c in reason):  # bytes that Python could not read
+        raise UsageError("--reason is not in the encoding of the terminal, so it cannot be kept: write it again")
     if not reason.strip() and not dry_run:
         raise UsageError("say why, with --reason TEXT: it is kept in the ledger, for anyone who asks later")
     return reason.strip()

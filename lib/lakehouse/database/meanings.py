@@ -31,7 +31,8 @@ MEANINGS = {
     "0A": Meaning("cannot do what we need", "Postgres 14 or newer is needed, and the server itself, not a pooler"),
     "22": Meaning("refused a value", "look at the table's rows in question, as no value is shown here"),
     "22021": Meaning("holds text that is not of its encoding", "have the text corrected where it is written"),
-    "22P05": Meaning("cannot hold a character in its encoding", "move it to a database made with encoding UTF8"),
+    "22P05": Meaning("has a character that its encoding and UTF-8 do not share", "have the text corrected, or move it to a "
+                                                                                  "database made with encoding UTF8"),
     "23": Meaning("refused rows that break a constraint", "have the rows or the contract corrected"),
     "25": Meaning("is in a state that does not allow the work", AGAIN),
     "25006": Meaning("only lets us read", "name the primary and not a standby, and take default_transaction_read_only "
