@@ -23,8 +23,8 @@ from lakehouse.errors import ConfigError
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 # A century: so far before any day of a shop there are still dates.
 LONGEST = timedelta(days=36_525)
-# In a path Hadoop reads these as patterns or parts of an address, and Spark as the end of a path.
-NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]")
+# In a path Hadoop reads these as patterns or parts of an address, Spark as the end of a path, and deltalake %41 as A.
+NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 
 
 def _postgres_url(value: SecretStr) -> SecretStr:
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
             ) from None
         if found := NOT_IN_A_PATH.search(str(home)):
             raise ValueError(
-                f"is {str(home)!r}, and Spark reads {found[0]!r} in a path as a pattern: choose another folder"
+                f"is {str(home)!r}, and in a path {found[0]!r} is not read as it stands: choose another folder"
             )
         return home
 
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         if value and not value.startswith(("file:///", "s3a://")):
             raise ValueError("must begin with file:/// or s3a://")
         if found := NOT_IN_A_PATH.search(value.partition("://")[2]):
-            raise ValueError(f"holds {found[0]!r}, which Spark reads as a pattern: choose another place")
+            raise ValueError(f"holds {found[0]!r}, which is not read as it stands: choose another place")
         return value
 
     @model_validator(mode="after")
