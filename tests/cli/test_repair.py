@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from lakehouse.cli import app
@@ -79,6 +80,23 @@ def test_a_plan_of_nothing_is_not_asked_about(
     assert "nothing to do" in capsys.readouterr().out
     assert agreed([{"a": 1}], ("a",), "Go?", yes=True, dry_run=False, as_json=False) is True
     assert agreed([{"a": 1}], ("a",), "Go?", yes=True, dry_run=True, as_json=False) is False
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130), ("", 1)])
+def test_a_no_is_an_interruption_and_nobody_to_ask_a_usage_error(answer: str, code: int) -> None:
+    program = typer.Typer()
+
+    @program.command()
+    def go() -> None:
+        if agreed([{"a": 1}], ("a",), "Go?", yes=False, dry_run=False, as_json=False):
+            typer.echo("went on")
+
+    done = CliRunner().invoke(program, input=answer)
+    assert done.exit_code == code
+    assert ("went on" in done.stdout) is (code == 0)
+    if not answer:
+        assert isinstance(done.exception, UsageError)
+        assert "--yes" in str(done.exception)
 
 
 def test_a_reason_of_blanks_is_none() -> None:

@@ -6,6 +6,7 @@ own, so what happened in between is not missed.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, and do 
 LakeTable = Annotated[str, typer.Argument(help="Layer and table, as silver.orders.")]
 Version = Annotated[int, typer.Argument(min=0, help="A version, as lakehouse tables shows it.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the ledger (ops.actions).")]
+# The exit code of what a person stopped at the keyboard.
+INTERRUPTED = 130
 MAINTAINED = ("layer", "table", "files", "log_entries", "bytes_before", "bytes_after")
 
 
@@ -51,8 +54,20 @@ def agreed(
     if dry_run or not rows:
         return False
     if not yes:
-        typer.confirm(question, abort=True, err=as_json)
+        _confirm(question, as_json=as_json)
     return True
+
+
+def _confirm(question: str, *, as_json: bool) -> None:
+    """Asks; a no ends the command as an interruption does. Raises UsageError where nobody is there to answer."""
+    try:
+        goes_on = typer.confirm(question, err=as_json)
+    except typer.Abort:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody was there to answer, so nothing was done: add --yes to go ahead unasked") from None
+        goes_on = False
+    if not goes_on:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _known(settings: Settings, *, create: bool = False) -> Lakehouse:
