@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -113,6 +114,40 @@ def test_everything_can_be_set(given: Given) -> None:
 def test_a_variable_that_is_empty_is_not_set(given: Given) -> None:
     settings = given(LAKEHOUSE_SOURCE_DSN="", LAKEHOUSE_TIMEZONE="", AWS_ACCESS_KEY_ID="", LAKEHOUSE_LAKE="")
     assert (settings.source_dsn, settings.timezone, settings.access_key, settings.lake) == (None, "UTC", None, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("GOLD_DNS", "GOLD_DSN"), ("SOURCE_DNS", "SOURCE_DSN"), ("TIME_ZONE", "TIMEZONE"), ("EXTRACT_LOOK_BACK", "EXTRACT_LOOKBACK"),
+     ("MAX_QUARANTINE_SHARE", "MAX_QUARANTINED_SHARE"), ("LAKES", "LAKE")],
+)  # fmt: skip
+def test_a_name_that_is_almost_a_settings_is_refused_and_the_other_named(
+    given: Given, tmp_path: Path, name: str, meant: str
+) -> None:
+    (tmp_path / f"LAKEHOUSE_{name}").write_text(SECRET)
+    for environment in (
+        {f"LAKEHOUSE_{name}": SECRET},
+        {f"LAKEHOUSE_{name}": "", "LAKEHOUSE_SECRETS_DIR": str(tmp_path)},
+    ):
+        with pytest.raises(ConfigError) as refused:
+            given(**environment)
+        assert f"LAKEHOUSE_{name} (is LAKEHOUSE_{meant} meant?)" in str(refused.value)
+        assert SECRET not in str(refused.value)
+
+
+def test_no_name_of_the_example_or_of_a_program_of_ours_is_taken_for_a_mistyped_one(given: Given) -> None:
+    example = (Path(__file__).parents[1] / ".env.example").read_text(encoding="utf-8")
+    settings = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
+    of_the_stack = set(re.findall(r"LAKEHOUSE_[A-Z_]+", example)) - settings - {"LAKEHOUSE_SECRETS_DIR"}
+    assert len(of_the_stack) > 5
+    others = {
+        "LAKEHOUSE_DEBUG",
+        "LAKEHOUSE_STACK",
+        "LAKEHOUSE_SPARK_MASTER",
+        "LAKEHOUSE_POSTGRES",
+        "LAKEHOUSE_PICTURES",
+    }
+    given(**dict.fromkeys(of_the_stack | others, "1"))
 
 
 def test_settings_are_not_changed_once_they_are_read(given: Given) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -20,6 +21,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import ConfigError
 
+PREFIX = "LAKEHOUSE_"
+# From here on a name is another one mistyped: GOLD_DNS is, and of the names that are in use none is.
+ALIKE = 0.8
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 # A century: so far before any day of a shop there are still dates.
 LONGEST = timedelta(days=36_525)
@@ -75,7 +79,7 @@ class Settings(BaseSettings):
     """Settings of one process. Names are those of the environment: `source_dsn` is LAKEHOUSE_SOURCE_DSN."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LAKEHOUSE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
     home: Path = Path(".lakehouse")
@@ -178,6 +182,8 @@ def load_settings(secrets: Path | None = None) -> Settings:
     )
     if folder and not Path(folder).is_dir():
         raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
+    if mistyped := _mistyped([*os.environ, *(f.name for f in Path(folder).glob("*"))] if folder else [*os.environ]):
+        raise ConfigError(f"nobody reads {'; '.join(mistyped)}: correct the name, or take it away")
     try:
         return Settings(_secrets_dir=folder)
     except ValidationError as e:
@@ -195,6 +201,14 @@ def load_settings(secrets: Path | None = None) -> Settings:
         ) from None
 
 
+def _mistyped(names: list[str]) -> list[str]:
+    """Names that are almost a setting's: it would stay at its default without a word, as gold in the embedded server."""
+    known = {n.upper() for n, f in Settings.model_fields.items() if f.validation_alias is None}
+    ours = sorted(n for n in names if n.startswith(PREFIX) and n.removeprefix(PREFIX).upper() not in known)
+    alike = {n: get_close_matches(n.removeprefix(PREFIX), known, 1, ALIKE) for n in ours}
+    return [f"{name} (is {PREFIX}{found[0]} meant?)" for name, found in alike.items() if found]
+
+
 def secret_variables() -> set[str]:
     """The environment's names of settings that are secrets, and of what libraries take for secrets by themselves."""
     ours = {
@@ -209,4 +223,4 @@ def _is_secret(annotation: Any) -> bool:
 
 def _variable(name: str) -> str:
     """The variable of a field; pydantic names a field with an alias by that."""
-    return name if name.isupper() else f"LAKEHOUSE_{name.upper()}"
+    return name if name.isupper() else f"{PREFIX}{name.upper()}"
