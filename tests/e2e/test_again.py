@@ -91,3 +91,14 @@ def test_a_waived_rule_holds_nothing_back_and_a_rebuild_gives_the_same(shop: Sma
     again.waive(shop.lakehouse, "order_items", "quantity_zero", "no longer", ends=True)
     shop.run(3)
     assert shop.ask(held) == [(3,)]
+
+
+def test_a_price_below_zero_that_is_waived_reaches_gold(shop: SmallShop) -> None:
+    debt = "insert into order_items (order_item_id, order_id, product_id, quantity, unit_price, unit_cost, created_at, updated_at)"
+    shop.write(shop.source, f"{debt} values ('N4', 'O3', 'P1', 1, -50, 1, '{day(4)}', '{day(4)}')")
+    shop.run(4)
+    gross = "select gross_amount from gold.fact_customer_orders where order_id = 'O3'"
+    assert shop.ask(gross) == [(12,)]
+    again.waive(shop.lakehouse, "order_items", "unit_price_negative", "a bad debt is written off")
+    assert [o.state for o in shop.run(4)] == ["covered", "published", "published"]
+    assert shop.ask(gross) == [(-38,)]
