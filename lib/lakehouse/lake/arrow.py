@@ -15,6 +15,8 @@ from lakehouse import address
 from lakehouse.errors import StoreError
 from lakehouse.settings import Settings
 
+LONGEST_SHOWN = 100
+
 
 def dataset(
     settings: Settings, layer: str, table: str, version: int, shown: Callable[[Sequence[str]], list[str]]
@@ -35,12 +37,18 @@ def open_rows(
     rows = (r for batch in quarantine.to_batches() for r in batch.to_pylist() if reason in ("", *r["_reasons"]))
     return [
         {
-            "key": " ".join(str(r[k]) for k in key),
+            "key": " ".join(_shown(r[k]) for k in key),
             "reasons": ", ".join(r["_reasons"]),
             "first_seen": r["_first_seen_at"].isoformat(timespec="seconds"),
         }
         for r in islice(rows, limit)
     ]
+
+
+def _shown(part: object) -> str:
+    """A part of a key: none is told from the text NULL, and one too long for an index is cut before it fills a screen."""
+    text = "(null)" if part is None else str(part)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text):,} characters)"
 
 
 def _open(settings: Settings, layer: str, table: str, version: int) -> DeltaTable:
