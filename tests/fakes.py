@@ -337,6 +337,9 @@ class FakeSource:
     def require_over(self, end: datetime) -> None:
         self.steps("clock")
 
+    def require_readable(self, tables: Iterable[str]) -> None:
+        self.steps("readable")
+
     def schema(self, table: str) -> dict[str, str]:
         return self.schemas.get(table) or schema_of(table)
 

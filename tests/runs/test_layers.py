@@ -83,6 +83,7 @@ def test_bronze_asks_for_the_shop_before_the_lake_and_closes_its_snapshot_before
         "identity",
         "snapshot",
         "clock",
+        "readable",
         "write bronze.orders",
         "snapshot closed",
         "publish",

@@ -175,6 +175,25 @@ def test_a_missing_table_is_named_with_where_it_was_looked_for_and_no_password(s
     assert "only-reads" not in str(caught.value)
 
 
+def test_all_tables_that_are_missing_or_closed_are_named_at_once(shop: Shop) -> None:
+    source = shop.read_only()
+    with source.snapshot() as snapshot:
+        snapshot.require_readable(["orders", "products"])
+    shop.do(
+        "drop table inventory",
+        "alter table campaigns rename to old_campaigns",
+        f"revoke select on orders, products from {shop.role}",
+        f"grant select (product_id, updated_at) on products to {shop.role}",
+        f"revoke select on order_items from {shop.role}",
+    )
+    with source.snapshot() as snapshot, pytest.raises(SourceError) as caught:
+        snapshot.require_readable(["orders", "products", "order_items", "inventory", "campaigns", "customers"])
+    assert "it has no public.campaigns, public.inventory: create them" in str(caught.value)
+    assert "may not read public.order_items, public.orders: grant it" in str(caught.value)
+    assert "products" not in str(caught.value)
+    assert "customers" not in str(caught.value)
+
+
 def test_a_table_that_may_not_be_read_is_named_with_what_to_do(shop: Shop) -> None:
     source = shop.read_only()
     shop.do(f"revoke select on orders from {shop.role}")

@@ -131,6 +131,7 @@ def _plans(
 ) -> list[Plan]:
     """Holds every table's schema against its contract; raises DriftError with all that the policies forbid."""
     snapshot.require_over(max(w.end for w in windows.values()))
+    snapshot.require_readable(windows)
     newest = BusinessDate(last_over(lakehouse.settings.zone, snapshot.standing.clock), lakehouse.settings.zone).end
     published, forbidden, plans = lakehouse.ledger.published("bronze"), [], []
     for table, window in windows.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,11 @@ STANDING = """
     select now(), pg_is_in_recovery(), pg_last_xact_replay_timestamp(), current_setting('server_encoding'),
            (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint || '@' ||
            coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'local')
+"""
+READABLE = """
+    select t, c.oid is not null, coalesce(has_any_column_privilege(c.oid, 'select'), false)
+    from unnest(%(tables)s) t left join pg_class c on c.oid = to_regclass(format('%%I.%%I', %(schema)s, t))
+    order by t
 """
 # What marks the relations of a table of which a row security policy hides rows from our role, or may.
 POLICY = "policy"
@@ -92,6 +97,19 @@ class Snapshot:
                               f"before the window's end at {_told(end)}: rows may still be on their way. Run again when replay "
                               f"has caught up; where the primary is idle, any commit there shows it (select "
                               f"pg_current_xact_id())")  # fmt: skip
+
+    def require_readable(self, tables: Iterable[str]) -> None:
+        """Raises SourceError that names, all at once, the tables which are missing and those that our role may not read."""
+        found = self._ask(READABLE, {"schema": SCHEMA, "tables": sorted(tables)})
+        missing = ", ".join(f"{SCHEMA}.{name}" for name, is_there, _ in found if not is_there)
+        closed = ", ".join(f"{SCHEMA}.{name}" for name, is_there, is_open in found if is_there and not is_open)
+        faults = [f"it has no {missing}: create them, or correct the DSN"] if missing else []
+        faults += (
+            [f"the role may not read {closed}: grant it usage on the schema and select on the tables"] if closed else []
+        )
+        if faults:
+            raise SourceError(f"not every table can be read from the source database at {self._database.where}: "
+                              f"{'; '.join(faults)}")  # fmt: skip
 
     def schema(self, table: str) -> dict[str, str]:
         """Column name to Postgres type, as the source has them. Raises SourceError where the table is missing."""
