@@ -29,7 +29,7 @@ from lakehouse.lake.published import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.silver_gate import Silver
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Extracted, Finding, Last, Outcome, TableRun, Totals
+from lakehouse.records import Commit, Extracted, Finding, Last, Outcome, TableRun, Totals
 
 GATES = 2
 
@@ -108,7 +108,7 @@ def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -
         published, quarantine = run.restore("silver", tables), run.restore("quarantine", tables)
     heads = {t: p.version for t, p in published.items()}
     return Silver(lakehouse, day, run.record, due.rebuilds, ledger.published("bronze"), published, quarantine,
-                  ledger.totals("silver"), ledger.archive(), due.waived, heads)  # fmt: skip
+                  ledger.totals("silver"), due.waived, heads)  # fmt: skip
 
 
 def _tables(
@@ -153,15 +153,17 @@ def _table(
         return kept, waiting, None
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
-    frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
-    measures = silver_gate.measures(silver, contract, frame)
-    counts = silver_gate.counted(frame, rules, measures)
+    candidates = _judged(silver, contract, rules, pending, open_before, is_new=is_new)
+    measures = silver_gate.measures(silver, contract, candidates)
+    frame, counts = silver_gate.checkpointed(candidates, rules, measures)
     kept.rows_kept, kept.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
     kept.rows_quarantined = waiting.rows_kept = counts[OPEN]
     kept.rows_displaced = counts["displaced"]
     kept.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
+    commit = None
     if counts[KEPT] or is_new:
-        _write_kept(silver, contract, frame, kept, is_new=is_new)
+        commit = _write_kept(silver, contract, frame, displaces=bool(kept.rows_displaced), is_new=is_new)
+        kept.version, kept.bytes_written = commit.version, commit.bytes
     log.event("silver.transformed", table=name, rows=batch_rows, kept=kept.rows_kept,
               deduplicated=kept.rows_deduplicated, quarantined=kept.rows_quarantined)  # fmt: skip
 
@@ -170,8 +172,7 @@ def _table(
         if counts[OPEN] + open_before or is_new:
             _write_open(silver, contract, frame, waiting)
         return [
-            *silver_gate.balances(silver, contract, kept, batch_rows, open_before, counts),
-            *silver_gate.keys_once(silver, contract, frame, counts, is_new=is_new),
+            *silver_gate.balances(silver, contract, batch_rows, open_before, counts, commit),
             *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts, measures),
         ]
 
@@ -238,7 +239,7 @@ def _current(silver: Silver, contract: Contract) -> DataFrame:
     )
 
 
-def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: TableRun, *, is_new: bool) -> None:
+def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, *, displaces: bool, is_new: bool) -> Commit:
     """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
     lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()
@@ -255,7 +256,7 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: Tabl
         rows = rows.coalesce(silver.lakehouse.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
-    elif not kept.rows_displaced:
+    elif not displaces:
         rows = rows.repartition(*levels) if levels else rows.coalesce(1)
         commit = lake.append(rows, "silver", table, levels, silver.heads[table])
     else:
@@ -266,8 +267,8 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: Tabl
         )
         old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
         commit = lake.merge(rows.coalesce(2), "silver", table, contract.key, old, silver.heads[table])
-    kept.version = silver.heads[table] = commit.version
-    kept.bytes_written = commit.bytes
+    silver.heads[table] = commit.version
+    return commit
 
 
 def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: TableRun) -> None:
