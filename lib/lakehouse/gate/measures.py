@@ -103,16 +103,11 @@ def _told(observation: Observation, contract: Contract) -> dict[str, Any]:
 def _explained(frame: DataFrame, measures: Measures) -> LakehouseError | None:
     """Which rules cannot be computed, each tried by itself, in words without a value; None where it is not the rules."""
     faults = []
-    try:
-        frame.agg(F.count(F.lit(1))).first()
-    except PySparkException:
-        return None  # nor can the frame
+    if not _refused(frame, *measures.named) or _refused(frame, F.count(F.lit(1))):
+        return None
     for rule in measures.rules:
-        if broken(rule) in measures.aggregates:
-            try:
-                frame.agg(measures.aggregates[broken(rule)]).first()
-            except PySparkException as e:
-                faults.append(f"{rule.name} ({e.getCondition()})" if e.getCondition() else rule.name)
+        if broken(rule) in measures.aggregates and (e := _refused(frame, measures.aggregates[broken(rule)])):
+            faults.append(f"{rule.name} ({e.getCondition()})" if e.getCondition() else rule.name)
     if not faults:
         return None
     name = measures.contract.id
@@ -120,6 +115,15 @@ def _explained(frame: DataFrame, measures: Measures) -> LakehouseError | None:
         f"{name}: {len(faults)} rules could not be computed: {'; '.join(faults[:10])}. Compare "
         f"expectations/{name.replace('.', '/')}.json with the table's contract; the rows themselves were not judged"
     )
+
+
+def _refused(frame: DataFrame, *aggregates: Column) -> PySparkException | None:
+    """What Spark says against computing them, None where it computes them."""
+    try:
+        frame.agg(*aggregates).first()
+    except PySparkException as e:
+        return e
+    return None
 
 
 def _breaks(rule: NativeRule, column: Callable[[str], Column], parameters: Mapping[str, int | date]) -> Column:

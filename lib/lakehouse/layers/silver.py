@@ -147,7 +147,8 @@ def _table(
     )
     check_shape(contract, None if silver.rebuilds else silver.published.get(name))
     batch_rows = sum(e.rows for e in pending)
-    open_before = 0 if is_new else silver.totals.get(name, Totals()).open
+    before = Totals() if silver.rebuilds else silver.totals.get(name, Totals())
+    open_before = 0 if is_new else before.open
     kept, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     if not is_new and batch_rows + open_before == 0:
         return kept, waiting, None
@@ -172,7 +173,7 @@ def _table(
         if counts[OPEN] + open_before or is_new:
             _write_open(silver, contract, frame, waiting)
         return [
-            *silver_gate.balances(silver, contract, batch_rows, open_before, counts, commit),
+            *silver_gate.balances(name, before, batch_rows, open_before, counts, commit),
             *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts, measures),
         ]
 

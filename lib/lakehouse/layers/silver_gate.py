@@ -43,22 +43,16 @@ class Silver:
 
 
 def balances(
-    silver: Silver,
-    contract: Contract,
-    batch_rows: int,
-    open_before: int,
-    counts: Mapping[str, int],
-    commit: Commit | None,
+    table: str, before: Totals, batch_rows: int, open_before: int, counts: Mapping[str, int], commit: Commit | None
 ) -> list[Finding]:
     """The sums of this run and since the beginning, and the commit's own word. A row that is nowhere, or twice, is critical.
 
     The batch was judged against the rows that silver holds, so a key that stood there twice shows as two rows of one image;
     and a merge that met another silver shows as more or fewer rows changed than were judged newer.
     """
-    table, kept, displaced = contract.table, counts[KEPT], counts["displaced"]
+    kept, displaced = counts[KEPT], counts["displaced"]
     inserted, updated = (commit.inserted, commit.updated) if commit else (0, 0)
     of_run = batch_rows + open_before - kept - counts[DEDUPLICATED] - counts[OPEN]
-    before = Totals() if silver.rebuilds else silver.totals.get(table, Totals())
     read = before.read + batch_rows
     gone = before.gone + counts[DEDUPLICATED] + displaced
     ever = read - gone - (before.held + inserted) - counts[OPEN]
