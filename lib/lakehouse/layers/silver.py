@@ -32,6 +32,8 @@ from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Extracted, Finding, Last, Outcome, TableRun, Totals
 
 GATES = 2
+# So many keys fit into a broadcast with room to spare; a first load or a rebuild has more, and needs the shuffle.
+FEW_CANDIDATES = 200_000
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _table(
     kept.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
     commit = None
     if counts[KEPT] or is_new:
-        commit = _write_kept(silver, contract, frame, displaces=bool(kept.rows_displaced), is_new=is_new)
+        commit = _write_kept(silver, contract, frame, counts, is_new=is_new)
         kept.version, kept.bytes_written = commit.version, commit.bytes
     log.event("silver.transformed", table=name, rows=batch_rows, kept=kept.rows_kept,
               deduplicated=kept.rows_deduplicated, quarantined=kept.rows_quarantined)  # fmt: skip
@@ -189,6 +191,10 @@ def _judged(
     source = F.struct(*bronze.names).alias("_source")
     transform = transform_of("silver", contract.table)
     standard = conformed(transform(identified(images, bronze).select("*", source)), contract)
+    few = sum(e.rows for e in pending) + open_before <= FEW_CANDIDATES
+    if few:
+        # Read once for themselves, and once for each table in which their keys are looked up.
+        standard = standard.localCheckpoint(eager=False)
     for column in contract.columns:
         if column.references:
             parent = lakehouse.contracts["silver"][column.references.table]
@@ -198,8 +204,17 @@ def _judged(
             held = lakehouse.lake.read("silver", parent.table, silver.heads[parent.table]).select(
                 F.col(parent.key[0]).alias(column.name), F.lit(True).alias(f"_held_{column.name}")
             )
-            standard = standard.join(held, column.name, how="left")
-    return judged(standard, rules, contract, None if is_new else _current(silver, contract))
+            standard = standard.join(_met(held, standard, [column.name], few=few), column.name, how="left")
+    if is_new:
+        return judged(standard, rules, contract, None)
+    return judged(standard, rules, contract, _met(_current(silver, contract), standard, list(contract.key), few=few))
+
+
+def _met(held: DataFrame, candidates: DataFrame, key: list[str], *, few: bool) -> DataFrame:
+    """Of what is held, the rows whose key a candidate has, where these are few: history is scanned and never shuffled."""
+    if not few:
+        return held
+    return F.broadcast(held.join(F.broadcast(candidates.select(*key)), key, how="left_semi"))
 
 
 def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int) -> DataFrame:
@@ -240,7 +255,9 @@ def _current(silver: Silver, contract: Contract) -> DataFrame:
     )
 
 
-def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, *, displaces: bool, is_new: bool) -> Commit:
+def _write_kept(
+    silver: Silver, contract: Contract, frame: DataFrame, counts: Mapping[str, int], *, is_new: bool
+) -> Commit:
     """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
     lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()
@@ -257,7 +274,7 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, *, displac
         rows = rows.coalesce(silver.lakehouse.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
-    elif not displaces:
+    elif not counts["displaced"]:
         rows = rows.repartition(*levels) if levels else rows.coalesce(1)
         commit = lake.append(rows, "silver", table, levels, silver.heads[table])
     else:
@@ -267,7 +284,8 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, *, displac
             .distinct()
         )
         old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
-        commit = lake.merge(rows.coalesce(2), "silver", table, contract.key, old, silver.heads[table])
+        rows = rows.coalesce(2) if counts[KEPT] > FEW_CANDIDATES else F.broadcast(rows.coalesce(1))
+        commit = lake.merge(rows, "silver", table, contract.key, old, silver.heads[table])
     silver.heads[table] = commit.version
     return commit
 
