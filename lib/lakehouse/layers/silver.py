@@ -17,23 +17,20 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.conform import conformed
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
-from lakehouse.frame.published import frame
 from lakehouse.frame.run import OpenRun, opened
-from lakehouse.frame.transforms import digest, transform_of
-from lakehouse.judging.rules import Rule, quarantine_rules
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
+from lakehouse.frame.transforms import digest
+from lakehouse.judging.rules import quarantine_rules
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS
 from lakehouse.lake.published import check_shape
 from lakehouse.layers import silver_gate
+from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
 from lakehouse.layers.silver_gate import Silver
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Extracted, Finding, Last, Outcome, TableRun, Totals
 
 GATES = 2
-# So many keys fit into a broadcast with room to spare; a first load or a rebuild has more, and needs the shuffle.
-FEW_CANDIDATES = 200_000
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ def _table(
         return kept, waiting, None
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
-    candidates = _judged(silver, contract, rules, pending, open_before, is_new=is_new)
+    candidates = judged_candidates(silver, contract, rules, pending, open_before, is_new=is_new)
     measures = silver_gate.measures(silver, contract, candidates)
     frame, counts = silver_gate.checkpointed(candidates, rules, measures)
     kept.rows_kept, kept.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
@@ -180,79 +177,6 @@ def _table(
         ]
 
     return kept, waiting, gates.submit(gate)
-
-
-def _judged(
-    silver: Silver, contract: Contract, rules: list[Rule], pending: list[Extracted], open_before: int, *, is_new: bool
-) -> DataFrame:
-    """The run's candidates, transformed and conformed, each with its reasons and its verdict."""
-    lakehouse, bronze = silver.lakehouse, silver.lakehouse.contracts["bronze"][contract.table]
-    images = _candidates(silver, bronze, pending, open_before)
-    source = F.struct(*bronze.names).alias("_source")
-    transform = transform_of("silver", contract.table)
-    standard = conformed(transform(identified(images, bronze).select("*", source)), contract)
-    few = sum(e.rows for e in pending) + open_before <= FEW_CANDIDATES
-    if few:
-        # Read once for themselves, and once for each table in which their keys are looked up.
-        standard = standard.localCheckpoint(eager=False)
-    for column in contract.columns:
-        if column.references:
-            parent = lakehouse.contracts["silver"][column.references.table]
-            if parent.table not in silver.heads:
-                standard = standard.withColumn(f"_held_{column.name}", F.lit(None).cast("boolean"))
-                continue
-            held = lakehouse.lake.read("silver", parent.table, silver.heads[parent.table]).select(
-                F.col(parent.key[0]).alias(column.name), F.lit(True).alias(f"_held_{column.name}")
-            )
-            standard = standard.join(_met(held, standard, [column.name], few=few), column.name, how="left")
-    if is_new:
-        return judged(standard, rules, contract, None)
-    return judged(standard, rules, contract, _met(_current(silver, contract), standard, list(contract.key), few=few))
-
-
-def _met(held: DataFrame, candidates: DataFrame, key: list[str], *, few: bool) -> DataFrame:
-    """Of what is held, the rows whose key a candidate has, where these are few: history is scanned and never shuffled."""
-    if not few:
-        return held
-    return F.broadcast(held.join(F.broadcast(candidates.select(*key)), key, how="left_semi"))
-
-
-def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int) -> DataFrame:
-    """Bronze rows of the pending runs, and the rows open in quarantine."""
-    lakehouse, table = silver.lakehouse, bronze.table
-    columns = [*bronze.names, "_not_representable"]
-    rows = frame(lakehouse, "bronze", table, silver.bronze[table])
-    runs = [e.run_id for e in pending]
-    days = sorted({e.business_date for e in pending})
-    # Rows of runs that never published lie in a version unseen; they are nobody's.
-    if silver.rebuilds:
-        known = lakehouse.spark.createDataFrame([(r,) for r in runs], "_run_id string")
-        rows = rows.join(F.broadcast(known), "_run_id", how="left_semi")
-    else:
-        rows = rows.where(F.col("_run_id").isin(runs))
-        rows = rows.where(F.concat_ws("-", "year", "month", "day").isin([d.isoformat() for d in days]))
-        for part, width in (("year", "%Y"), ("month", "%m"), ("day", "%d")):
-            rows = rows.where(F.col(part).isin(sorted({d.strftime(width).zfill(2) for d in days})))
-    batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
-    if not open_before:
-        return batch
-    waiting = lakehouse.lake.read("quarantine", table, silver.quarantine[table].version)
-    return batch.unionByName(
-        waiting.select(*(c for c in columns if c in waiting.columns), F.lit(False).alias("_batch"), "_first_seen_at"),
-        allowMissingColumns=True,
-    )
-
-
-def _current(silver: Silver, contract: Contract) -> DataFrame:
-    """Silver's row of each key, as far as a verdict needs it, and where it lies."""
-    held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table])
-    levels = contract.partitioning.levels if contract.partitioning else ()
-    return held.select(
-        *contract.key,
-        F.col("updated_at").alias("_current_updated_at"),
-        *(F.col(c).alias(f"_current{c}") for c in TIE_BREAKERS),
-        *(F.col(p).alias(f"_current_{p}") for p in levels),
-    )
 
 
 def _write_kept(
