@@ -21,6 +21,7 @@ from lakehouse.contracts import load_contracts
 from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
 from lakehouse.judging.suites import load_suites
 from lakehouse.layers import bronze, gold, silver
+from lakehouse.layers.extract import Written
 from lakehouse.ledger.past import Aside
 from lakehouse.records import (
     Changes,
@@ -232,9 +233,6 @@ class FakeLedger:
     def table_rows(self, layer: str) -> dict[str, int]:
         return {}
 
-    def archive(self) -> dict[str, tuple[int, int]]:
-        return {t: (p.version, 0) for t, p in self.published("bronze").items()}
-
     def count_changes(self, *_: object) -> None:
         self.steps("count changes")
 
@@ -346,6 +344,9 @@ class FakeSource:
     def hides_rows(self, table: str) -> bool:
         return table in self.hidden
 
+    def keeps_keys_once(self, contract: Any) -> bool:
+        return True
+
 
 class FakeStaging:
     """The staging tables of one run."""
@@ -356,7 +357,7 @@ class FakeStaging:
     def sweep(self, cursor: object) -> None:
         self.steps("sweep staging")
 
-    def load(self, frame: object, contract: Any, rows: int) -> None:
+    def load(self, frame: object, contract: Any) -> None:
         self.steps(f"stage {contract.table}")
 
     def verify(self, contract: Any, expected: object) -> None:
@@ -430,13 +431,11 @@ def fake_lakehouse(home: Path, **parts: Any) -> Any:
 def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of what needs Spark in a run: a write of one row of each table that is due, and no gate."""
 
-    def extract(
-        lakehouse: Any, run: Any, day: Any, snapshot: Any, plans: Any, *, replaces: bool
-    ) -> list[bronze.Written]:
+    def extract(lakehouse: Any, run: Any, day: Any, snapshot: Any, plans: Any, *, replaces: bool) -> list[Written]:
         return [
-            bronze.Written(
+            Written(
                 p, TableRun(p.contract.table, lakehouse.lake.write("bronze", p.contract.table), 1, window_start=p.window.mark,
-                            window_end=p.window.end), Counts(1, 0, 0), 0)
+                            window_end=p.window.end), Counts(1, 0, 0), 0, None)
             for p in plans
         ]  # fmt: skip
 
@@ -448,7 +447,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         lake = state.lakehouse.lake
         return TableRun(table, lake.write("silver", table), 1), TableRun(table, lake.write("quarantine", table)), None
 
-    monkeypatch.setattr(bronze, "_extract", extract)
+    monkeypatch.setattr(bronze, "extract", extract)
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
     monkeypatch.setattr(gold, "_staged", lambda *_: ({t: {"rows": 1} for t in CONTRACTS["gold"]}, []))

@@ -26,7 +26,7 @@ from lakehouse import contracts
 from lakehouse.conform import conformed
 from lakehouse.contracts import Contract, load_contracts
 from lakehouse.gate.gate import Gate
-from lakehouse.gate.measures import count
+from lakehouse.gate.measures import Measures, observed
 from lakehouse.judging.suites import Suite
 from lakehouse.records import Finding
 
@@ -56,9 +56,14 @@ def judged(
     frame: DataFrame,
     parameters: Mapping[str, int | date | None] | None = None,
 ) -> list[Finding]:
-    """What the gate finds of a frame, counted in one query."""
+    """What the gate finds of a frame, counted while it is read once."""
     measures = gate.measures(contract, suite, frame.columns, parameters or {})
-    return gate.judge(measures, frame, count(frame, measures, {}))
+    return gate.judge(measures, frame, counted(frame, measures, {}))
+
+
+def counted(frame: DataFrame, measures: Measures, also: Mapping[str, Column]) -> dict[str, Any]:
+    """What is counted of a frame as it is written to nowhere."""
+    return observed(frame, measures, also, lambda rows: rows.write.format("noop").mode("overwrite").save())[1]
 
 
 def table(spark: SparkSession, name: str | Contract, header: str, *rows: tuple[object, ...]) -> DataFrame:

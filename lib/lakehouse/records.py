@@ -139,11 +139,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of a lake table and what its commit wrote."""
+    """One version of a lake table and what its commit wrote: rows of its new files, of them new and changed ones."""
 
     version: int
     rows: int
     bytes: int
+    inserted: int = 0
+    updated: int = 0
 
 
 @dataclass(frozen=True)

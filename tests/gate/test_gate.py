@@ -11,10 +11,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.errors import GateError, LakehouseError
+from lakehouse.gate import measures
 from lakehouse.gate.findings import raise_if_critical
 from lakehouse.gate.gate import TECHNICAL, Gate
 from lakehouse.judging.rules import quarantine_rules
@@ -410,6 +412,23 @@ def test_a_check_costs_one_query_whatever_the_number_of_rules(session_gate: Gate
     before = latest_query()
     assert len(checked(session_gate, "silver.order_items", given)) > 10
     assert latest_query() - before == 1
+
+
+def test_a_count_that_spark_does_not_tell_is_an_error_and_not_waited_for(
+    session_gate: Gate, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = rows(spark, "gold.dim_products", "", ())
+    suite = session_gate.measures(contract("gold.dim_products"), SUITES["gold"]["dim_products"], given.columns, {})
+    monkeypatch.setattr(measures, "TOLD_WITHIN", 0.01)
+    with pytest.raises(LakehouseError, match=r"^gold\.dim_products: Spark did not say what it counted within"):
+        measures.observed(given, suite, {}, lambda _: None)
+
+
+def test_rows_that_cannot_be_read_are_no_fault_of_a_rule(session_gate: Gate, spark: SparkSession) -> None:
+    given = rows(spark, "gold.dim_products", "product_name", ("mug",)).where("cast(product_name as int) > 0")
+    with pytest.raises(PySparkException) as told:
+        checked(session_gate, "gold.dim_products", given)
+    assert told.value.getCondition() == "CAST_INVALID_INPUT"
 
 
 def test_a_column_that_is_missing_is_told_once(session_gate: Gate, spark: SparkSession) -> None:

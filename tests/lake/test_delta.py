@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.lake.delta import Lake, LostError
@@ -58,10 +59,19 @@ def test_every_kind_of_commit_bears_the_stamp_of_its_run(spark: SparkSession, la
     assert lake.read("silver", "mugs", 7).count() == 0
 
 
+def test_a_merge_says_how_many_rows_it_added_and_changed_beside_those_it_wrote_again(
+    spark: SparkSession, lake: Lake
+) -> None:
+    lake.append(rows(spark, 1, 2, 3), "silver", "mugs", (), None)
+    commit = lake.merge(rows(spark, 3, 4, 5), "silver", "mugs", ("id",), (), 0)
+    assert (commit.inserted, commit.updated) == (2, 1)
+
+
 def test_a_partition_is_added_and_replaced_under_the_stamp_and_with_its_facts(spark: SparkSession, lake: Lake) -> None:
     lake.stamp("ledger", "bronze-1", "bronze", DAY)
-    lake.add_partition(rows(spark, 1), "bronze", "mugs", {"day": "31"}, None, {"window": 1})
-    assert lake.replace_partition(rows(spark, 1, 2), "bronze", "mugs", {"day": "31"}, 0, {"window": 2}).rows == 2
+    last = rows(spark, 1, 2).withColumn("day", F.lit("31"))
+    lake.append(last.where("id = 1"), "bronze", "mugs", ("day",), None, {"window": 1})
+    assert lake.replace_partition(last, "bronze", "mugs", {"day": "31"}, 0, {"window": 2}).rows == 2
     assert [(c.run, dict(c.facts)) for c in lake.commits("bronze", "mugs", -1)] == [
         ("bronze-1", {"window": 1}),
         ("bronze-1", {"window": 2}),
@@ -71,7 +81,7 @@ def test_a_partition_is_added_and_replaced_under_the_stamp_and_with_its_facts(sp
 def test_who_is_not_stamped_leaves_no_stamp(spark: SparkSession, lake: Lake) -> None:
     lake.stamp("ledger", "silver-1", "silver", DAY)
     lake.unstamp()
-    assert lake.append(rows(spark, 1), "silver", "mugs", (), None) == Commit(0, 1, files_size(lake))
+    assert lake.append(rows(spark, 1), "silver", "mugs", (), None) == Commit(0, 1, files_size(lake), inserted=1)
     assert [(c.ledger, c.run) for c in lake.commits("silver", "mugs", -1)] == [(None, None)]
 
 

@@ -55,6 +55,38 @@ def test_a_window_that_is_not_over_by_the_clock_of_the_source_is_refused(shop: S
     assert "run for a day that is over" in str(refused.value)
 
 
+# What it says of keys.
+
+
+@pytest.mark.parametrize(
+    ("made", "vouches"),
+    [
+        ("create table orders (order_id text primary key)", True),
+        ("create table orders (order_id text unique deferrable)", True),
+        ("create table orders (order_id text, status text, unique (order_id) include (status))", True),
+        ("create table orders (order_id text) partition by list (order_id);"
+         "create unique index on orders (order_id)", True),
+        ("create table orders (order_id text)", False),
+        ("create table orders (order_id text); create index on orders (order_id)", False),
+        ("create table orders (order_id text, status text, unique (order_id, status))", False),
+        ("create table orders (order_id text); create unique index on orders (order_id) where order_id > 'b'", False),
+        ("create table orders (order_id text); create unique index on orders (lower(order_id))", False),
+        ("create table orders (order_id text primary key); create table older () inherits (orders)", False),
+        ("create table held (order_id text primary key); create view orders as select * from held", False),
+    ],
+)  # fmt: skip
+def test_only_a_unique_index_over_the_whole_table_vouches_for_its_keys(shop: Shop, made: str, vouches: bool) -> None:
+    shop.do("drop table orders cascade", made)
+    with shop.source().snapshot() as snapshot:
+        assert snapshot.keeps_keys_once(ORDERS) == vouches
+
+
+def test_an_index_over_a_part_of_the_key_vouches_for_all_of_it(shop: Shop) -> None:
+    shop.do("drop table inventory", "create table inventory (product_id text unique, warehouse_id text)")
+    with shop.source().snapshot() as snapshot:
+        assert snapshot.keeps_keys_once(contract("bronze.inventory"))
+
+
 # Where it was read.
 
 

@@ -33,7 +33,7 @@ def limited(store_of: Callable[..., Store]) -> Store:
 def test_a_frame_is_staged_whole_and_published_by_a_role_with_limits(limited: Store, spark: SparkSession) -> None:
     staging = limited.stage({})
     frame = table(spark, STREETS, "street length opened_at opened", ("s", "1.50", "2011-12-09 12:50", "1899-12-31"))
-    staging.load(frame, STREETS, rows=1)
+    staging.load(frame, STREETS)
     staging.verify(STREETS, {"rows": 1})
     assert limited.publish(staging)["agg_streets"] == Changes(1, 0, 0)
     with limited.database.connection() as connection, connection.cursor() as cursor:
@@ -51,7 +51,7 @@ def test_what_postgres_refuses_of_a_staging_is_one_sentence_with_the_table_and_n
         StoreError,
         match=r"^the gold database at .* while gold\.agg_streets was staged, and nothing was published \(\S+ 22021\);",
     ) as refused:
-        store.gold.staging("r1").load(frame, STREETS, rows=1)
+        store.gold.staging("r1").load(frame, STREETS)
     assert SECRET not in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -64,4 +64,4 @@ def test_a_server_that_does_not_take_the_staging_over_jdbc_is_named(
     with pytest.raises(
         StoreError, match=r"does not let us in while gold\.agg_streets was staged.* 28P01\); check user"
     ):
-        store.gold.staging("r1").load(table(spark, STREETS, "street length", ("s", "1")), STREETS, rows=1)
+        store.gold.staging("r1").load(table(spark, STREETS, "street length", ("s", "1")), STREETS)

@@ -1,4 +1,5 @@
-"""What a check must know of a frame, as aggregates: the caller counts them in a query that it makes anyway.
+"""What a check must know of a frame, as aggregates: they are counted while the frame is written or kept, by no query of
+their own.
 
 A rule over a null does not fire, unless it is about the null. Numbers are compared as the suite writes them: Great
 Expectations holds each as a double, whose shortest decimal form is what the suite says.
@@ -7,21 +8,26 @@ Expectations holds each as a double, whose shortest decimal form is what the sui
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.gate.rules import ROWS, NativeRule, broken, nulls_of
 from lakehouse.judging.suites import WorkingColumn
+
+# Spark tells what it counted by a queue of events, which lets go of those that it cannot keep up with.
+TOLD_WITHIN = 60.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,28 +71,43 @@ def aggregates(
     return found
 
 
-def count(frame: DataFrame, measures: Measures, also: Mapping[str, Column]) -> dict[str, Any]:
-    """What a frame holds, by name, with the caller's own aggregates, in one query.
+def observed(
+    frame: DataFrame, measures: Measures, also: Mapping[str, Column], action: Callable[[DataFrame], T]
+) -> tuple[T, dict[str, Any]]:
+    """Carries out an action that reads a frame once and whole; what it returned, and what passed through it, by name.
 
-    Raises LakehouseError that names each rule which cannot be computed.
+    `also`: aggregates of the caller, without a distinct one. Raises what the action raises, and LakehouseError that names
+    each rule which cannot be computed.
     """
+    observation = Observation()
     try:
-        row = frame.agg(*measures.named, *(column.alias(name) for name, column in also.items())).first()
+        named = (column.alias(name) for name, column in also.items())
+        result = action(frame.observe(observation, *measures.named, *named))
     except PySparkException as e:
         raise _explained(frame, measures) or e from None
-    assert row is not None  # noqa: S101 - an aggregate has one row
-    return dict(row.asDict())
+    return result, _told(observation, measures.contract)
+
+
+def _told(observation: Observation, contract: Contract) -> dict[str, Any]:
+    """What was counted. Raises LakehouseError where Spark does not say it, for which PySpark would wait for ever."""
+    limit = time.monotonic() + TOLD_WITHIN
+    assert observation._jo is not None  # noqa: S101 - it was given to a frame
+    while not observation._jo.future().isCompleted():
+        if time.monotonic() > limit:
+            raise LakehouseError(f"{contract.id}: Spark did not say what it counted within {TOLD_WITHIN:.0f} s, so the rows "
+                                 f"were not judged; run again")  # fmt: skip
+        time.sleep(0.005)
+    return observation.get
 
 
 def _explained(frame: DataFrame, measures: Measures) -> LakehouseError | None:
-    """Which rules cannot be computed, each tried by itself, in words without a value; None where each one can."""
+    """Which rules cannot be computed, each tried by itself, in words without a value; None where it is not the rules."""
     faults = []
+    if not _refused(frame, *measures.named) or _refused(frame, F.count(F.lit(1))):
+        return None
     for rule in measures.rules:
-        if broken(rule) in measures.aggregates:
-            try:
-                frame.agg(measures.aggregates[broken(rule)]).first()
-            except PySparkException as e:
-                faults.append(f"{rule.name} ({e.getCondition()})" if e.getCondition() else rule.name)
+        if broken(rule) in measures.aggregates and (e := _refused(frame, measures.aggregates[broken(rule)])):
+            faults.append(f"{rule.name} ({e.getCondition()})" if e.getCondition() else rule.name)
     if not faults:
         return None
     name = measures.contract.id
@@ -94,6 +115,15 @@ def _explained(frame: DataFrame, measures: Measures) -> LakehouseError | None:
         f"{name}: {len(faults)} rules could not be computed: {'; '.join(faults[:10])}. Compare "
         f"expectations/{name.replace('.', '/')}.json with the table's contract; the rows themselves were not judged"
     )
+
+
+def _refused(frame: DataFrame, *aggregates: Column) -> PySparkException | None:
+    """What Spark says against computing them, None where it computes them."""
+    try:
+        frame.agg(*aggregates).first()
+    except PySparkException as e:
+        return e
+    return None
 
 
 def _breaks(rule: NativeRule, column: Callable[[str], Column], parameters: Mapping[str, int | date]) -> Column:

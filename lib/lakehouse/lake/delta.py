@@ -15,7 +15,6 @@ from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse import address
@@ -165,19 +164,6 @@ class Lake(Identity):
             layer, table, None, DeltaTable.create(self._spark).location(place).addColumns(schema).execute
         )
 
-    def add_partition(
-        self,
-        frame: DataFrame,
-        layer: str,
-        table: str,
-        partition: Mapping[str, str],
-        head: int | None,
-        facts: Mapping[str, Any] | None = None,
-    ) -> Commit:
-        """Writes the frame into a partition that holds nothing."""
-        columns = {name: F.lit(value) for name, value in partition.items()}
-        return self.append(frame.withColumns(columns), layer, table, tuple(partition), head, facts)
-
     def replace_partition(
         self,
         frame: DataFrame,
@@ -187,9 +173,8 @@ class Lake(Identity):
         head: int,
         facts: Mapping[str, Any] | None = None,
     ) -> Commit:
-        """Makes the frame the whole content of one partition."""
+        """Makes the frame, whose rows all bear the partition's values, the whole content of one partition."""
         where = " and ".join(f"{name} = '{value}'" for name, value in partition.items())
-        frame = frame.withColumns({name: F.lit(value) for name, value in partition.items()})
         options = {"mergeSchema": "true", "replaceWhere": where}
         return self._save(frame, "overwrite", layer, table, tuple(partition), head, facts, options)
 

@@ -90,8 +90,15 @@ def commit_info(text: str) -> dict[str, Any]:
 def figures(version: int, info: dict[str, Any]) -> Commit:
     """A commit's own count of what it wrote."""
     metrics = info.get("operationMetrics", {})
-    return Commit(version, int(metrics.get("numOutputRows", 0)),
-                  int(metrics.get("numOutputBytes", metrics.get("numTargetBytesAdded", 0))))  # fmt: skip
+    rows = int(metrics.get("numOutputRows", 0))
+    return Commit(
+        version,
+        rows,
+        int(metrics.get("numOutputBytes", metrics.get("numTargetBytesAdded", 0))),
+        # A merge writes rows again that it leaves alone; any other write holds none but new ones.
+        inserted=int(metrics.get("numTargetRowsInserted", rows)),
+        updated=int(metrics.get("numTargetRowsUpdated", 0)),
+    )
 
 
 def words(stamp: Stamp, facts: Mapping[str, Any] | None = None) -> str:

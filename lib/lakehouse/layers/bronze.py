@@ -8,31 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date, datetime
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse import log
 from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.contracts import Contract
-from lakehouse.contracts.types import spark_type
 from lakehouse.errors import DriftError, LedgerError
-from lakehouse.frame.published import frame, published_frame
+from lakehouse.frame.published import frame
 from lakehouse.frame.run import opened
 from lakehouse.lake.published import check_shape
 from lakehouse.layers import bronze_gate
 from lakehouse.layers.archive import bring_back
+from lakehouse.layers.extract import READERS, Plan, Written, extract, partition
 from lakehouse.parts import Lakehouse
-from lakehouse.records import PARTITION, Commit, Counts, Extracted, Finding, Outcome, Published, Run, TableRun, Window
+from lakehouse.records import Extracted, Finding, Outcome, Published, Run, Window
 from lakehouse.source.drift import brought, contract_type
 from lakehouse.source.postgres import Snapshot
-from lakehouse.source.windows import mark_column
-
-# Tables read at once: while one is planned, others are read. How many are best was not measured by itself.
-READERS = 3
 
 
 @dataclass(frozen=True)
@@ -41,16 +33,6 @@ class Due:
 
     windows: Mapping[str, Window]
     covered_by: Extracted | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One table of a run: its window, the columns it brings beyond the contract, and those that bronze holds too narrow."""
-
-    contract: Contract
-    window: Window
-    extra: dict[str, str]
-    widened: dict[str, str]
 
 
 def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> Due:
@@ -99,10 +81,11 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
         for table in due.windows:
             check_shape(lakehouse.contracts["bronze"][table], published.get(table))
         with lakehouse.source.snapshot() as snapshot:
-            plans = _plans(lakehouse, snapshot, due.windows, run.findings)
-            written = _extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
+            plans, drifted = _plans(lakehouse, snapshot, due.windows)
+            run.find(drifted)
+            written = extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
         # The shop's vacuum waits for its oldest snapshot: it is closed as soon as every row is read.
-        run.findings.extend(_gated(lakehouse, run.record, day, written, exact=not replaces))
+        run.find(_gated(lakehouse, run.record, day, written, exact=not replaces))
         tables = sorted((w.table for w in written), key=lambda table: table.table)
         shapes = {"bronze": {p.contract.table: p.contract.shape for p in plans}}
         rows = sum(t.rows_read for t in tables)
@@ -116,24 +99,16 @@ def covered(day: BusinessDate, first: Extracted | None) -> str:
     return f"{day} was already covered by the run of {first.business_date} ({first.run_id})"
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a run wrote of one table, and what the source counts of it."""
+def _plans(lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window]) -> tuple[list[Plan], list[Finding]]:
+    """Holds every table's schema against its contract: what each brings, and the drift that the policies allow.
 
-    plan: Plan
-    table: TableRun
-    counts: Counts
-    late: int
-
-
-def _plans(
-    lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], findings: list[Finding]
-) -> list[Plan]:
-    """Holds every table's schema against its contract; raises DriftError with all that the policies forbid."""
+    Raises DriftError with all that they forbid.
+    """
     snapshot.require_over(max(w.end for w in windows.values()))
     snapshot.require_readable(windows)
     newest = BusinessDate(last_over(lakehouse.settings.zone, snapshot.standing.clock), lakehouse.settings.zone).end
-    published, forbidden, plans = lakehouse.ledger.published("bronze"), [], []
+    published, forbidden = lakehouse.ledger.published("bronze"), list[str]()
+    plans, findings = list[Plan](), list[Finding]()
     for table, window in windows.items():
         contract = lakehouse.contracts["bronze"][table]
         found = brought(contract, snapshot.schema(table), _held_types(lakehouse, contract, published.get(table)))
@@ -143,11 +118,12 @@ def _plans(
         if snapshot.hides_rows(table):
             findings.append(Finding("bronze", table, "rows_hidden_by_policy", "warning", False, None, None))
         touched = window.again is None and window.end == newest
-        plans.append(Plan(contract, replace(window, touched_since=touched), found.extra, found.widened))
+        keys_once = snapshot.keeps_keys_once(contract)
+        plans.append(Plan(contract, replace(window, touched_since=touched), found.extra, found.widened, keys_once))
     if forbidden:
         raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change the "
                          f"source, or conf/contracts/bronze")  # fmt: skip
-    return plans
+    return plans, findings
 
 
 def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
@@ -161,140 +137,18 @@ def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published |
     return {f.name: contract_type(f.dataType.simpleString()) for f in held.schema}
 
 
-def _extract(
-    lakehouse: Lakehouse, run: Run, day: BusinessDate, snapshot: Snapshot, plans: list[Plan], *, replaces: bool
-) -> list[Written]:
-    """Writes each table's rows into the day's partition, several tables at a time."""
-
-    def bring(job: tuple[Plan, Counts, DataFrame, int]) -> Written:
-        plan, counts, rows, late = job
-        table, window = plan.contract.table, plan.window
-        # A replacement looks for nothing below its window, so the next run looks from where the first reading stood.
-        position = window.again if replaces else str(snapshot.position(table))
-        # What a lost ledger would need to know of this run.
-        facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
-                 "snapshot": position}  # fmt: skip
-        with lakehouse.source.read(table):
-            commit, kept_before = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
-        added = commit.rows - kept_before
-        log.event("bronze.extracted", table=table, rows=added, late=late)
-        table_run = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
-                             window_end=window.end, snapshot=position)  # fmt: skip
-        return Written(plan, table_run, counts, late)
-
-    with ExitStack() as kept:
-        jobs = [_job(lakehouse, snapshot, plan, kept) for plan in plans]
-        # The biggest first, so that no core is idle while it is the last.
-        jobs.sort(key=lambda job: job[1].rows, reverse=True)
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(bring, jobs))
-
-
 def _gated(lakehouse: Lakehouse, run: Run, day: BusinessDate, written: list[Written], *, exact: bool) -> list[Finding]:
     """The gates of all tables, several at a time."""
 
     def check(one: Written) -> list[Finding]:
-        table, version, counts = one.table.table, one.table.version, one.counts
-        assert version is not None  # noqa: S101 - a table that was written has a version
-        rows = _partition(lakehouse, day, table, version).where(F.col("_run_id") == run.run_id)
+        plan, table, counts = one.plan, one.table, one.counts
         expected = counts.rows + one.late if exact else None
-        return bronze_gate.check(lakehouse, day, one.plan.contract, one.plan.window, rows, expected, counts.outside)
+        doubled = 0
+        if not plan.keys_once:
+            assert table.version is not None  # noqa: S101 - a table that was written has a version
+            rows = partition(lakehouse, day, table.table, table.version).where(F.col("_run_id") == run.run_id)
+            doubled = bronze_gate.doubled(plan.contract, rows)
+        return bronze_gate.check(lakehouse, plan.contract, plan.window, one.seen, expected, counts.outside, doubled)
 
     with ThreadPoolExecutor(READERS) as pool:
         return [finding for found in pool.map(check, written) for finding in found]
-
-
-def _job(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
-    """A table's rows, as counted in the snapshot; late ones are kept in memory until `kept` is closed."""
-    table = plan.contract.table
-    if gained := snapshot.gained(plan.contract, plan.window):
-        log.event("bronze.relations_gained", table=table, relations=len(gained))
-    with lakehouse.source.read(table):
-        counts = snapshot.counts(plan.contract, plan.window)
-        rows = snapshot.frame(lakehouse.spark, plan.contract, plan.extra, plan.window)
-        if not counts.late:
-            return plan, counts, rows, 0
-        unseen = _unseen(lakehouse, snapshot, plan).persist()
-        kept.callback(unseen.unpersist)
-        return plan, counts, rows.unionByName(unseen), unseen.count()
-
-
-def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
-    """Late rows that bronze does not hold yet."""
-    candidates = snapshot.late(lakehouse.spark, plan.contract, plan.extra, plan.window)
-    published = published_frame(lakehouse, "bronze", plan.contract.table)
-    return _not_in(candidates, _held(lakehouse, plan, published, snapshot.conditions(plan.contract, plan.window).since))
-
-
-def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
-    """Rows of published runs below a window's end and, where it is given, not stamped before `since`.
-
-    A row lies in no partition before its stamp's day, but for one that was touched after its window's end, and that one
-    its own day brings again. Stamps have no statistics, partitions have.
-    """
-    mark = F.col(mark_column(plan.contract))
-    found = bronze.where(mark < F.lit(plan.window.end))
-    first = date.min
-    if since is not None:
-        first = since.astimezone(lakehouse.settings.zone).date()
-        found = found.where(mark >= F.lit(since))
-        found = found.where(F.concat_ws("-", *PARTITION) >= first.isoformat())
-    runs = {e.run_id for e in lakehouse.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
-    return found.where(F.col("_run_id").isin(sorted(runs)))
-
-
-def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
-    """The rows that bronze does not hold yet; a column that bronze gained since is null in what it holds."""
-    gained = {f.name: F.lit(None).cast(f.dataType) for f in rows.schema if f.name not in held.columns}
-    return rows.exceptAll(held.withColumns(gained).select(rows.columns))
-
-
-def _write(
-    lakehouse: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, facts: Mapping[str, object],
-    *, replaces: bool,
-) -> tuple[Commit, int]:  # fmt: skip
-    """Writes the partition; returns the commit and how many of its rows were there before."""
-    table, head = plan.contract.table, _widen(lakehouse, plan)
-    if not replaces:
-        # The head is the published version and the day is not in it, so its partition holds nothing.
-        return lakehouse.lake.add_partition(
-            _stamped(lakehouse, run, rows), "bronze", table, day.partition, head, facts
-        ), 0
-    assert head is not None  # noqa: S101 - a recorded day has a table
-    before = _partition(lakehouse, day, table, head).drop(*day.partition).persist()
-    # Held against all of bronze: what came late is in a later day's partition.
-    missing = _not_in(rows, _held(lakehouse, plan, lakehouse.lake.read("bronze", table, head), plan.window.mark))
-    union = before.unionByName(_stamped(lakehouse, run, missing), allowMissingColumns=True)
-    try:
-        return lakehouse.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
-    finally:
-        before.unpersist()
-
-
-def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
-    """Writes a table again where columns of it are too narrow for what the source has now; returns its head.
-
-    Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
-    """
-    table, head = plan.contract.table, lakehouse.lake.head("bronze", plan.contract.table)
-    if head is None or not plan.widened:
-        return head
-    wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}
-    frame = lakehouse.lake.read("bronze", table, head).withColumns(wide)
-    log.event("bronze.widened", table=table, columns=sorted(wide))
-    return lakehouse.lake.overwrite(frame, "bronze", table, PARTITION, head).version
-
-
-def _stamped(lakehouse: Lakehouse, run: Run, rows: DataFrame) -> DataFrame:
-    return rows.withColumns({
-        "_ingested_at": F.lit(run.started_at),
-        "_source_system": F.lit(lakehouse.source.database.name),
-        "_run_id": F.lit(run.run_id),
-    })  # fmt: skip
-
-
-def _partition(lakehouse: Lakehouse, day: BusinessDate, table: str, version: int) -> DataFrame:
-    frame = lakehouse.lake.read("bronze", table, version)
-    for name, value in day.partition.items():
-        frame = frame.where(F.col(name) == value)
-    return frame

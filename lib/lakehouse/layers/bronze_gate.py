@@ -1,46 +1,83 @@
-"""The gate of bronze: what a run wrote of a table, held against the source's own counts, its keys and its suite."""
+"""The gate of bronze: what a run wrote of a table, held against the source's own counts, its keys and its suite.
+
+Rows are counted on their way into the lake. Only keys that no index of the source keeps unique are read again.
+"""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contract
-from lakehouse.gate.measures import count
+from lakehouse.gate.measures import Measures
+from lakehouse.gate.measures import observed as measured
 from lakehouse.gate.rules import ROWS
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Finding, Severity, Window
+from lakehouse.records import Commit, Finding, Severity, Window
 from lakehouse.source.windows import CREATED, mark_column
 
 
-def check(
+@dataclass(frozen=True)
+class Seen:
+    """What was counted of the rows that a run brought of a table; of the frame only its columns matter."""
+
+    frame: DataFrame
+    measures: Measures
+    counts: Mapping[str, Any]
+
+
+def observed(
     lakehouse: Lakehouse,
     day: BusinessDate,
     contract: Contract,
     window: Window,
     frame: DataFrame,
+    write: Callable[[DataFrame], Commit],
+) -> tuple[Commit, Seen]:
+    """Writes the rows that a run brings of a table, and counts them as they pass. Raises what `write` raises."""
+    # The suite knows no rows that were made before the window's end and touched since, so the rule is counted here.
+    bound = None if window.touched_since else day.next
+    suite, gate = lakehouse.suites["bronze"][contract.table], lakehouse.gate
+    measures = gate.measures(contract, suite, frame.columns, {"next_date": bound})
+    also = {
+        "null_keys": F.count_if(_lacks_key(contract)),
+        "unfit": F.count("_not_representable"),
+        "too_late": F.count_if(_too_late(contract, window)),
+    }
+    commit, counts = measured(frame, measures, also, write)
+    return commit, Seen(frame, measures, counts)
+
+
+def doubled(contract: Contract, written: DataFrame) -> int:
+    """Rows too many of a key, among those that a run has written; a row without a key is none of them."""
+    keyed = written.where(~_lacks_key(contract))
+    row = keyed.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*contract.key).alias("keys")).first()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return int(row["rows"] - row["keys"])
+
+
+def check(
+    lakehouse: Lakehouse,
+    contract: Contract,
+    window: Window,
+    seen: Seen,
     expected: int | None,
     outside: int,
+    doubled: int,
 ) -> list[Finding]:
     """Judges what a run wrote of a table: counts against the source, keys, and the suite.
 
-    `expected`: rows by the source's own count, None where that says nothing; `outside`: rows outside every window.
+    `expected`: rows by the source's own count, None where that says nothing; `outside`: rows outside every window;
+    `doubled`: rows too many of a key.
     """
-    # The suite knows no rows that were made before the window's end and touched since, so the rule is counted here.
-    touched, bound = window.touched_since, None if window.touched_since else day.next
-    suite, gate = lakehouse.suites["bronze"][contract.table], lakehouse.gate
-    measures = gate.measures(contract, suite, frame.columns, {"next_date": bound})
-    counts = count(frame, measures, {
-        "null_keys": F.count_if(reduce(operator.or_, (F.col(k).isNull() for k in contract.key))),
-        "keys": F.countDistinct(*contract.key),
-        "unfit": F.count("_not_representable"),
-        "too_late": F.count_if(_too_late(contract, window)),
-    })  # fmt: skip
-    rows = counts[ROWS]
+    counts, rows = seen.counts, seen.counts[ROWS]
     keys: Severity = "critical" if contract.key_enforced else "warning"
 
     def finding(rule: str, severity: Severity, unexpected: int) -> Finding:
@@ -49,12 +86,16 @@ def check(
     return [
         *([] if expected is None else [finding("row_count_matches_source", "critical", abs(rows - expected))]),
         finding("key_not_null", keys, counts["null_keys"]),
-        finding("key_unique", keys, rows - counts["null_keys"] - counts["keys"]),
+        finding("key_unique", keys, doubled),
         finding("values_representable", "warning", counts["unfit"]),
         finding("updated_at_in_a_window", "warning", outside),
-        *([finding("stamped_after_window", "critical", counts["too_late"])] if touched else []),
-        *gate.judge(measures, frame, counts),
+        *([finding("stamped_after_window", "critical", counts["too_late"])] if window.touched_since else []),
+        *lakehouse.gate.judge(seen.measures, seen.frame, counts),
     ]
+
+
+def _lacks_key(contract: Contract) -> Column:
+    return reduce(operator.or_, (F.col(k).isNull() for k in contract.key))
 
 
 def _too_late(contract: Contract, window: Window) -> Column:

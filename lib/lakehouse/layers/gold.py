@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
@@ -21,7 +21,7 @@ from lakehouse.frame.published import frame as frame_of
 from lakehouse.frame.restore import recognise
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest, inputs_of, transform_of
-from lakehouse.gate.measures import Measures, count
+from lakehouse.gate.measures import Measures, observed
 from lakehouse.lake.published import check_shape
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
@@ -138,6 +138,7 @@ def _staged(
     silver, as_of = due.silver, due.as_of
     contracts = lakehouse.contracts["gold"]
     arguments = inputs_of(contracts)
+    built_on = {name for names in arguments.values() for name in names}
     wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
 
     def argument(name: str) -> DataFrame | date:
@@ -149,15 +150,17 @@ def _staged(
         contract, transform = contracts[name], transform_of("gold", name)
         try:
             result = transform(*(argument(a) for a in arguments[name]))
-            wide[name].set_result(result.localCheckpoint(eager=False))
+            # What is read once is computed as it is staged.
+            wide[name].set_result(result.localCheckpoint(eager=False) if name in built_on else result)
         except BaseException as e:
             wide[name].set_exception(e)
             raise
         frame = conformed(wide[name].result(), contract)
         parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
         suite = lakehouse.gate.measures(contract, lakehouse.suites["gold"][name], frame.columns, parameters)
-        totals = _totals(contract, frame, suite)
-        _load(run, staging, contract, frame, totals)
+        _, totals = observed(frame, suite, _totals(contract, frame), lambda rows: _load(run, staging, contract, rows))
+        staging.verify(contract, {n: v for n, v in totals.items() if n == "rows" or n in contract.names})
+        log.event("gold.staged", table=name, rows=totals["rows"])
         return totals, _judged(lakehouse, suite, frame, totals)
 
     with ThreadPoolExecutor(len(contracts)) as pool:
@@ -165,21 +168,19 @@ def _staged(
     return {n: totals for n, (totals, _) in tables.items()}, [f for _, findings in tables.values() for f in findings]
 
 
-def _totals(contract: Contract, frame: DataFrame, suite: Measures) -> Totals:
-    """Rows, sums of every numeric column, the roll-up, warnings, the suite's counts: one pass, the frame's first read."""
+def _totals(contract: Contract, frame: DataFrame) -> dict[str, Column]:
+    """What is counted as a table is staged beside what its suite asks for: rows, sums of every number, roll-up, warnings."""
     numbers = [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
     totals = {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in numbers}}
     if contract.table in ROLL_UPS:
         totals[ROLL_UP] = F.coalesce(F.sum(F.expr(ROLL_UPS[contract.table])), F.lit(0))
-    return count(frame, suite, totals | {w: F.count_if(F.col(w)) for w in warning_columns(frame)})
+    return totals | {w: F.count_if(F.col(w)) for w in warning_columns(frame)}
 
 
-def _load(run: OpenRun, staging: Staging, contract: Contract, frame: DataFrame, totals: Totals) -> None:
-    """Stages a table and has it verified. Raises RightLostError, before anything is written, once the right is lost."""
+def _load(run: OpenRun, staging: Staging, contract: Contract, rows: DataFrame) -> None:
+    """Stages a table. Raises RightLostError, before anything is written, once the right is lost."""
     run.lease.check()
-    staging.load(frame, contract, totals["rows"])
-    staging.verify(contract, {n: v for n, v in totals.items() if n == "rows" or n in contract.names})
-    log.event("gold.staged", table=contract.table, rows=totals["rows"])
+    staging.load(rows, contract)
 
 
 def _judged(lakehouse: Lakehouse, suite: Measures, frame: DataFrame, totals: Totals) -> list[Finding]:

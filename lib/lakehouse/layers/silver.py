@@ -17,19 +17,18 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.conform import conformed
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
-from lakehouse.frame.published import frame
 from lakehouse.frame.run import OpenRun, opened
-from lakehouse.frame.transforms import digest, transform_of
-from lakehouse.judging.rules import Rule, quarantine_rules
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS, identified, judged
+from lakehouse.frame.transforms import digest
+from lakehouse.judging.rules import quarantine_rules
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS
 from lakehouse.lake.published import check_shape
 from lakehouse.layers import silver_gate
+from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
 from lakehouse.layers.silver_gate import Silver
 from lakehouse.parts import Lakehouse
-from lakehouse.records import PARTITION, Extracted, Finding, Last, Outcome, TableRun, Totals
+from lakehouse.records import PARTITION, Commit, Extracted, Finding, Last, Outcome, TableRun, Totals
 
 GATES = 2
 
@@ -108,7 +107,7 @@ def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -
         published, quarantine = run.restore("silver", tables), run.restore("quarantine", tables)
     heads = {t: p.version for t, p in published.items()}
     return Silver(lakehouse, day, run.record, due.rebuilds, ledger.published("bronze"), published, quarantine,
-                  ledger.totals("silver"), ledger.archive(), due.waived, heads)  # fmt: skip
+                  ledger.totals("silver"), due.waived, heads)  # fmt: skip
 
 
 def _tables(
@@ -147,21 +146,24 @@ def _table(
     )
     check_shape(contract, None if silver.rebuilds else silver.published.get(name))
     batch_rows = sum(e.rows for e in pending)
-    open_before = 0 if is_new else silver.totals.get(name, Totals()).open
+    before = Totals() if silver.rebuilds else silver.totals.get(name, Totals())
+    open_before = 0 if is_new else before.open
     kept, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     if not is_new and batch_rows + open_before == 0:
         return kept, waiting, None
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
-    frame = _judged(silver, contract, rules, pending, open_before, is_new=is_new).localCheckpoint(eager=False)
-    measures = silver_gate.measures(silver, contract, frame)
-    counts = silver_gate.counted(frame, rules, measures)
+    candidates = judged_candidates(silver, contract, rules, pending, open_before, is_new=is_new)
+    measures = silver_gate.measures(silver, contract, candidates)
+    frame, counts = silver_gate.checkpointed(candidates, rules, measures)
     kept.rows_kept, kept.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
     kept.rows_quarantined = waiting.rows_kept = counts[OPEN]
     kept.rows_displaced = counts["displaced"]
     kept.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
+    commit = None
     if counts[KEPT] or is_new:
-        _write_kept(silver, contract, frame, kept, is_new=is_new)
+        commit = _write_kept(silver, contract, frame, counts, is_new=is_new)
+        kept.version, kept.bytes_written = commit.version, commit.bytes
     log.event("silver.transformed", table=name, rows=batch_rows, kept=kept.rows_kept,
               deduplicated=kept.rows_deduplicated, quarantined=kept.rows_quarantined)  # fmt: skip
 
@@ -170,76 +172,16 @@ def _table(
         if counts[OPEN] + open_before or is_new:
             _write_open(silver, contract, frame, waiting)
         return [
-            *silver_gate.balances(silver, contract, kept, batch_rows, open_before, counts),
-            *silver_gate.keys_once(silver, contract, frame, counts, is_new=is_new),
+            *silver_gate.balances(name, before, batch_rows, open_before, counts, commit),
             *silver_gate.quality(silver, contract, frame, rules, batch_rows, counts, measures),
         ]
 
     return kept, waiting, gates.submit(gate)
 
 
-def _judged(
-    silver: Silver, contract: Contract, rules: list[Rule], pending: list[Extracted], open_before: int, *, is_new: bool
-) -> DataFrame:
-    """The run's candidates, transformed and conformed, each with its reasons and its verdict."""
-    lakehouse, bronze = silver.lakehouse, silver.lakehouse.contracts["bronze"][contract.table]
-    images = _candidates(silver, bronze, pending, open_before)
-    source = F.struct(*bronze.names).alias("_source")
-    transform = transform_of("silver", contract.table)
-    standard = conformed(transform(identified(images, bronze).select("*", source)), contract)
-    for column in contract.columns:
-        if column.references:
-            parent = lakehouse.contracts["silver"][column.references.table]
-            if parent.table not in silver.heads:
-                standard = standard.withColumn(f"_held_{column.name}", F.lit(None).cast("boolean"))
-                continue
-            held = lakehouse.lake.read("silver", parent.table, silver.heads[parent.table]).select(
-                F.col(parent.key[0]).alias(column.name), F.lit(True).alias(f"_held_{column.name}")
-            )
-            standard = standard.join(held, column.name, how="left")
-    return judged(standard, rules, contract, None if is_new else _current(silver, contract))
-
-
-def _candidates(silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int) -> DataFrame:
-    """Bronze rows of the pending runs, and the rows open in quarantine."""
-    lakehouse, table = silver.lakehouse, bronze.table
-    columns = [*bronze.names, "_not_representable"]
-    rows = frame(lakehouse, "bronze", table, silver.bronze[table])
-    runs = [e.run_id for e in pending]
-    days = sorted({e.business_date for e in pending})
-    # Rows of runs that never published lie in a version unseen; they are nobody's.
-    if silver.rebuilds:
-        known = lakehouse.spark.createDataFrame([(r,) for r in runs], "_run_id string")
-        rows = rows.join(F.broadcast(known), "_run_id", how="left_semi")
-    else:
-        rows = rows.where(F.col("_run_id").isin(runs))
-        rows = rows.where(F.concat_ws("-", *PARTITION).isin([d.isoformat() for d in days]))
-        places = [BusinessDate(d, silver.day.zone).partition for d in days]
-        for part in PARTITION:
-            rows = rows.where(F.col(part).isin(sorted({place[part] for place in places})))
-    batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
-    if not open_before:
-        return batch
-    waiting = lakehouse.lake.read("quarantine", table, silver.quarantine[table].version)
-    return batch.unionByName(
-        waiting.select(*(c for c in columns if c in waiting.columns), F.lit(False).alias("_batch"), "_first_seen_at"),
-        allowMissingColumns=True,
-    )
-
-
-def _current(silver: Silver, contract: Contract) -> DataFrame:
-    """Silver's row of each key, as far as a verdict needs it, and where it lies."""
-    held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table])
-    levels = contract.partitioning.levels if contract.partitioning else ()
-    return held.select(
-        *contract.key,
-        F.col("updated_at").alias("_current_updated_at"),
-        *(F.col(c).alias(f"_current{c}") for c in TIE_BREAKERS),
-        *(F.col(p).alias(f"_current_{p}") for p in levels),
-    )
-
-
-def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: TableRun, *, is_new: bool) -> None:
+def _write_kept(
+    silver: Silver, contract: Contract, frame: DataFrame, counts: Mapping[str, int], *, is_new: bool
+) -> Commit:
     """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
     lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()
@@ -256,7 +198,7 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: Tabl
         rows = rows.coalesce(silver.lakehouse.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
-    elif not kept.rows_displaced:
+    elif not counts["displaced"]:
         rows = rows.repartition(*levels) if levels else rows.coalesce(1)
         commit = lake.append(rows, "silver", table, levels, silver.heads[table])
     else:
@@ -266,9 +208,10 @@ def _write_kept(silver: Silver, contract: Contract, frame: DataFrame, kept: Tabl
             .distinct()
         )
         old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
-        commit = lake.merge(rows.coalesce(2), "silver", table, contract.key, old, silver.heads[table])
-    kept.version = silver.heads[table] = commit.version
-    kept.bytes_written = commit.bytes
+        rows = rows.coalesce(2) if counts[KEPT] > FEW_CANDIDATES else F.broadcast(rows.coalesce(1))
+        commit = lake.merge(rows, "silver", table, contract.key, old, silver.heads[table])
+    silver.heads[table] = commit.version
+    return commit
 
 
 def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: TableRun) -> None:

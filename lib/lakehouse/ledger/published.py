@@ -55,14 +55,6 @@ class Pointers(Questions):
         """Rows each published table of a layer holds, by the ledger's own sums."""
         return {table: totals.held for table, totals in self.totals(layer).items()}
 
-    def archive(self) -> dict[str, tuple[int, int]]:
-        """Version and rows of each bronze table, of one moment: bronze may publish while silver is at work."""
-        rows = self._rows(
-            "select table_name, version, rows_held from ops.published join ops.totals using (layer, table_name) "
-            "where layer = 'bronze'"
-        )
-        return {r["table_name"]: (r["version"], r["rows_held"]) for r in rows}
-
     def point_at(self, cursor: Cursor, layer: str, table: str, version: int) -> None:
         """Points at a commit with the published content under a new number: a restore, or a property that was set."""
         cursor.execute(

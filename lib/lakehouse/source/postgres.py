@@ -60,6 +60,17 @@ RELATIONS = """
     from tree join pg_class c using (oid) where c.relkind in ('r', 'p', 'm', 'v', 'f')
 """
 
+# A valid unique index over nothing but columns of the key; one of a table with heirs does not cover their rows.
+UNIQUE = """
+    select exists (
+        select from pg_index i join pg_class c on c.oid = i.indrelid
+        where c.oid = to_regclass(%(name)s) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        and (c.relkind <> 'r' or not exists (select from pg_inherits where inhparent = c.oid))
+        and (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid
+             and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])) <@ %(key)s
+    )
+"""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -151,6 +162,10 @@ class Snapshot:
             f"(select count(*) from {name} where {column} is null or {column} in ('infinity', '-infinity'))"
         )
         return Counts(*self._ask(sql, table=contract.table)[0])
+
+    def keeps_keys_once(self, contract: Contract) -> bool:
+        """Whether the server lets no key stand twice; of a view, or a table without such an index, it says nothing."""
+        return bool(self._ask(UNIQUE, {"name": _name(contract), "key": list(contract.key)}, contract.table)[0][0])
 
     def conditions(self, contract: Contract, window: Window) -> Conditions:
         """Which rows a window brings, and which are late."""

@@ -7,6 +7,7 @@ those which the run that took over has verified.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
@@ -23,7 +24,6 @@ from lakehouse.warehouse import ddl
 from lakehouse.warehouse.patience import patiently
 
 BATCH_ROWS = 5_000
-ROWS_A_CONNECTION = 50_000
 MOST_CONNECTIONS = 4
 # A batch goes into a table without index or key that nobody else touches: what takes longer is a server that is gone.
 BATCH_SECONDS = 600
@@ -39,7 +39,7 @@ STANDING = """
 
 
 class Staging:
-    """The staging tables of one run. `rows`: of each table that was loaded, as Spark counted them."""
+    """The staging tables of one run. `rows`: of each table that was verified, as Spark counted them."""
 
     def __init__(self, database: Database, contracts: Sequence[Contract], run_id: str) -> None:
         self.database, self.run_id = database, run_id
@@ -55,15 +55,14 @@ class Staging:
         """The end of the run's id: the twelve hexadecimal digits that the ledger draws for each run."""
         return self.run_id.rpartition("-")[2]
 
-    def load(self, frame: DataFrame, contract: Contract, rows: int) -> None:
+    def load(self, frame: DataFrame, contract: Contract) -> None:
         """Loads a frame into its staging table, which is made for it. Raises StoreError for whatever Postgres refuses."""
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(ddl.staging_ddl(contract, self.table(contract)))
-        connections = max(1, min(MOST_CONNECTIONS, rows // ROWS_A_CONNECTION))
         address = self.database.jdbc(reWriteBatchedInserts="true", socketTimeout=str(BATCH_SECONDS))
         writer = (
             frame.select(*(_carried(c.name, c.type) for c in contract.columns))
-            .coalesce(connections)
+            .coalesce(MOST_CONNECTIONS)
             .write.format("jdbc")
             .options(**address, batchsize=str(BATCH_ROWS))
             .option("dbtable", self.table(contract))
@@ -76,9 +75,8 @@ class Staging:
             if refused is None:
                 raise
             raise refused from None
-        self.rows[contract.table] = rows
 
-    def verify(self, contract: Contract, expected: Mapping[str, object]) -> None:
+    def verify(self, contract: Contract, expected: Mapping[str, Any]) -> None:
         """Holds a staged table's row count and sums, by the server, against Spark's. Raises StoreError."""
         with self.database.connection() as connection, connection.cursor() as cursor:
             names = list(expected)
@@ -90,6 +88,7 @@ class Staging:
             actual = dict(zip(names, cursor.fetchone() or (), strict=True))
         if wrong := [n for n in names if actual[n] != expected[n]]:
             raise _differs(contract, wrong)
+        self.rows[contract.table] = expected["rows"]
 
     def freeze(self, cursor: Cursor) -> None:
         """Lets nobody write to the staging tables until the caller's transaction ends, and counts their rows once more.

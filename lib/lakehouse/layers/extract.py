@@ -1,0 +1,186 @@
+"""Brings the rows of bronze's tables: each into the day's partition, counted on its way, several tables at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import log
+from lakehouse.business_date import BusinessDate
+from lakehouse.contracts import Contract
+from lakehouse.contracts.types import spark_type
+from lakehouse.frame.published import published_frame
+from lakehouse.layers import bronze_gate
+from lakehouse.layers.bronze_gate import Seen
+from lakehouse.parts import Lakehouse
+from lakehouse.records import PARTITION, Commit, Counts, Run, TableRun, Window
+from lakehouse.source.postgres import Snapshot
+from lakehouse.source.windows import mark_column
+
+# Tables read at once: while one is planned, others are read. How many are best was not measured by itself.
+READERS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One table of a run: its window, the columns it brings beyond the contract, and those that bronze holds too narrow."""
+
+    contract: Contract
+    window: Window
+    extra: dict[str, str]
+    widened: dict[str, str]
+    # By a unique index of the server; without one we count ourselves.
+    keys_once: bool
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run wrote of one table, what the source counts of it, and what was counted as it was written."""
+
+    plan: Plan
+    table: TableRun
+    counts: Counts
+    late: int
+    seen: Seen
+
+
+def extract(
+    lakehouse: Lakehouse, run: Run, day: BusinessDate, snapshot: Snapshot, plans: list[Plan], *, replaces: bool
+) -> list[Written]:
+    """Writes each table's rows into the day's partition, several tables at a time."""
+
+    def bring(job: tuple[Plan, Counts, DataFrame, int]) -> Written:
+        plan, counts, rows, late = job
+        table, window = plan.contract.table, plan.window
+        # A replacement looks for nothing below its window, so the next run looks from where the first reading stood.
+        position = window.again if replaces else str(snapshot.position(table))
+        # What a lost ledger would need to know of this run.
+        facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
+                 "snapshot": position}  # fmt: skip
+        with lakehouse.source.read(table):
+            commit, kept_before, seen = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
+        added = commit.rows - kept_before
+        log.event("bronze.extracted", table=table, rows=added, late=late)
+        table_run = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
+                             window_end=window.end, snapshot=position)  # fmt: skip
+        return Written(plan, table_run, counts, late, seen)
+
+    with ExitStack() as kept:
+        jobs = [_job(lakehouse, snapshot, plan, kept) for plan in plans]
+        # The biggest first, so that no core is idle while it is the last.
+        jobs.sort(key=lambda job: job[1].rows, reverse=True)
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(bring, jobs))
+
+
+def _job(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
+    """A table's rows, as counted in the snapshot; late ones are kept in memory until `kept` is closed."""
+    table = plan.contract.table
+    if gained := snapshot.gained(plan.contract, plan.window):
+        log.event("bronze.relations_gained", table=table, relations=len(gained))
+    with lakehouse.source.read(table):
+        counts = snapshot.counts(plan.contract, plan.window)
+        rows = snapshot.frame(lakehouse.spark, plan.contract, plan.extra, plan.window)
+        if not counts.late:
+            return plan, counts, rows, 0
+        unseen = _unseen(lakehouse, snapshot, plan).persist()
+        kept.callback(unseen.unpersist)
+        return plan, counts, rows.unionByName(unseen), unseen.count()
+
+
+def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
+    """Late rows that bronze does not hold yet."""
+    candidates = snapshot.late(lakehouse.spark, plan.contract, plan.extra, plan.window)
+    published = published_frame(lakehouse, "bronze", plan.contract.table)
+    return _not_in(candidates, _held(lakehouse, plan, published, snapshot.conditions(plan.contract, plan.window).since))
+
+
+def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
+    """Rows of published runs below a window's end and, where it is given, not stamped before `since`.
+
+    A row lies in no partition before its stamp's day, but for one that was touched after its window's end, and that one
+    its own day brings again. Stamps have no statistics, partitions have.
+    """
+    mark = F.col(mark_column(plan.contract))
+    found = bronze.where(mark < F.lit(plan.window.end))
+    first = date.min
+    if since is not None:
+        first = since.astimezone(lakehouse.settings.zone).date()
+        found = found.where(mark >= F.lit(since))
+        found = found.where(F.concat_ws("-", *PARTITION) >= first.isoformat())
+    runs = {e.run_id for e in lakehouse.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
+    return found.where(F.col("_run_id").isin(sorted(runs)))
+
+
+def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
+    """The rows that bronze does not hold yet; a column that bronze gained since is null in what it holds."""
+    gained = {f.name: F.lit(None).cast(f.dataType) for f in rows.schema if f.name not in held.columns}
+    return rows.exceptAll(held.withColumns(gained).select(rows.columns))
+
+
+def _write(
+    lakehouse: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame, facts: Mapping[str, object],
+    *, replaces: bool,
+) -> tuple[Commit, int, Seen]:  # fmt: skip
+    """Writes the partition; the commit, how many of its rows were there before, and what was seen of the others."""
+    lake, table, head = lakehouse.lake, plan.contract.table, _widen(lakehouse, plan)
+    if not replaces:
+
+        def add(rows: DataFrame) -> Commit:
+            # The head is the published version and the day is not in it, so its partition holds nothing.
+            return lake.append(rows, "bronze", table, PARTITION, head, facts)
+
+        stamped = _stamped(lakehouse, run, day, rows)
+        commit, seen = bronze_gate.observed(lakehouse, day, plan.contract, plan.window, stamped, add)
+        return commit, 0, seen
+    assert head is not None  # noqa: S101 - a recorded day has a table
+    before = partition(lakehouse, day, table, head).persist()
+    # Held against all of bronze: what came late is in a later day's partition.
+    missing = _not_in(rows, _held(lakehouse, plan, lake.read("bronze", table, head), plan.window.mark))
+
+    def replace_day(rows: DataFrame) -> Commit:
+        union = before.unionByName(rows, allowMissingColumns=True)
+        return lake.replace_partition(union, "bronze", table, day.partition, head, facts)
+
+    try:
+        stamped = _stamped(lakehouse, run, day, missing)
+        commit, seen = bronze_gate.observed(lakehouse, day, plan.contract, plan.window, stamped, replace_day)
+        return commit, before.count(), seen
+    finally:
+        before.unpersist()
+
+
+def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
+    """Writes a table again where columns of it are too narrow for what the source has now; returns its head.
+
+    Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
+    """
+    table, head = plan.contract.table, lakehouse.lake.head("bronze", plan.contract.table)
+    if head is None or not plan.widened:
+        return head
+    wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}
+    frame = lakehouse.lake.read("bronze", table, head).withColumns(wide)
+    log.event("bronze.widened", table=table, columns=sorted(wide))
+    return lakehouse.lake.overwrite(frame, "bronze", table, PARTITION, head).version
+
+
+def _stamped(lakehouse: Lakehouse, run: Run, day: BusinessDate, rows: DataFrame) -> DataFrame:
+    return rows.withColumns({
+        "_ingested_at": F.lit(run.started_at),
+        "_source_system": F.lit(lakehouse.source.database.name),
+        "_run_id": F.lit(run.run_id),
+        **{name: F.lit(value) for name, value in day.partition.items()},
+    })  # fmt: skip
+
+
+def partition(lakehouse: Lakehouse, day: BusinessDate, table: str, version: int) -> DataFrame:
+    frame = lakehouse.lake.read("bronze", table, version)
+    for name, value in day.partition.items():
+        frame = frame.where(F.col(name) == value)
+    return frame

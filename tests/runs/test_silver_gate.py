@@ -1,0 +1,54 @@
+"""The sums of silver: what a run read is somewhere, once, by its own counts and by what its commit says."""
+
+from __future__ import annotations
+
+import pytest
+
+from lakehouse.layers.silver_gate import balances
+from lakehouse.records import Commit, Totals
+
+pytestmark = pytest.mark.unit
+
+# A thousand images so far; ten more come, and two wait: six are new keys, three newer images of old ones.
+BEFORE = Totals(read=1000, gone=100, held=898, open=2)
+COUNTS = {"kept": 9, "deduplicated": 1, "open": 2, "displaced": 3}
+COMMIT = Commit(7, 9, 4096, inserted=6, updated=3)
+
+
+def broken(
+    counts: dict[str, int] = COUNTS, commit: Commit | None = COMMIT, before: Totals = BEFORE
+) -> dict[str, int | None]:
+    findings = balances("orders", before, 10, before.open, counts, commit)
+    assert all(f.severity == "critical" for f in findings)
+    return {f.rule: f.unexpected for f in findings if not f.success}
+
+
+def test_a_run_whose_rows_are_all_somewhere_once_adds_up() -> None:
+    assert broken() == {}
+
+
+def test_a_table_that_is_new_adds_up() -> None:
+    counts = {"kept": 8, "deduplicated": 1, "open": 1, "displaced": 0}
+    assert broken(counts, Commit(0, 8, 4096, inserted=8), Totals()) == {}
+
+
+def test_a_run_that_keeps_nothing_commits_nothing_and_adds_up() -> None:
+    assert broken({"kept": 0, "deduplicated": 8, "open": 4, "displaced": 0}, None) == {}
+
+
+def test_a_row_that_got_lost_between_batch_and_verdict_is_critical() -> None:
+    lost = {**COUNTS, "deduplicated": 0}
+    assert broken(lost) == {"rows_of_run_add_up": 1, "rows_since_beginning_add_up": 1}
+
+
+def test_a_merge_that_added_a_row_it_should_have_changed_leaves_a_key_twice() -> None:
+    doubled = Commit(7, 9, 4096, inserted=7, updated=2)
+    assert broken(commit=doubled) == {"rows_since_beginning_add_up": 1, "keys_once_in_table": 2}
+
+
+def test_a_merge_that_changed_two_rows_of_one_key_found_it_twice() -> None:
+    assert broken(commit=Commit(7, 10, 4096, inserted=6, updated=4)) == {"keys_once_in_table": 1}
+
+
+def test_a_ledger_that_counts_other_rows_than_were_read_is_critical() -> None:
+    assert broken(before=Totals(1000, 100, 897, 2)) == {"rows_since_beginning_add_up": 1}
