@@ -44,7 +44,7 @@ def test_every_kind_of_commit_bears_the_stamp_of_its_run(spark: SparkSession, la
     lake.merge(rows(spark, 2, 3), "silver", "mugs", ("id",), (), 1)
     lake.overwrite(rows(spark, 1, 2, 3, 4), "silver", "mugs", (), 2, window)
     lake.append(rows(spark, 5), "silver", "mugs", (), 3)
-    assert lake.compact("silver", "mugs").version == 5
+    assert lake.compact("silver", "mugs", 4).version == 5
     assert lake.restore("silver", "mugs", 1) == 6
     lake.clear("silver", "mugs", "ledger")
     commits = lake.commits("silver", "mugs", -1)
@@ -85,7 +85,7 @@ WRITES: dict[str, Callable[[SparkSession, Lake], object]] = {
     "merge": lambda spark, lake: lake.merge(rows(spark, 2), "silver", "mugs", ("id",), (), 0),
     "restore": lambda _, lake: lake.restore("silver", "mugs", 0),
     "clear": lambda _, lake: lake.clear("silver", "mugs", "ledger"),
-    "compact": lambda _, lake: lake.compact("silver", "mugs"),
+    "compact": lambda _, lake: lake.compact("silver", "mugs", 0),
     "create": lambda spark, lake: lake.create(rows(spark).schema, "silver", "cups"),
 }
 
@@ -135,6 +135,17 @@ def test_a_commit_of_another_driver_on_top_of_ones_own_is_refused(spark: SparkSe
     lake.guard = lambda: next(looks) and other.append(rows(spark, 2), "silver", "mugs", (), 1) and None
     with pytest.raises(StoreError, match=r"version 2 of silver\.mugs was committed by silver-2"):
         lake.append(rows(spark, 2), "silver", "mugs", (), 0)
+
+
+def test_what_is_compacted_or_set_on_a_commit_of_another_driver_is_refused(spark: SparkSession, lake: Lake) -> None:
+    lake.stamp("ledger", "silver-1", "silver", DAY)
+    lake.append(rows(spark, 1), "silver", "mugs", (), None)
+    other_driver(spark, lake).append(rows(spark, 2), "silver", "mugs", (), 0)
+    with pytest.raises(StoreError, match=r"version 1 of silver\.mugs was committed by silver-2"):
+        lake.compact("silver", "mugs", 0)
+    lake._sql("alter table {} set tblproperties ('delta.enableExpiredLogCleanup' = 'true')", "silver", "mugs")
+    with pytest.raises(StoreError, match=r"version 1 of silver\.mugs was committed by silver-2"):
+        lake.keep_log("silver", "mugs", 0)
 
 
 def test_a_commit_by_hand_is_nobodys_own(spark: SparkSession, lake: Lake) -> None:

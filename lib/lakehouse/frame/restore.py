@@ -53,7 +53,7 @@ def restored(lakehouse: Lakehouse, run: Run, lease: Lease, layer: str, tables: I
         if heads[table] != version:
             version = lake.restore(layer, table, version)
             log.event("table.restored", layer=layer, table=table, version=version)
-        version = lake.keep_log(layer, table) or version
+        version = lake.keep_log(layer, table, version) or version
         if version != pointer:
             moved[table] = version
     if moved:

@@ -114,14 +114,15 @@ class Lake(Identity):
         """
         before = self.head(layer, table, version)
         try:
-            self._write(layer, table, before, lambda: self._table(layer, table).restoreToVersion(version))
+            return self._write(
+                layer, table, before, lambda: self._table(layer, table).restoreToVersion(version)
+            ).version
         except (Py4JJavaError, CapturedException) as e:
             if not any(kind.endswith(LACKS_FILES) for kind in kinds(e)):
                 raise
             raise LostError(f"version {version} of {layer}.{table}, which is published, cannot be restored: data files of it "
                             f"are gone from {self.path(layer, table)}, as after a vacuum without retention; {_way_out(layer)}"
                             ) from None  # fmt: skip
-        return self._newest(layer, table)
 
     def clear(self, layer: str, table: str, ledger_id: str) -> None:
         """Empties a table that was never published; its files stay for who wants to look.
@@ -135,7 +136,7 @@ class Lake(Identity):
                               f"empty place, or LAKEHOUSE_GOLD_DSN at its own ledger")  # fmt: skip
         self._write(layer, table, held.head, self._table(layer, table).delete)
 
-    def keep_log(self, layer: str, table: str) -> int | None:
+    def keep_log(self, layer: str, table: str, head: int) -> int | None:
         """Keeps Delta from cleaning a table's log up by age, as only we know what is published or pinned.
 
         Returns the new head where that took a commit, None where the table was so already, as every new one is.
@@ -147,16 +148,13 @@ class Lake(Identity):
         if all(kept.contains(name) and kept.apply(name) == value for name, value in KEEPS_LOG.items()):
             return None
         listed = ", ".join(f"'{name}' = '{value}'" for name, value in KEEPS_LOG.items())
-        before = self._newest(layer, table)
-        self._write(
-            layer, table, before, lambda: self._sql(f"alter table {{}} set tblproperties ({listed})", layer, table)
-        )
-        return self._newest(layer, table)
+        return self._write(
+            layer, table, head, lambda: self._sql(f"alter table {{}} set tblproperties ({listed})", layer, table)
+        ).version
 
-    def compact(self, layer: str, table: str) -> Commit:
+    def compact(self, layer: str, table: str, head: int) -> Commit:
         """Joins small files of a table; same content, and a new version where there was anything to join."""
-        before = self._newest(layer, table)
-        return self._write(layer, table, before, self._table(layer, table).optimize().executeCompaction)
+        return self._write(layer, table, head, self._table(layer, table).optimize().executeCompaction)
 
     def create(self, schema: StructType, layer: str, table: str) -> Commit:
         """Makes a table without rows."""

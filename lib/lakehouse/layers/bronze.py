@@ -44,12 +44,13 @@ class Due:
 
 @dataclass(frozen=True)
 class Plan:
-    """One table of a run: its window, the columns it brings beyond the contract, and those that bronze holds too narrow."""
+    """One table of a run: its window, columns beyond the contract and those held too narrow, the version it is written on."""
 
     contract: Contract
     window: Window
     extra: dict[str, str]
     widened: dict[str, str]
+    head: int | None  # a commit above it is of a driver that lost its lock
 
 
 def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> Due:
@@ -138,8 +139,9 @@ def _plans(
         forbidden += [f"{table}.{words}" for words in found.forbidden]
         findings += [Finding("bronze", table, f"schema_{d.kind}_{d.shown}", "critical" if d in found.serious else "warning",
                              False, None, None) for d in found.drift]  # fmt: skip
-        touched = window.again is None and window.end == newest
-        plans.append(Plan(contract, replace(window, touched_since=touched), found.extra, found.widened))
+        window = replace(window, touched_since=window.again is None and window.end == newest)
+        head = published[table].version if table in published else lakehouse.lake.head("bronze", table)
+        plans.append(Plan(contract, window, found.extra, found.widened, head))
     if forbidden:
         raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change the "
                          f"source, or conf/contracts/bronze")  # fmt: skip
@@ -254,19 +256,17 @@ def _write(
     *, replaces: bool,
 ) -> tuple[Commit, int]:  # fmt: skip
     """Writes the partition; returns the commit and how many of its rows were there before."""
-    table, head = plan.contract.table, _widen(lakehouse, plan)
+    lake, table, head = lakehouse.lake, plan.contract.table, _widen(lakehouse, plan)
     if not replaces:
         # The head is the published version and the day is not in it, so its partition holds nothing.
-        return lakehouse.lake.add_partition(
-            _stamped(lakehouse, run, rows), "bronze", table, day.partition, head, facts
-        ), 0
+        return lake.add_partition(_stamped(lakehouse, run, rows), "bronze", table, day.partition, head, facts), 0
     assert head is not None  # noqa: S101 - a recorded day has a table
     before = _partition(lakehouse, day, table, head).drop(*day.partition).persist()
     # Held against all of bronze: what came late is in a later day's partition.
-    missing = _not_in(rows, _held(lakehouse, plan, lakehouse.lake.read("bronze", table, head), plan.window.mark))
+    missing = _not_in(rows, _held(lakehouse, plan, lake.read("bronze", table, head), plan.window.mark))
     union = before.unionByName(_stamped(lakehouse, run, missing), allowMissingColumns=True)
     try:
-        return lakehouse.lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
+        return lake.replace_partition(union, "bronze", table, day.partition, head, facts), before.count()
     finally:
         before.unpersist()
 
@@ -276,7 +276,7 @@ def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
 
     Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
     """
-    table, head = plan.contract.table, lakehouse.lake.head("bronze", plan.contract.table)
+    table, head = plan.contract.table, plan.head
     if head is None or not plan.widened:
         return head
     wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}

@@ -206,7 +206,7 @@ def _head(lakehouse: Lakehouse, table: str, version: int) -> int:
     """The head with the content that was published; what came after it and was not published is undone."""
     lake = lakehouse.lake
     restored = version if lake.head("bronze", table) == version else lake.restore("bronze", table, version)
-    return lake.keep_log("bronze", table) or restored
+    return lake.keep_log("bronze", table, restored) or restored
 
 
 def _row(run_id: str | None, day: date | None, tables: int, rows: int, would: str) -> Row:

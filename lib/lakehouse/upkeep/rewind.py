@@ -157,7 +157,7 @@ def _restored(run: OpenRun, layer: str, versions: Mapping[str, int]) -> dict[str
         if lake.head(layer, table) != version:
             version = lake.restore(layer, table, version)
             log.event("table.restored", layer=layer, table=table, version=version)
-        return lake.keep_log(layer, table) or version
+        return lake.keep_log(layer, table, version) or version
 
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
