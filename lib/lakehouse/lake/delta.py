@@ -91,7 +91,7 @@ class Lake(Identity):
         held = self.log(layer, table)
         if known is not None and not held.loadable(known):
             raise LostError(f"{self.path(layer, table)} has no version {known} that can be loaded, which the ledger says "
-                            f"is published; restore the lake from its backup")  # fmt: skip
+                            f"is published; {_way_out(layer)}")  # fmt: skip
         return held.head
 
     def log(self, layer: str, table: str) -> log.Log:
@@ -127,11 +127,14 @@ class Lake(Identity):
     def clear(self, layer: str, table: str, ledger_id: str) -> None:
         """Empties a table that was never published; its files stay for who wants to look.
 
-        Raises LedgerError unless every commit of the table bears a stamp of this ledger.
+        Raises LedgerError unless every commit of the table bears a stamp of this ledger. In a lake that belongs to it, a table
+        that is made of bronze may also have old commits that are cleaned up, or that bear no stamp.
         """
-        held = self.log(layer, table)
-        ours = {c.version for c in self.commits(layer, table, -1) if c.ledger == ledger_id}
-        if held.head is None or ours != set(range(held.head + 1)):
+        held, commits = self.log(layer, table), self.commits(layer, table, -1)
+        is_ours = {c.version for c in commits if c.ledger == ledger_id} == set(range((held.head or 0) + 1))
+        if layer != "bronze" and self.identity() == ledger_id:
+            is_ours = all(c.ledger in (None, ledger_id) for c in commits)
+        if held.head is None or not is_ours:
             raise LedgerError(f"the lake holds {layer}.{table}, which this ledger never published: point LAKEHOUSE_LAKE at an "
                               f"empty place, or LAKEHOUSE_GOLD_DSN at its own ledger")  # fmt: skip
         self._write(layer, table, held.head, self._table(layer, table).delete)
