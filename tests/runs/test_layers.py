@@ -17,7 +17,7 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import DriftError, LedgerError, NotYetError, SourceError, StoreError
-from lakehouse.layers import silver
+from lakehouse.layers import gold, silver
 from lakehouse.runs import backfill, dry_run, rebuild
 from lakehouse.runs import day as days
 from tests.fakes import CONTRACTS, Row, fake_lakehouse, replace_bodies, schema_of
@@ -68,6 +68,24 @@ def test_bronze_is_not_written_on_what_a_driver_without_its_lock_commits_after_t
     days.run(lakehouse, "bronze", on(3))
     assert "restore bronze.orders to 0" in lakehouse.steps, "the row of the zombie is in no published version"
     assert pointers(lakehouse)["bronze"]["orders"] == 4
+
+
+def test_gold_never_takes_the_silver_of_a_day_before_for_that_of_the_day_it_publishes(lakehouse: Any) -> None:
+    days.run(lakehouse, "day", on(2))
+    days.run(lakehouse, "bronze", on(3))
+    answer = lakehouse.ledger.published
+
+    def silver_publishes_just_then(layer: str) -> Any:
+        found = answer(layer)
+        lakehouse.ledger.published = answer
+        days.run(lakehouse, "silver", on(3))
+        return found
+
+    lakehouse.ledger.published = silver_publishes_just_then
+    with pytest.raises(NotYetError):
+        gold.plan(lakehouse, on(3))
+    due = gold.plan(lakehouse, on(3))
+    assert {t: p.version for t, p in due.silver.items()} == pointers(lakehouse)["silver"]
 
 
 def test_a_day_within_the_window_of_a_later_one_is_covered_by_it(lakehouse: Any) -> None:
