@@ -16,6 +16,7 @@ from lakehouse.lake.delta import LostError
 from lakehouse.ledger.past import Cut
 from lakehouse.records import Published, Stamped
 from lakehouse.upkeep import again, readable, rewind
+from tests.fakes import FakeLease
 from tests.runs.java import AWAY, JavaError, raising
 
 pytestmark = pytest.mark.unit
@@ -63,6 +64,20 @@ def test_bronze_that_this_ledger_has_lost_is_not_rewound_away(lived: Any) -> Non
     with opened(lived, "bronze", DAY) as run, pytest.raises(LedgerError, match="holds 7 rows of 1 runs"):
         rewind._restored(run, "bronze", {"orders": 0})
     assert len(lived.lake.tables["bronze", "orders"]) == head + 1
+
+
+def test_the_locks_of_runs_that_end_with_golds_transaction_are_not_taken_for_lost(lived: Any) -> None:
+    ledger, leases = lived.ledger, {layer: FakeLease(lived.ledger) for layer in ("bronze", "silver", "gold")}
+    ledger.set_back = ledger.date_pointers = ledger.add_up = lambda *_: None
+    ledger.open_at = lambda _: {}
+    watched: dict[str, bool] = {}
+    ledger.count_changes = lambda *_: None
+    ledger.record_action = lambda *_: watched.update({layer: lease.watched for layer, lease in leases.items()})
+    plan = rewind.Plan(
+        DAY.day, DAY.day, Cut(1, "silver-1", DAY.day, {}), {"silver": ["silver-2"]}, {"silver": {"orders": 0}}
+    )
+    rewind.run(lived, plan, leases, "a bad file")
+    assert watched == {"bronze": False, "silver": False, "gold": True}
 
 
 def test_a_table_whose_contract_was_taken_away_goes_back_with_the_shape_it_was_published_in(lived: Any) -> None:

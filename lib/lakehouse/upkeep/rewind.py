@@ -187,6 +187,8 @@ def _publish_the_others(
     ledger.set_back(cursor, plan.runs)
     open_rows = ledger.open_at(plan.silver.seq)
     for of in ("bronze", "silver"):
+        # Its run ends with gold's transaction, and a heartbeat after it would take that for a lost lock.
+        work[of].lease.unwatch()
         tables: dict[str, list[TableRun]] = {}
         for layer in (layer for layer, its in LAKE_LAYERS.items() if its == of and layer in heads):
             tables[layer] = [_as_it_was(layer, t, v, *open_rows.get(t, (0, {}))) for t, v in heads[layer].items()]
