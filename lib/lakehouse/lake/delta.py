@@ -91,7 +91,7 @@ class Lake(Identity):
         held = self.log(layer, table)
         if known is not None and not held.loadable(known):
             raise LostError(f"{self.path(layer, table)} has no version {known} that can be loaded, which the ledger says "
-                            f"is published; {_way_out(layer)}")  # fmt: skip
+                            f"is published; {_way_out(layer, is_older=held.head in range(known))}")  # fmt: skip
         return held.head
 
     def log(self, layer: str, table: str) -> log.Log:
@@ -112,10 +112,12 @@ class Lake(Identity):
 
         Raises LostError where data files of the version are gone, which only a vacuum or a hand can have deleted.
         """
-        before = self.head(layer, table, version)
         try:
             return self._write(
-                layer, table, before, lambda: self._table(layer, table).restoreToVersion(version)
+                layer,
+                table,
+                self.head(layer, table, version),
+                lambda: self._table(layer, table).restoreToVersion(version),
             ).version
         except (Py4JJavaError, CapturedException) as e:
             if not any(kind.endswith(LACKS_FILES) for kind in kinds(e)):
@@ -127,8 +129,8 @@ class Lake(Identity):
     def clear(self, layer: str, table: str, ledger_id: str) -> None:
         """Empties a table that was never published; its files stay for who wants to look.
 
-        Raises LedgerError unless every commit of the table bears a stamp of this ledger. In a lake that belongs to it, a table
-        that is made of bronze may also have old commits that are cleaned up, or that bear no stamp.
+        Raises LedgerError unless each of its commits bears a stamp of this ledger; in a lake that belongs to it those of what
+        is made of bronze may be cleaned up, or bear none.
         """
         held, commits = self.log(layer, table), self.commits(layer, table, -1)
         is_ours = {c.version for c in commits if c.ledger == ledger_id} == set(range((held.head or 0) + 1))
@@ -294,7 +296,8 @@ def _literal(partition: Mapping[str, str]) -> str:
     return " and ".join(f"t.{k} is null" if v is None else f"t.{k} = '{v}'" for k, v in partition.items())
 
 
-def _way_out(layer: str) -> str:
-    if layer == "bronze":
-        return "restore the lake from its backup"
-    return "rebuild it: lakehouse rebuild silver, or restore the lake from its backup"
+def _way_out(layer: str, *, is_older: bool = False) -> str:
+    if is_older:
+        return "the lake is older than its ledger: restore a newer backup, or lakehouse rewind to a day that it has"
+    rebuild = "" if layer == "bronze" else "rebuild it: lakehouse rebuild silver, or "
+    return f"{rebuild}restore the lake from its backup"
