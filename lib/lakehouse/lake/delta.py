@@ -112,13 +112,9 @@ class Lake(Identity):
 
         Raises LostError where data files of the version are gone, which only a vacuum or a hand can have deleted.
         """
+        head = self.head(layer, table, version)
         try:
-            return self._write(
-                layer,
-                table,
-                self.head(layer, table, version),
-                lambda: self._table(layer, table).restoreToVersion(version),
-            ).version
+            return self._write(layer, table, head, lambda: self._table(layer, table).restoreToVersion(version)).version
         except (Py4JJavaError, CapturedException) as e:
             if not any(kind.endswith(LACKS_FILES) for kind in kinds(e)):
                 raise
