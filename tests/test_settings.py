@@ -223,6 +223,16 @@ def test_what_is_no_zone_is_refused(given: Given, zone: str) -> None:
     assert "LAKEHOUSE_TIMEZONE: must be UTC or a zone of the tz database" in refusal(given, LAKEHOUSE_TIMEZONE=zone)
 
 
+@pytest.mark.parametrize("number", ["2", " 30 ", "1.5", "-1"])
+@pytest.mark.parametrize("name", ["EXTRACT_LOOKBACK", "RETENTION", "GOLD_DEADLINE", "LOG_RETENTION"])
+def test_a_duration_says_its_unit_as_two_days_are_not_two_seconds(given: Given, name: str, number: str) -> None:
+    said = refusal(given, **{f"LAKEHOUSE_{name}": number})
+    assert (
+        said
+        == f"settings are wrong: LAKEHOUSE_{name}: must say its unit, as P2D for two days or PT12H for twelve hours"
+    )
+
+
 def test_a_look_back_does_not_look_ahead(given: Given) -> None:
     assert "LAKEHOUSE_EXTRACT_LOOKBACK: Input should be greater" in refusal(given, LAKEHOUSE_EXTRACT_LOOKBACK="-P1D")
 

@@ -15,12 +15,22 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigError
 
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
+NUMBER = re.compile(r"[-+]?[0-9.]+")
 BUCKETS = ("bronze", "silver", "quarantine")
 # In a path Hadoop reads these as patterns or parts of an address, and Spark as the end of a path.
 NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]")
@@ -55,6 +65,13 @@ def _web_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _duration(value: object) -> object:
+    """With its unit: pydantic takes a number for seconds, and two days of looking back would be two seconds."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        raise ValueError("must say its unit, as P2D for two days or PT12H for twelve hours")
+    return value
+
+
 def _split(value: SecretStr) -> SplitResult:
     """The parts of an address; none where it is no address, as Python's words would quote it."""
     try:
@@ -68,6 +85,7 @@ def _split(value: SecretStr) -> SplitResult:
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 WebUrl = Annotated[SecretStr, AfterValidator(_web_url)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Settings(BaseSettings):
@@ -83,8 +101,8 @@ class Settings(BaseSettings):
     lake: str = ""
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
-    extract_lookback: timedelta = Field(timedelta(days=1), ge=timedelta(0))
-    retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1))
+    extract_lookback: Duration = Field(timedelta(days=1), ge=timedelta(0))
+    retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1))
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None
@@ -101,8 +119,8 @@ class Settings(BaseSettings):
     root: Path | None = None
     jobs_environment: Path | None = None
     spark_properties: Path | None = None
-    gold_deadline: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
-    log_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
+    gold_deadline: Duration = Field(timedelta(hours=2), gt=timedelta(0))
+    log_retention: Duration = Field(timedelta(days=30), gt=timedelta(0))
     docs_url: str = ""
     alert_webhook: WebUrl | None = None
     alert_email_to: str = ""
