@@ -17,7 +17,7 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import DriftError, LedgerError, NotYetError, SourceError, StoreError
-from lakehouse.layers import gold, silver
+from lakehouse.layers import bronze, gold, silver
 from lakehouse.runs import backfill, dry_run, rebuild
 from lakehouse.runs import day as days
 from tests.fakes import CONTRACTS, Row, fake_lakehouse, replace_bodies, schema_of
@@ -86,6 +86,12 @@ def test_gold_never_takes_the_silver_of_a_day_before_for_that_of_the_day_it_publ
         gold.plan(lakehouse, on(3))
     due = gold.plan(lakehouse, on(3))
     assert {t: p.version for t, p in due.silver.items()} == pointers(lakehouse)["silver"]
+
+
+def test_a_day_is_read_again_without_a_table_whose_contract_was_taken_away_since(lakehouse: Any) -> None:
+    days.run(lakehouse, "bronze", on(2))
+    lakehouse.ledger.windows.append(replace(lakehouse.ledger.windows[0], table="retired"))
+    assert set(bronze.plan(lakehouse, on(2), replaces=True).windows) == set(CONTRACTS["bronze"])
 
 
 def test_a_day_within_the_window_of_a_later_one_is_covered_by_it(lakehouse: Any) -> None:

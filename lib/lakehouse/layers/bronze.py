@@ -63,7 +63,7 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> 
     first = min(covering.values(), key=lambda e: e.window_end, default=None)
     if replaces:
         windows: dict[str, Window] = {}
-        for e in ledger.windows_of(day.day):
+        for e in (e for e in ledger.windows_of(day.day) if e.table in contracts):
             windows.setdefault(e.table, Window(e.window_start, e.window_end, again=e.snapshot))
         if not windows:
             how = covered(day, first) if first else "run bronze for it first"
