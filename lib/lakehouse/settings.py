@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -31,6 +32,8 @@ from lakehouse.errors import ConfigError
 
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 NUMBER = re.compile(r"[-+]?[0-9.]+")
+# How alike two names are of which one is the other, mistyped: the nearest two of ours are less so.
+ALMOST = 0.92
 BUCKETS = ("bronze", "silver", "quarantine")
 # In a path Hadoop reads these as patterns or parts of an address, and Spark as the end of a path.
 NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]")
@@ -190,14 +193,25 @@ def load_settings(secrets: Path | None = None) -> Settings:
     )
     if folder and not Path(folder).is_dir():
         raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
+    faults = _mistyped()
     try:
-        return Settings(_secrets_dir=folder)
+        settings = Settings(_secrets_dir=folder)
     except ValidationError as e:
-        faults = [
+        faults += [
             ": ".join([*map(_variable, map(str, f["loc"][:1])), f["msg"].removeprefix("Value error, ")])
             for f in e.errors(include_input=False, include_url=False)
         ]
+    if faults:
         raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
+    return settings
+
+
+def _mistyped() -> list[str]:
+    """Variables that are almost a setting's: unset, that one would be its default, and the zone UTC."""
+    known = {_variable(name) for name in Settings.model_fields}
+    others = sorted(name for name in os.environ.keys() - known if name.startswith("LAKEHOUSE_") and os.environ[name])
+    meant = {name: get_close_matches(name, known, n=1, cutoff=ALMOST) for name in others}
+    return [f"{name}: there is no such setting; it is {setting}" for name, found in meant.items() for setting in found]
 
 
 def secret_variables() -> set[str]:
