@@ -115,21 +115,22 @@ def test_a_lake_of_an_older_backup_goes_back_to_a_day_that_it_has_and_what_it_la
         ledger.pointers["bronze"][table] = replace(ledger.pointers["bronze"][table], version=4)
     for _ in range(4):
         lived.lake.write("bronze", "products")
+    ledger.pointers["bronze"]["mugs"] = Published("mugs", 0, "bronze-2", DAY.day, {})
     ledger.cut = lambda layer, _: Cut(1, f"{layer}-1", DAY.day, {})
     ledger.judged_up_to, ledger.unaccounted = lambda _: 1, lambda _: []
     ledger.runs_after = lambda layer, _: [f"{layer}-2"]
     ledger.versions_at = lambda *_: {}
     plan = rewind.plan(lived, DAY.day)
-    assert plan.lost == {"orders": 0}
+    assert plan.lost == {"orders": 0, "mugs": -1}
     assert plan.rows()[0]["would"] == (
-        "be restored; what is taken out is kept, but of orders is read from the source again: the lake does not have it"
+        "be restored; what is taken out is kept, but of orders, mugs is read from the source again: the lake does not have it"
     )
     forgotten = list[Any]()
     ledger.forget_aside = lambda _, lost: forgotten.append(lost)
     ledger.set_back = ledger.date_pointers = ledger.add_up = ledger.count_changes = lambda *_: None
     ledger.open_at = lambda _: {}
     rewind.run(lived, plan, {layer: FakeLease(ledger) for layer in ("bronze", "silver", "gold")}, "only this backup")
-    assert forgotten == [{"orders": 0}]
+    assert forgotten == [plan.lost]
 
 
 # Rerun, replay, rebuild.

@@ -99,9 +99,13 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
 
 
 def _lost(lakehouse: Lakehouse) -> dict[str, int]:
-    """The newest version of each table of bronze whose published version is above it, as in a lake of an older backup."""
-    heads = {t: (lakehouse.lake.head("bronze", t), p.version) for t, p in lakehouse.ledger.published("bronze").items()}
-    return {t: head for t, (head, published) in heads.items() if head is not None and head < published}
+    """The newest version of each table of bronze whose published version is above it, as in a lake of an older backup.
+
+    -1 where there is no table at all.
+    """
+    published = lakehouse.ledger.published("bronze")
+    heads = {t: -1 if (head := lakehouse.lake.head("bronze", t)) is None else head for t in published}
+    return {t: head for t, head in heads.items() if head < published[t].version}
 
 
 def _versions(lakehouse: Lakehouse, layer: str, of: str, seq: int) -> dict[str, int]:
