@@ -255,6 +255,14 @@ def test_a_variable_that_is_almost_a_settings_is_named_and_not_passed_over(
     assert SECRET not in said
 
 
+def test_a_secret_file_that_is_almost_named_as_a_setting_is_told_too(given: Given, tmp_path: Path) -> None:
+    for name in ("LAKEHOUSE_TIME_ZONE", "LAKEHOUSE_TIMEZONE.part"):
+        (tmp_path / "no-secrets" / name).write_text(SECRET)
+    assert (
+        refusal(given) == "settings are wrong: LAKEHOUSE_TIME_ZONE: there is no such setting; it is LAKEHOUSE_TIMEZONE"
+    )
+
+
 def test_what_the_stack_and_its_tools_are_told_is_no_mistyped_setting(given: Given) -> None:
     names = re.findall(r"\bLAKEHOUSE_[A-Z0-9_]+", (ROOT / ".env.example").read_text(encoding="utf-8"))
     others = {*names, *OF_THE_STACK, "LAKEHOUSE_DEBUG"} - {_variable(name) for name in Settings.model_fields}

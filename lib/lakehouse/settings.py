@@ -32,6 +32,7 @@ from lakehouse.errors import ConfigError
 
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 NUMBER = re.compile(r"[-+]?[0-9.]+")
+OURS = re.compile(r"LAKEHOUSE_[A-Z0-9_]+")
 # How alike two names are of which one is the other, mistyped: the nearest two of ours are less so.
 ALMOST = 0.92
 BUCKETS = ("bronze", "silver", "quarantine")
@@ -193,7 +194,8 @@ def load_settings(secrets: Path | None = None) -> Settings:
     )
     if folder and not Path(folder).is_dir():
         raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
-    faults = _mistyped()
+    files = [file.name for file in Path(folder).iterdir()] if folder else []
+    faults = _mistyped({*files, *(name for name, value in os.environ.items() if value)})
     try:
         settings = Settings(_secrets_dir=folder)
     except ValidationError as e:
@@ -206,10 +208,10 @@ def load_settings(secrets: Path | None = None) -> Settings:
     return settings
 
 
-def _mistyped() -> list[str]:
-    """Variables that are almost a setting's: unset, that one would be its default, and the zone UTC."""
+def _mistyped(names: set[str]) -> list[str]:
+    """Names that are almost a setting's: unset, that one would be its default, and the zone UTC."""
     known = {_variable(name) for name in Settings.model_fields}
-    others = sorted(name for name in os.environ.keys() - known if name.startswith("LAKEHOUSE_") and os.environ[name])
+    others = sorted(name for name in names - known if OURS.fullmatch(name))
     meant = {name: get_close_matches(name, known, n=1, cutoff=ALMOST) for name in others}
     return [f"{name}: there is no such setting; it is {setting}" for name, found in meant.items() for setting in found]
 
