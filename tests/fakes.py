@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lakehouse.contracts import load_contracts
-from lakehouse.errors import BusyError, LedgerError, RightLostError, safe_words
+from lakehouse.errors import BusyError, LedgerError, RightLostError, StoreError, safe_words
 from lakehouse.judging.suites import load_suites
 from lakehouse.layers import bronze, gold, silver
 from lakehouse.layers.extract import Written
@@ -288,12 +288,15 @@ class FakeLake:
     def commits(self, layer: str, table: str, after: int) -> list[Stamped]:
         return self.tables[layer, table][after + 1 :]
 
-    def write(self, layer: str, table: str, rows: int = 1) -> int:
+    def write(self, layer: str, table: str, rows: int = 1, *, before: int | None = None) -> int:
+        """A commit; `before`: the version it is written on, above which nobody else may have committed."""
         self.steps(f"write {layer}.{table}")
         self.guard()
         held = self.tables.setdefault((layer, table), [])
         held.append(Stamped(len(held), "WRITE", *self.stamped, layer, {}, rows, datetime.now(UTC)))
         self.guard()
+        if before is not None and any((c.ledger, c.run) != self.stamped for c in held[before + 1 :]):
+            raise StoreError(f"a version of {layer}.{table} was committed by another run while this run wrote to it")
         return len(held) - 1
 
     def restore(self, layer: str, table: str, version: int) -> int:
@@ -308,7 +311,7 @@ class FakeLake:
         if any(c.ledger != ledger_id for c in self.tables[layer, table]):
             raise LedgerError(f"the lake holds {layer}.{table}, which this ledger never published")
 
-    def keep_log(self, layer: str, table: str) -> int | None:
+    def keep_log(self, layer: str, table: str, head: int) -> int | None:
         return None
 
 
@@ -434,8 +437,8 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     def extract(lakehouse: Any, run: Any, day: Any, snapshot: Any, plans: Any, *, replaces: bool) -> list[Written]:
         return [
             Written(
-                p, TableRun(p.contract.table, lakehouse.lake.write("bronze", p.contract.table), 1, window_start=p.window.mark,
-                            window_end=p.window.end), Counts(1, 0, 0), 0, None)
+                p, TableRun(p.contract.table, lakehouse.lake.write("bronze", p.contract.table, before=p.head), 1,
+                            window_start=p.window.mark, window_end=p.window.end), Counts(1, 0, 0), 0, None)
             for p in plans
         ]  # fmt: skip
 

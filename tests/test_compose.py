@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import jsonschema
 import pytest
 import yaml
 
+from lakehouse.settings import Settings
 from tests.test_docs import example_settings
 
 pytestmark = pytest.mark.unit
@@ -233,6 +235,16 @@ def test_images_run_as_nobody_special_and_hold_no_secret() -> None:
     assert "run AS airflow" in DOCKERFILE
     assert ".env" not in (ROOT / "conf/docker/Dockerfile.dockerignore").read_text()
     assert not re.search(r"PASSWORD|SECRET|TOKEN", DOCKERFILE)
+
+
+def test_how_long_things_take_and_are_kept_is_as_in_env_also_in_containers() -> None:
+    durations = {name for name, field in Settings.model_fields.items() if field.annotation is timedelta}
+    assert "retention" in durations
+    for name in ("airflow-scheduler", "airflow-api-server"):
+        environment = SERVICES[name]["environment"]
+        assert {d: environment.get(f"LAKEHOUSE_{d.upper()}") for d in durations} == {
+            d: f"${{LAKEHOUSE_{d.upper()}}}" for d in durations
+        }
 
 
 def test_every_variable_that_airflow_is_told_to_look_up_is_given_in_both_forms() -> None:

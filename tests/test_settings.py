@@ -12,9 +12,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lakehouse.errors import ConfigError
-from lakehouse.settings import Settings, load_settings
+from lakehouse.settings import Settings, _variable, load_settings
+from tools.stack.settings import OF_THE_STACK
 
 pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parent.parent
 
 SECRET = "s3cret-word"
 URL = f"postgresql://reader:{SECRET}@db.example.com:5432/shop"
@@ -256,6 +259,49 @@ def test_a_url_names_one_server_and_a_database(given: Given, url: str) -> None:
 )
 def test_what_is_no_zone_is_refused(given: Given, zone: str) -> None:
     assert "LAKEHOUSE_TIMEZONE: must be UTC or a zone of the tz database" in refusal(given, LAKEHOUSE_TIMEZONE=zone)
+
+
+@pytest.mark.parametrize("number", ["2", " 30 ", "1.5", "-1"])
+@pytest.mark.parametrize("name", ["EXTRACT_LOOKBACK", "RETENTION", "GOLD_DEADLINE", "LOG_RETENTION"])
+def test_a_duration_says_its_unit_as_two_days_are_not_two_seconds(given: Given, name: str, number: str) -> None:
+    said = refusal(given, **{f"LAKEHOUSE_{name}": number})
+    assert (
+        said
+        == f"settings are wrong: LAKEHOUSE_{name}: must say its unit, as P2D for two days or PT12H for twelve hours"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "setting"),
+    [
+        ("TIME_ZONE", "TIMEZONE"),
+        ("RETENTON", "RETENTION"),
+        ("GOLD_DNS", "GOLD_DSN"),
+        ("EXTRACT_LOOK_BACK", "EXTRACT_LOOKBACK"),
+    ],
+)
+def test_a_variable_that_is_almost_a_settings_is_named_and_not_passed_over(
+    given: Given, mistyped: str, setting: str
+) -> None:
+    said = refusal(given, **{f"LAKEHOUSE_{mistyped}": SECRET, "LAKEHOUSE_LAKE": "here"})
+    assert f"LAKEHOUSE_{mistyped}: there is no such setting; it is LAKEHOUSE_{setting}" in said
+    assert "LAKEHOUSE_LAKE: must begin with" in said
+    assert SECRET not in said
+
+
+def test_a_secret_file_that_is_almost_named_as_a_setting_is_told_too(given: Given, tmp_path: Path) -> None:
+    for name in ("LAKEHOUSE_TIME_ZONE", "LAKEHOUSE_TIMEZONE.part"):
+        (tmp_path / "no-secrets" / name).write_text(SECRET)
+    assert (
+        refusal(given) == "settings are wrong: LAKEHOUSE_TIME_ZONE: there is no such setting; it is LAKEHOUSE_TIMEZONE"
+    )
+
+
+def test_what_the_stack_and_its_tools_are_told_is_no_mistyped_setting(given: Given) -> None:
+    names = re.findall(r"\bLAKEHOUSE_[A-Z0-9_]+", (ROOT / ".env.example").read_text(encoding="utf-8"))
+    others = {*names, *OF_THE_STACK, "LAKEHOUSE_DEBUG"} - {_variable(name) for name in Settings.model_fields}
+    assert {"LAKEHOUSE_AIRFLOW_PORT", "LAKEHOUSE_SPARK_MASTER"} <= others
+    assert given(**dict.fromkeys(others - {"LAKEHOUSE_SECRETS_DIR"}, "1")) == given()
 
 
 def test_a_look_back_does_not_look_ahead(given: Given) -> None:

@@ -16,15 +16,26 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import ConfigError
 
 PREFIX = "LAKEHOUSE_"
-# From here on a name is another one mistyped: GOLD_DNS is, and of the names that are in use none is.
-ALIKE = 0.8
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
+NUMBER = re.compile(r"[-+]?[0-9.]+")
+OURS = re.compile(r"LAKEHOUSE_[A-Z0-9_]+")
+# How alike two names are of which one is the other, mistyped: the nearest two of ours are less so.
+ALMOST = 0.92
 # A century: so far before any day of a shop there are still dates.
 LONGEST = timedelta(days=36_525)
 # In a path Hadoop reads these as patterns or parts of an address, Spark as the end of a path, and deltalake %41 as A.
@@ -60,6 +71,13 @@ def _web_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _duration(value: object) -> object:
+    """With its unit: pydantic takes a number for seconds, and two days of looking back would be two seconds."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        raise ValueError("must say its unit, as P2D for two days or PT12H for twelve hours")
+    return value
+
+
 def _split(value: SecretStr) -> SplitResult:
     """The parts of an address; none where it is no address, as Python's words would quote it."""
     try:
@@ -73,6 +91,7 @@ def _split(value: SecretStr) -> SplitResult:
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 WebUrl = Annotated[SecretStr, AfterValidator(_web_url)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Settings(BaseSettings):
@@ -88,8 +107,8 @@ class Settings(BaseSettings):
     lake: str = ""
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
-    extract_lookback: timedelta = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
-    retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
+    extract_lookback: Duration = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
+    retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None
@@ -106,8 +125,8 @@ class Settings(BaseSettings):
     root: Path | None = None
     jobs_environment: Path | None = None
     spark_properties: Path | None = None
-    gold_deadline: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
-    log_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
+    gold_deadline: Duration = Field(timedelta(hours=2), gt=timedelta(0))
+    log_retention: Duration = Field(timedelta(days=30), gt=timedelta(0))
     docs_url: str = ""
     alert_webhook: WebUrl | None = None
     alert_email_to: str = ""
@@ -182,16 +201,15 @@ def load_settings(secrets: Path | None = None) -> Settings:
     )
     if folder and not Path(folder).is_dir():
         raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
-    if mistyped := _mistyped([*os.environ, *(f.name for f in Path(folder).glob("*"))] if folder else [*os.environ]):
-        raise ConfigError(f"nobody reads {'; '.join(mistyped)}: correct the name, or take it away")
+    files = [file.name for file in Path(folder).iterdir()] if folder else []
+    faults = _mistyped({*files, *(name for name, value in os.environ.items() if value)})
     try:
-        return Settings(_secrets_dir=folder)
+        settings = Settings(_secrets_dir=folder)
     except ValidationError as e:
-        faults = [
+        faults += [
             ": ".join([*map(_variable, map(str, f["loc"][:1])), f["msg"].removeprefix("Value error, ")])
             for f in e.errors(include_input=False, include_url=False)
         ]
-        raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
     except SettingsError as e:  # its own words name the field; those of its cause may quote the file
         name = re.findall(r'"(\w+)"', str(e))[0]
         why = getattr(e.__cause__, "strerror", None) or "it is not UTF-8"
@@ -199,14 +217,17 @@ def load_settings(secrets: Path | None = None) -> Settings:
             f"{_variable(name)} cannot be read from {folder} ({why}): write it as text, and let the account that runs this "
             "read it"
         ) from None
+    if faults:
+        raise ConfigError("settings are wrong: " + "; ".join(faults)) from None
+    return settings
 
 
-def _mistyped(names: list[str]) -> list[str]:
-    """Names that are almost a setting's: it would stay at its default without a word, as gold in the embedded server."""
-    known = {n.upper() for n, f in Settings.model_fields.items() if f.validation_alias is None}
-    ours = sorted(n for n in names if n.startswith(PREFIX) and n.removeprefix(PREFIX).upper() not in known)
-    alike = {n: get_close_matches(n.removeprefix(PREFIX), known, 1, ALIKE) for n in ours}
-    return [f"{name} (is {PREFIX}{found[0]} meant?)" for name, found in alike.items() if found]
+def _mistyped(names: set[str]) -> list[str]:
+    """Names that are almost a setting's: unset, that one would be its default, and the zone UTC."""
+    known = {_variable(name) for name in Settings.model_fields}
+    others = sorted(name for name in names - known if OURS.fullmatch(name))
+    meant = {name: get_close_matches(name, known, n=1, cutoff=ALMOST) for name in others}
+    return [f"{name}: there is no such setting; it is {setting}" for name, found in meant.items() for setting in found]
 
 
 def secret_variables() -> set[str]:

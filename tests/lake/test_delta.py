@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import date
+from contextlib import nullcontext
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -13,7 +16,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.lake.delta import Lake, LostError
-from lakehouse.records import Commit
+from lakehouse.lake.log import Log
+from lakehouse.records import Commit, Stamped
 
 DAY = date(2026, 1, 31)
 
@@ -45,7 +49,7 @@ def test_every_kind_of_commit_bears_the_stamp_of_its_run(spark: SparkSession, la
     lake.merge(rows(spark, 2, 3), "silver", "mugs", ("id",), (), 1)
     lake.overwrite(rows(spark, 1, 2, 3, 4), "silver", "mugs", (), 2, window)
     lake.append(rows(spark, 5), "silver", "mugs", (), 3)
-    assert lake.compact("silver", "mugs").version == 5
+    assert lake.compact("silver", "mugs", 4).version == 5
     assert lake.restore("silver", "mugs", 1) == 6
     lake.clear("silver", "mugs", "ledger")
     commits = lake.commits("silver", "mugs", -1)
@@ -95,7 +99,7 @@ WRITES: dict[str, Callable[[SparkSession, Lake], object]] = {
     "merge": lambda spark, lake: lake.merge(rows(spark, 2), "silver", "mugs", ("id",), (), 0),
     "restore": lambda _, lake: lake.restore("silver", "mugs", 0),
     "clear": lambda _, lake: lake.clear("silver", "mugs", "ledger"),
-    "compact": lambda _, lake: lake.compact("silver", "mugs"),
+    "compact": lambda _, lake: lake.compact("silver", "mugs", 0),
     "create": lambda spark, lake: lake.create(rows(spark).schema, "silver", "cups"),
 }
 
@@ -147,6 +151,17 @@ def test_a_commit_of_another_driver_on_top_of_ones_own_is_refused(spark: SparkSe
         lake.append(rows(spark, 2), "silver", "mugs", (), 0)
 
 
+def test_what_is_compacted_or_set_on_a_commit_of_another_driver_is_refused(spark: SparkSession, lake: Lake) -> None:
+    lake.stamp("ledger", "silver-1", "silver", DAY)
+    lake.append(rows(spark, 1), "silver", "mugs", (), None)
+    other_driver(spark, lake).append(rows(spark, 2), "silver", "mugs", (), 0)
+    with pytest.raises(StoreError, match=r"version 1 of silver\.mugs was committed by silver-2"):
+        lake.compact("silver", "mugs", 0)
+    lake._sql("alter table {} set tblproperties ('delta.enableExpiredLogCleanup' = 'true')", "silver", "mugs")
+    with pytest.raises(StoreError, match=r"version 1 of silver\.mugs was committed by silver-2"):
+        lake.keep_log("silver", "mugs", 0)
+
+
 def test_a_commit_by_hand_is_nobodys_own(spark: SparkSession, lake: Lake) -> None:
     lake.stamp("ledger", "silver-1", "silver", DAY)
     lake.append(rows(spark, 1), "silver", "mugs", (), None)
@@ -166,6 +181,53 @@ def test_a_table_of_another_ledger_is_not_emptied_however_often_one_tries(spark:
     with pytest.raises(LedgerError):
         lake.clear("silver", "mugs", "ours")
     assert lake.read("silver", "mugs", 1).count() == 2
+
+
+class OnPaper(Lake):
+    """A lake whose owner and commits (version to ledger) are given, and that writes nothing."""
+
+    def __init__(self, owner: str | None, ledgers: dict[int, str | None]) -> None:
+        self.root, self.owner, self.ledgers, self.emptied = "file:///lake", owner, ledgers, False
+
+    def identity(self) -> str | None:
+        return self.owner
+
+    def log(self, layer: str, table: str) -> Log:
+        return Log(frozenset(self.ledgers), frozenset({min(self.ledgers)}))
+
+    def commits(self, layer: str, table: str, after: int) -> list[Stamped]:
+        at = datetime(2026, 1, 31, tzinfo=UTC)
+        return [Stamped(v, "WRITE", ledger, ledger and "run", layer, {}, 1, at) for v, ledger in self.ledgers.items()]
+
+    def _table(self, layer: str, table: str) -> Any:
+        return SimpleNamespace(delete=None)
+
+    def _write(self, layer: str, table: str, before: int | None, action: object) -> Commit:
+        self.emptied = True
+        return Commit(0, 0, 0)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("layer", "owner", "ledgers", "emptied"),
+    [
+        ("bronze", None, {0: "ours", 1: "ours"}, True),
+        ("silver", None, {0: "ours", 1: "ours"}, True),
+        # As maintenance leaves a log after a month, and as the first release wrote: a ledger that was adopted knows neither.
+        ("silver", "ours", {3: "ours", 4: "ours"}, True),
+        ("quarantine", "ours", {0: None, 1: "ours"}, True),
+        ("silver", "ours", {3: "theirs", 4: "ours"}, False),
+        ("silver", None, {3: "ours", 4: "ours"}, False),
+        ("bronze", "ours", {3: "ours", 4: "ours"}, False),
+    ],
+)
+def test_what_is_made_of_bronze_is_emptied_in_a_lake_of_this_ledger_however_old_its_log(
+    layer: str, owner: str | None, ledgers: dict[int, str | None], emptied: bool
+) -> None:
+    lake = OnPaper(owner, ledgers)
+    with nullcontext() if emptied else pytest.raises(LedgerError, match="which this ledger never published"):
+        lake.clear(layer, "mugs", "ours")
+    assert lake.emptied is emptied
 
 
 def test_a_restore_whose_data_files_are_gone_says_what_to_do(spark: SparkSession, lake: Lake) -> None:

@@ -173,10 +173,10 @@ def test_a_published_version_stays_readable_however_old_its_log(spark: SparkSess
     old_table(spark, lake)
     append(lake, spark, 1)
     lake.stamp("ledger", "silver-1", "silver", date(2026, 1, 31))
-    published = lake.keep_log("silver", "mugs")
+    published = lake.keep_log("silver", "mugs", 2)
     assert published == 3
     assert [(c.operation, c.run) for c in lake.commits("silver", "mugs", 2)] == [("SET TBLPROPERTIES", "silver-1")]
-    assert lake.keep_log("silver", "mugs") is None
+    assert lake.keep_log("silver", "mugs", published) is None
     append_as_time_goes_by(spark, lake, times, published, every=10)
     assert lake.head("silver", "mugs", published) == published + times
     assert lake.log("silver", "mugs").checkpoints >= set(range(4, published + times, 2))
@@ -194,5 +194,5 @@ def test_left_to_delta_the_published_version_is_lost(spark: SparkSession, lake: 
 def test_a_new_table_keeps_its_log_from_the_first_commit(spark: SparkSession, lake: Lake) -> None:
     append(lake, spark, 1)
     lake.create(spark.range(1).schema, "silver", "cups")
-    assert [lake.keep_log("silver", table) for table in ("mugs", "cups")] == [None, None]
+    assert [lake.keep_log("silver", table, 0) for table in ("mugs", "cups")] == [None, None]
     assert [lake.head("silver", table) for table in ("mugs", "cups")] == [0, 0]

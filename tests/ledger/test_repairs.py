@@ -100,6 +100,23 @@ def test_a_rebuild_hides_nothing_of_what_was_judged_before_it(lived: Lived) -> N
     assert lived.ledger.unaccounted(cut.seq) == ["orders"]
 
 
+def test_what_was_set_aside_in_versions_that_an_older_lake_lacks_is_not_waited_for(lived: Lived) -> None:
+    ledger = lived.ledger
+    lived.change(
+        lambda c: ledger.set_back(c, {"bronze": [lived.runs["bronze", 3]]}),
+        lambda c: ledger.point_at(c, "bronze", "orders", 2),
+        lambda c: ledger.set_back(c, {"bronze": [lived.runs["bronze", 2]]}),
+    )
+    assert [(a.run_id, a.version) for a in ledger.aside(day(3), end(3))] == [
+        (lived.runs["bronze", 2], 2),
+        (lived.runs["bronze", 3], 3),
+    ]
+    lived.change(lambda c: ledger.forget_aside(c, {"orders": 2, "products": 0}))
+    assert [a.run_id for a in ledger.aside(day(3), end(3))] == [lived.runs["bronze", 2]]
+    assert ledger.needed_versions("bronze") == {"orders": {2}}
+    assert ledger.marks(["orders"])["orders"].run_id == lived.runs["bronze", 1], "the source is read again from here"
+
+
 def test_runs_set_back_come_back_as_the_newest_and_the_sums_follow(lived: Lived) -> None:
     ledger, sums = lived.ledger, [lived.ledger.totals(layer) for layer in ("bronze", "silver", "quarantine")]
     back = {layer: [lived.runs[layer, n] for n in (2, 3)] for layer in ("bronze", "silver")}

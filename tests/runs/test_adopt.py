@@ -181,6 +181,39 @@ def test_what_a_rewind_took_out_after_the_backup_is_not_lost_by_adopting(story: 
     assert story.rows() == {"orders": 30}
 
 
+def test_an_adopt_that_was_killed_before_it_told_the_lake_does_not_shut_bronze_after_a_rewind(story: Story) -> None:
+    story.bring(1, {"orders": 3})
+    story.bring(2, {"orders": 25})
+    backup = dump(story.dsn)
+    with opened(story.lakehouse, "bronze", on(1)) as run:
+        run.enter_lake()
+        run.publish(
+            {"bronze": [TableRun("orders", story.lake.restore("bronze", "orders", 0))]}, {"bronze": {"orders": {}}}, ""
+        )
+    story.bring(3, {"orders": 1})
+    story.open(backup)
+    story.refused()
+    story.lake.steps.breaks = {"mark bronze": StoreError("killed")}
+    assert story.adopt() == [(story.runs[3], 1, UNDONE)]
+    story.refused()
+    assert story.adopt() == [(None, 0, "stay as the ledger has them: the lake was told of a rewind")]
+    story.bring(3, {"orders": 2})
+    assert story.rows() == {"orders": 30}
+    assert story.adopt() == []
+
+
+def test_a_lake_of_another_zone_is_not_taken_in_as_its_dates_would_move(story: Story) -> None:
+    story.bring(1, {"orders": 3})
+    lost = story.lakehouse.ledger.identity()
+    story.open()
+    story.lakehouse.settings = story.lakehouse.settings.model_copy(update={"timezone": "Europe/Berlin"})
+    with pytest.raises(
+        LedgerError, match=r"another zone than Europe/Berlin: there 2020-01-01 ended at 2020-01-02T00:00"
+    ):
+        story.adopt(lost)
+    assert not story.lakehouse.ledger.ever_published()
+
+
 def test_a_table_whose_contract_was_taken_away_is_taken_in_with_the_others(story: Story) -> None:
     story.bring(1, {"orders": 3, "retired": 5})
     lost = story.lakehouse.ledger.identity()
@@ -195,7 +228,10 @@ def test_a_run_is_of_the_day_that_its_commits_say_and_an_adopt_of_nothing_of_the
 ) -> None:
     story.bring(1, {"orders": 3})
     for table, held in story.lake.tables.items():
-        story.lake.tables[table] = [replace(c, business_date=date(2020, 1, 7)) for c in held]
+        facts = {"window_end": on(7).end.isoformat()}
+        story.lake.tables[table] = [
+            replace(c, business_date=date(2020, 1, 7), facts={**c.facts, **facts}) for c in held
+        ]
     lost = story.lakehouse.ledger.identity()
     story.open()
     with locked(story.lakehouse):

@@ -31,7 +31,7 @@ def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made = fake_lakehouse(tmp_path)
     made.ledger.put_back = lambda _, ids: made.steps(f"put back {len(ids)}")
     made.ledger.add_up = lambda *_: None
-    monkeypatch.setattr(archive, "_brought", lambda run, table, _: run.lakehouse.lake.write("bronze", table))
+    monkeypatch.setattr(archive, "_brought", lambda run, table, *_: run.lakehouse.lake.write("bronze", table))
     return made
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import DriftError, LedgerError, NotYetError, SourceError
-from lakehouse.layers import silver
+from lakehouse.errors import DriftError, LedgerError, NotYetError, SourceError, StoreError
+from lakehouse.layers import bronze, gold, silver
 from lakehouse.runs import backfill, dry_run, rebuild
 from lakehouse.runs import day as days
-from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies, schema_of
+from tests.fakes import CONTRACTS, Row, fake_lakehouse, replace_bodies, schema_of
 
 pytestmark = pytest.mark.unit
 
@@ -53,6 +54,44 @@ def test_a_day_goes_through_all_three_layers_and_again_it_is_covered(lakehouse: 
     assert [s for _, _, s in states(lakehouse)] == ["published"] * 3 + ["covered"] * 3
     assert lakehouse.steps.count("change gold") == 1
     assert lakehouse.steps.count("marts") == 2, "a mart that could not be refreshed comes with the covered run"
+
+
+def test_bronze_is_not_written_on_what_a_driver_without_its_lock_commits_after_the_restore(lakehouse: Any) -> None:
+    days.run(lakehouse, "bronze", on(2))
+    before, held = pointers(lakehouse), lakehouse.lake.tables["bronze", "orders"]
+    lakehouse.ledger.runs["zombie"] = Row("bronze", on(3).day, "abandoned")
+    lakehouse.source.require_over = lambda _: held.append(replace(held[0], version=1, run="zombie"))
+    with pytest.raises(StoreError, match=r"bronze\.orders was committed by another run"):
+        days.run(lakehouse, "bronze", on(3))
+    assert pointers(lakehouse) == before
+    del lakehouse.source.require_over
+    days.run(lakehouse, "bronze", on(3))
+    assert "restore bronze.orders to 0" in lakehouse.steps, "the row of the zombie is in no published version"
+    assert pointers(lakehouse)["bronze"]["orders"] == 4
+
+
+def test_gold_never_takes_the_silver_of_a_day_before_for_that_of_the_day_it_publishes(lakehouse: Any) -> None:
+    days.run(lakehouse, "day", on(2))
+    days.run(lakehouse, "bronze", on(3))
+    answer = lakehouse.ledger.published
+
+    def silver_publishes_just_then(layer: str) -> Any:
+        found = answer(layer)
+        lakehouse.ledger.published = answer
+        days.run(lakehouse, "silver", on(3))
+        return found
+
+    lakehouse.ledger.published = silver_publishes_just_then
+    with pytest.raises(NotYetError):
+        gold.plan(lakehouse, on(3))
+    due = gold.plan(lakehouse, on(3))
+    assert {t: p.version for t, p in due.silver.items()} == pointers(lakehouse)["silver"]
+
+
+def test_a_day_is_read_again_without_a_table_whose_contract_was_taken_away_since(lakehouse: Any) -> None:
+    days.run(lakehouse, "bronze", on(2))
+    lakehouse.ledger.windows.append(replace(lakehouse.ledger.windows[0], table="retired"))
+    assert set(bronze.plan(lakehouse, on(2), replaces=True).windows) == set(CONTRACTS["bronze"])
 
 
 def test_a_day_within_the_window_of_a_later_one_is_covered_by_it(lakehouse: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from lakehouse.lake.delta import LostError
 from lakehouse.ledger.past import Cut
 from lakehouse.records import Published, Stamped
 from lakehouse.upkeep import again, readable, rewind
+from tests.fakes import FakeLease
 from tests.runs.java import AWAY, JavaError, raising
 
 pytestmark = pytest.mark.unit
@@ -65,6 +67,20 @@ def test_bronze_that_this_ledger_has_lost_is_not_rewound_away(lived: Any) -> Non
     assert len(lived.lake.tables["bronze", "orders"]) == head + 1
 
 
+def test_the_locks_of_runs_that_end_with_golds_transaction_are_not_taken_for_lost(lived: Any) -> None:
+    ledger, leases = lived.ledger, {layer: FakeLease(lived.ledger) for layer in ("bronze", "silver", "gold")}
+    ledger.set_back = ledger.forget_aside = ledger.date_pointers = ledger.add_up = lambda *_: None
+    ledger.open_at = lambda _: {}
+    watched: dict[str, bool] = {}
+    ledger.count_changes = lambda *_: None
+    ledger.record_action = lambda *_: watched.update({layer: lease.watched for layer, lease in leases.items()})
+    plan = rewind.Plan(
+        DAY.day, DAY.day, Cut(1, "silver-1", DAY.day, {}), {"silver": ["silver-2"]}, {"silver": {"orders": 0}}
+    )
+    rewind.run(lived, plan, leases, "a bad file")
+    assert watched == {"bronze": False, "silver": False, "gold": True}
+
+
 def test_a_table_whose_contract_was_taken_away_goes_back_with_the_shape_it_was_published_in(lived: Any) -> None:
     shape = {"mug_id": "text"}
     lived.ledger.pointers["silver"]["mugs"] = Published("mugs", 4, "silver-2", DAY.day, shape)
@@ -89,6 +105,32 @@ def test_a_plan_that_finds_damaged_files_names_the_table_and_one_without_a_store
     monkeypatch.setattr(rewind, "missing_files", raising(JavaError(*AWAY)))
     with pytest.raises(StoreError, match="does not answer or refused"):
         rewind.plan(lived, DAY.day)
+
+
+def test_a_lake_of_an_older_backup_goes_back_to_a_day_that_it_has_and_what_it_lacks_is_not_set_aside(
+    lived: Any,
+) -> None:
+    ledger = lived.ledger
+    for table in ("orders", "products"):
+        ledger.pointers["bronze"][table] = replace(ledger.pointers["bronze"][table], version=4)
+    for _ in range(4):
+        lived.lake.write("bronze", "products")
+    ledger.pointers["bronze"]["mugs"] = Published("mugs", 0, "bronze-2", DAY.day, {})
+    ledger.cut = lambda layer, _: Cut(1, f"{layer}-1", DAY.day, {})
+    ledger.judged_up_to, ledger.unaccounted = lambda _: 1, lambda _: []
+    ledger.runs_after = lambda layer, _: [f"{layer}-2"]
+    ledger.versions_at = lambda *_: {}
+    plan = rewind.plan(lived, DAY.day)
+    assert plan.lost == {"orders": 0, "mugs": -1}
+    assert plan.rows()[0]["would"] == (
+        "be restored; what is taken out is kept, but of orders, mugs is read from the source again: the lake does not have it"
+    )
+    forgotten = list[Any]()
+    ledger.forget_aside = lambda _, lost: forgotten.append(lost)
+    ledger.set_back = ledger.date_pointers = ledger.add_up = ledger.count_changes = lambda *_: None
+    ledger.open_at = lambda _: {}
+    rewind.run(lived, plan, {layer: FakeLease(ledger) for layer in ("bronze", "silver", "gold")}, "only this backup")
+    assert forgotten == [plan.lost]
 
 
 # Rerun, replay, rebuild.

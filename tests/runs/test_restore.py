@@ -15,6 +15,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError
 from lakehouse.frame.run import opened
+from lakehouse.lake.delta import LostError
 from lakehouse.records import Marks, Published, Stamped
 from tests.fakes import Row, fake_lakehouse
 
@@ -78,6 +79,24 @@ def test_every_table_is_looked_at_before_the_first_is_touched(story: Story) -> N
     story.commit("customers", "dead", 3)
     story.commit("orders", "lost", 25)
     story.refused(r"bronze\.orders holds 25 rows", "customers", "orders")
+
+
+def test_a_backup_of_before_what_the_lake_still_keeps_is_told_to_adopt_and_not_to_restore_the_lake(
+    story: Story,
+) -> None:
+    story.run("first", "published")
+    story.commit("orders", "first", 3)
+    story.point("orders", 0, "first")
+    story.commit("orders", "lost", 25)
+    head = story.lakehouse.lake.head
+
+    def cleaned_up(layer: str, table: str, known: int | None = None) -> int | None:
+        if known == 0:
+            raise LostError("version 0 is cleaned up")
+        return head(layer, table)
+
+    story.lakehouse.lake.head = cleaned_up
+    story.refused(r"bronze\.orders holds 25 rows of 1 runs that this ledger does not know .* lakehouse adopt", "orders")
 
 
 def test_a_run_that_was_at_work_in_the_backup_and_published_since_is_not_taken_for_a_dead_one(story: Story) -> None:

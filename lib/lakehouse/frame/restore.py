@@ -40,9 +40,10 @@ def restored(lakehouse: Lakehouse, run: Run, lease: Lease, layer: str, tables: I
     lake, ledger = lakehouse.lake, lakehouse.ledger
     published, moved = ledger.published(layer), dict[str, int]()
     pointers = {t: published[t].version if t in published else None for t in tables}
-    heads = {t: lake.head(layer, t, version) for t, version in pointers.items()}
     if layer == "bronze":
+        # First: of a backup older than the retention the lake has cleaned up the version that is published.
         refuse_lost(lakehouse, pointers)
+    heads = {t: lake.head(layer, t, version) for t, version in pointers.items()}
     for table, pointer in pointers.items():
         if pointer is None:
             if heads[table] is not None:
@@ -53,7 +54,7 @@ def restored(lakehouse: Lakehouse, run: Run, lease: Lease, layer: str, tables: I
         if heads[table] != version:
             version = lake.restore(layer, table, version)
             log.event("table.restored", layer=layer, table=table, version=version)
-        version = lake.keep_log(layer, table) or version
+        version = lake.keep_log(layer, table, version) or version
         if version != pointer:
             moved[table] = version
     if moved:

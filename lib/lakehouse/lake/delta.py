@@ -89,7 +89,7 @@ class Lake(Identity):
         held = self.log(layer, table)
         if known is not None and not held.loadable(known):
             raise LostError(f"{self.path(layer, table)} has no version {known} that can be loaded, which the ledger says "
-                            f"is published; restore the lake from its backup")  # fmt: skip
+                            f"is published; {_way_out(layer, is_older=held.head in range(known))}")  # fmt: skip
         return held.head
 
     def log(self, layer: str, table: str) -> log.Log:
@@ -110,30 +110,32 @@ class Lake(Identity):
 
         Raises LostError where data files of the version are gone, which only a vacuum or a hand can have deleted.
         """
-        before = self.head(layer, table, version)
+        head = self.head(layer, table, version)
         try:
-            self._write(layer, table, before, lambda: self._table(layer, table).restoreToVersion(version))
+            return self._write(layer, table, head, lambda: self._table(layer, table).restoreToVersion(version)).version
         except (Py4JJavaError, CapturedException) as e:
             if not any(kind.endswith(LACKS_FILES) for kind in kinds(e)):
                 raise
             raise LostError(f"version {version} of {layer}.{table}, which is published, cannot be restored: data files of it "
                             f"are gone from {self.path(layer, table)}, as after a vacuum without retention; {_way_out(layer)}"
                             ) from None  # fmt: skip
-        return self._newest(layer, table)
 
     def clear(self, layer: str, table: str, ledger_id: str) -> None:
         """Empties a table that was never published; its files stay for who wants to look.
 
-        Raises LedgerError unless every commit of the table bears a stamp of this ledger.
+        Raises LedgerError unless each of its commits bears a stamp of this ledger; in a lake that belongs to it those of what
+        is made of bronze may be cleaned up, or bear none.
         """
-        held = self.log(layer, table)
-        ours = {c.version for c in self.commits(layer, table, -1) if c.ledger == ledger_id}
-        if held.head is None or ours != set(range(held.head + 1)):
+        held, commits = self.log(layer, table), self.commits(layer, table, -1)
+        is_ours = {c.version for c in commits if c.ledger == ledger_id} == set(range((held.head or 0) + 1))
+        if layer != "bronze" and self.identity() == ledger_id:
+            is_ours = all(c.ledger in (None, ledger_id) for c in commits)
+        if held.head is None or not is_ours:
             raise LedgerError(f"the lake holds {layer}.{table}, which this ledger never published: point LAKEHOUSE_LAKE at an "
                               f"empty place, or LAKEHOUSE_GOLD_DSN at its own ledger")  # fmt: skip
         self._write(layer, table, held.head, self._table(layer, table).delete)
 
-    def keep_log(self, layer: str, table: str) -> int | None:
+    def keep_log(self, layer: str, table: str, head: int) -> int | None:
         """Keeps Delta from cleaning a table's log up by age, as only we know what is published or pinned.
 
         Returns the new head where that took a commit, None where the table was so already, as every new one is.
@@ -145,16 +147,13 @@ class Lake(Identity):
         if all(kept.contains(name) and kept.apply(name) == value for name, value in KEEPS_LOG.items()):
             return None
         listed = ", ".join(f"'{name}' = '{value}'" for name, value in KEEPS_LOG.items())
-        before = self._newest(layer, table)
-        self._write(
-            layer, table, before, lambda: self._sql(f"alter table {{}} set tblproperties ({listed})", layer, table)
-        )
-        return self._newest(layer, table)
+        return self._write(
+            layer, table, head, lambda: self._sql(f"alter table {{}} set tblproperties ({listed})", layer, table)
+        ).version
 
-    def compact(self, layer: str, table: str) -> Commit:
+    def compact(self, layer: str, table: str, head: int) -> Commit:
         """Joins small files of a table; same content, and a new version where there was anything to join."""
-        before = self._newest(layer, table)
-        return self._write(layer, table, before, self._table(layer, table).optimize().executeCompaction)
+        return self._write(layer, table, head, self._table(layer, table).optimize().executeCompaction)
 
     def create(self, schema: StructType, layer: str, table: str) -> Commit:
         """Makes a table without rows."""
@@ -277,7 +276,8 @@ def _literal(partition: Mapping[str, str]) -> str:
     return " and ".join(f"t.{k} is null" if v is None else f"t.{k} = '{v}'" for k, v in partition.items())
 
 
-def _way_out(layer: str) -> str:
-    if layer == "bronze":
-        return "restore the lake from its backup"
-    return "rebuild it: lakehouse rebuild silver, or restore the lake from its backup"
+def _way_out(layer: str, *, is_older: bool = False) -> str:
+    if is_older:
+        return "the lake is older than its ledger: restore a newer backup, or lakehouse rewind to a day that it has"
+    rebuild = "" if layer == "bronze" else "rebuild it: lakehouse rebuild silver, or "
+    return f"{rebuild}restore the lake from its backup"

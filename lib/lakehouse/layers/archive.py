@@ -34,7 +34,9 @@ def bring_back(lakehouse: Lakehouse, day: BusinessDate, *, reason: str | None = 
         # Also of tables whose contract was taken away since: the archive keeps them.
         contracts = lakehouse.contracts["bronze"]
         published = run.restore("bronze", {**contracts, **{a.table: None for a in aside}})
-        tables = [TableRun(t, _brought(run, t, [a for a in aside if a.table == t])) for t in {a.table for a in aside}]
+        heads = {a.table: published[a.table].version if a.table in published else lakehouse.lake.head("bronze", a.table)
+                 for a in aside}  # fmt: skip
+        tables = [TableRun(t, _brought(run, t, head, [a for a in aside if a.table == t])) for t, head in heads.items()]
         ids = list(dict.fromkeys(a.run_id for a in aside))
 
         def put_back(cursor: Cursor) -> None:
@@ -54,13 +56,12 @@ def shape_of(lakehouse: Lakehouse, published: Mapping[str, Published], table: st
     return published[table].shape if table in published else {}
 
 
-def _brought(run: OpenRun, table: str, aside: Iterable[Aside]) -> int:
-    """Appends a table's rows of runs that were set aside; returns the head."""
+def _brought(run: OpenRun, table: str, head: int | None, aside: Iterable[Aside]) -> int:
+    """Appends a table's rows of runs that were set aside to the version that was restored; returns the head."""
     lake, expected, found = run.lakehouse.lake, 0, 0
     by_version: dict[int, list[Aside]] = {}
     for one in aside:
         by_version.setdefault(one.version, []).append(one)
-    head = lake.head("bronze", table)
     assert head is not None  # noqa: S101 - what was set aside was published, and its table is there
     for version, runs in sorted(by_version.items()):
         rows = lake.read("bronze", table, version).where(F.col("_run_id").isin([a.run_id for a in runs]))

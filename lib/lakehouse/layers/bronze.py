@@ -45,7 +45,7 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> 
     first = min(covering.values(), key=lambda e: e.window_end, default=None)
     if replaces:
         windows: dict[str, Window] = {}
-        for e in ledger.windows_of(day.day):
+        for e in (e for e in ledger.windows_of(day.day) if e.table in contracts):
             windows.setdefault(e.table, Window(e.window_start, e.window_end, again=e.snapshot))
         if not windows:
             how = covered(day, first) if first else "run bronze for it first"
@@ -117,9 +117,9 @@ def _plans(lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Windo
                              False, None, None) for d in found.drift]  # fmt: skip
         if snapshot.hides_rows(table):
             findings.append(Finding("bronze", table, "rows_hidden_by_policy", "warning", False, None, None))
-        touched = window.again is None and window.end == newest
-        keys_once = snapshot.keeps_keys_once(contract)
-        plans.append(Plan(contract, replace(window, touched_since=touched), found.extra, found.widened, keys_once))
+        window = replace(window, touched_since=window.again is None and window.end == newest)
+        head = published[table].version if table in published else lakehouse.lake.head("bronze", table)
+        plans.append(Plan(contract, window, found.extra, found.widened, snapshot.keeps_keys_once(contract), head))
     if forbidden:
         raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change the "
                          f"source, or conf/contracts/bronze")  # fmt: skip

@@ -37,6 +37,8 @@ class Plan:
     widened: dict[str, str]
     # By a unique index of the server; without one we count ourselves.
     keys_once: bool
+    # The version that it is written on; a commit above it is of a driver that lost its lock.
+    head: int | None
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
 
     Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
     """
-    table, head = plan.contract.table, lakehouse.lake.head("bronze", plan.contract.table)
+    table, head = plan.contract.table, plan.head
     if head is None or not plan.widened:
         return head
     wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}

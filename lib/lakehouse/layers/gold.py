@@ -54,7 +54,8 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> 
     Raises NotYetError where silver has not published the day.
     """
     ledger = lakehouse.ledger
-    silver, last, silver_run = ledger.published("silver"), ledger.last("gold"), ledger.last("silver")
+    # Silver may publish at any moment: its versions, asked for last, are never older than the day they are taken for.
+    last, silver_run, silver = ledger.last("gold"), ledger.last("silver"), ledger.published("silver")
     if silver_run is None or silver_run.as_of < day.day:
         raise NotYetError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
     as_of = max(day.day, last.as_of) if last else day.day

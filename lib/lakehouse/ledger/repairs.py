@@ -128,6 +128,15 @@ class Repairs(Questions):
                     (ids,),
                 )
 
+    def forget_aside(self, cursor: Cursor, newest: Mapping[str, int]) -> None:
+        """Bronze that was set aside in versions above the newest of its table is lost: a run reads its windows again."""
+        for table, version in newest.items():
+            cursor.execute(
+                "delete from ops.run_tables t using ops.runs r where r.run_id = t.run_id and r.state = 'rewound' "
+                "and t.layer = 'bronze' and r.layer = 'bronze' and t.table_name = %s and t.version > %s",
+                (table, version),
+            )
+
     def date_pointers(self, cursor: Cursor, layers: Iterable[str], day: date, run_ids: Iterable[str]) -> None:
         """After a rewind: the pointers that its runs moved are of the day they stand for; tables younger than it have none."""
         cursor.execute("delete from ops.published where layer = any(%s) and not run_id = any(%s)",

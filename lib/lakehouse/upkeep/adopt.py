@@ -37,17 +37,24 @@ Counted = Mapping[str, tuple[int, datetime]]
 class Plan:
     """What the ledger would take in: runs, oldest first, the versions that hold them, and whose ledger it would become.
 
-    `undone`: runs with rows above those versions, which the next run restores away.
+    `undone`: runs with rows above those versions, which the next run restores away. `kept`: tables of which the ledger holds
+    more than the lake was told last.
     """
 
     runs: tuple[Adopted, ...]
     versions: Mapping[str, int]
     identity: str | None = None
     undone: tuple[Undone, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.runs or self.versions or self.undone) and self.identity is None
+        return not self.changes and self.identity is None
+
+    @property
+    def changes(self) -> bool:
+        """Whether bronze is published otherwise than the lake was told, or the ledger knows."""
+        return bool(self.runs or self.versions or self.undone or self.kept)
 
     def rows(self) -> list[Row]:
         """The plan as a table: one row per run; where no run is to be taken in, one for the versions."""
@@ -58,7 +65,12 @@ class Plan:
         if self.versions and not rows:
             rows.append(_row(None, None, len(self.versions), 0, "be published as the lake was told"))
         undone = "be undone: the lake was not told that it was published"
-        return rows + [_row(u.run_id, u.business_date, len(u.tables), u.rows, undone) for u in self.undone]
+        rows += [_row(u.run_id, u.business_date, len(u.tables), u.rows, undone) for u in self.undone]
+        if self.kept and not rows:
+            rows.append(
+                _row(None, None, len(self.kept), 0, "stay as the ledger has them: the lake was told of a rewind")
+            )
+        return rows
 
 
 def plan(lakehouse: Lakehouse, ledger_id: str | None = None) -> Plan:
@@ -86,7 +98,8 @@ def plan(lakehouse: Lakehouse, ledger_id: str | None = None) -> Plan:
     counted = {table: _counted(lakehouse, table, version) for table, version in told.items()}
     versions = {table: told[table] for table in _whole(lakehouse, counted)}
     runs = _unknown(lakehouse, theirs or ours, versions, counted)
-    return Plan(runs, versions, theirs if is_lost else None, _undone(lakehouse, theirs or ours, versions))
+    undone, kept = _undone(lakehouse, theirs or ours, versions), tuple(sorted(told.keys() - versions.keys()))
+    return Plan(runs, versions, theirs if is_lost else None, undone, kept)
 
 
 def _tables(lakehouse: Lakehouse) -> list[str]:
@@ -163,10 +176,16 @@ def _undone(lakehouse: Lakehouse, ledger_id: str, versions: Mapping[str, int]) -
 
 
 def _table(table: str, published: int, day: BusinessDate, rows: int, commit: Stamped | None) -> AdoptedTable:
-    """As the commit tells; where it is cleaned up, the window ended with the day, as every window does."""
+    """As the commit tells; where it is cleaned up, the window ended with the day, as every window does.
+
+    Raises LedgerError where the day of its window is that of another zone.
+    """
     if commit is None:
         return AdoptedTable(table, published, rows, None, day.end, None)
     start, end = commit.facts["window_start"], datetime.fromisoformat(commit.facts["window_end"])
+    if end != day.end:
+        raise LedgerError(f"the lake was built in another zone than {day.zone.key}: there {day} ended at {end.isoformat()}. Set "
+                          f"LAKEHOUSE_TIMEZONE to the zone of before, as dates would move, then adopt again")  # fmt: skip
     return AdoptedTable(table, commit.version, rows, datetime.fromisoformat(start) if start else None, end,
                         str(commit.facts["snapshot"]))  # fmt: skip
 
@@ -182,7 +201,7 @@ def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: s
     default = before.as_of if before else last_over(lakehouse.settings.zone)
     day = BusinessDate(max((r.business_date for r in plan.runs), default=default), lakehouse.settings.zone)
     with opened(lakehouse, "bronze", day, reason=reason, lease=leases["bronze"]) as work:
-        if not (plan.runs or plan.versions or plan.undone):
+        if not plan.changes:
             return work.cover("the lake held no run that the ledger does not know")
         work.enter_lake()
         tables = [TableRun(table, _head(lakehouse, table, version)) for table, version in plan.versions.items()]
@@ -206,7 +225,7 @@ def _head(lakehouse: Lakehouse, table: str, version: int) -> int:
     """The head with the content that was published; what came after it and was not published is undone."""
     lake = lakehouse.lake
     restored = version if lake.head("bronze", table) == version else lake.restore("bronze", table, version)
-    return lake.keep_log("bronze", table) or restored
+    return lake.keep_log("bronze", table, restored) or restored
 
 
 def _row(run_id: str | None, day: date | None, tables: int, rows: int, would: str) -> Row:

@@ -114,7 +114,7 @@ def _compacted(run: OpenRun, layer: str, table: str) -> int:
     files = lake.read(layer, table, published.version).inputFiles()
     if max(Counter(f.rsplit("/", 1)[0] for f in files).values(), default=0) <= FEW_FILES:
         return published.version
-    version = lake.compact(layer, table).version
+    version = lake.compact(layer, table, published.version).version
     if version != published.version:
         with run.lease.transaction() as cursor:
             run.lakehouse.ledger.renumber(cursor, layer, table, published.version, version)

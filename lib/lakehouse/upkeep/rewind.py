@@ -38,13 +38,17 @@ MOST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a rewind would do: the day it comes to, runs taken back by layer, and the version of each table of the lake."""
+    """What a rewind would do: the day it comes to, runs taken back by layer, and the version of each table of the lake.
+
+    `lost`: the newest version of each table of bronze that is older in the lake than in the ledger.
+    """
 
     to: date
     as_of: date
     silver: Cut
     runs: Mapping[str, list[str]]
     versions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -55,6 +59,10 @@ class Plan:
         if self.is_empty:
             return []
         does = {"bronze": "be restored; what is taken out is kept", "silver": "be restored, quarantine too"}
+        if self.lost:
+            does["bronze"] += (
+                f", but of {', '.join(self.lost)} is read from the source again: the lake does not have it"
+            )
         return [
             {"layer": layer, "as_of": str(self.as_of), "runs_taken_back": len(self.runs[layer]),
              "would": "be computed again" if layer == "gold" else does[layer] if self.runs[layer] else "stay"}
@@ -85,7 +93,18 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
         )
     with lakehouse.lake.answering():
         _refuse_what_is_gone(lakehouse, to, versions)
-    return Plan(to, silver.as_of, silver, runs, versions)
+        lost = _lost(lakehouse) if runs["bronze"] else {}
+    return Plan(to, silver.as_of, silver, runs, versions, lost)
+
+
+def _lost(lakehouse: Lakehouse) -> dict[str, int]:
+    """The newest version of each table of bronze whose published version is above it, as in a lake of an older backup.
+
+    -1 where there is no table at all.
+    """
+    published = lakehouse.ledger.published("bronze")
+    heads = {t: -1 if (head := lakehouse.lake.head("bronze", t)) is None else head for t in published}
+    return {t: head for t, head in heads.items() if head < published[t].version}
 
 
 def _versions(lakehouse: Lakehouse, layer: str, of: str, seq: int) -> dict[str, int]:
@@ -156,7 +175,7 @@ def _restored(run: OpenRun, layer: str, versions: Mapping[str, int]) -> dict[str
         if lake.head(layer, table) != version:
             version = lake.restore(layer, table, version)
             log.event("table.restored", layer=layer, table=table, version=version)
-        return lake.keep_log(layer, table) or version
+        return lake.keep_log(layer, table, version) or version
 
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -184,8 +203,11 @@ def _publish_the_others(
     """In the transaction that publishes gold: runs are taken back, pointers and sums of the lake follow, and why."""
     ledger = lakehouse.ledger
     ledger.set_back(cursor, plan.runs)
+    ledger.forget_aside(cursor, plan.lost)
     open_rows = ledger.open_at(plan.silver.seq)
     for of in ("bronze", "silver"):
+        # Its run ends with gold's transaction, and a heartbeat after it would take that for a lost lock.
+        work[of].lease.unwatch()
         tables: dict[str, list[TableRun]] = {}
         for layer in (layer for layer, its in RUNS_OF.items() if its == of and layer in heads):
             tables[layer] = [_as_it_was(layer, t, v, *open_rows.get(t, (0, {}))) for t, v in heads[layer].items()]
