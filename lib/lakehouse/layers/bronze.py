@@ -81,8 +81,11 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
         for table in due.windows:
             check_shape(lakehouse.contracts["bronze"][table], published.get(table))
         with lakehouse.source.snapshot() as snapshot:
-            plans, drifted = _plans(lakehouse, snapshot, due.windows)
+            plans, drifted, forbidden = _plans(lakehouse, snapshot, due.windows)
             run.find(drifted)
+            if forbidden:
+                raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change "
+                                 f"the source, or conf/contracts/bronze")  # fmt: skip
             written = extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
         # The shop's vacuum waits for its oldest snapshot: it is closed as soon as every row is read.
         run.find(_gated(lakehouse, run.record, day, written, exact=not replaces))
@@ -99,11 +102,10 @@ def covered(day: BusinessDate, first: Extracted | None) -> str:
     return f"{day} was already covered by the run of {first.business_date} ({first.run_id})"
 
 
-def _plans(lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window]) -> tuple[list[Plan], list[Finding]]:
-    """Holds every table's schema against its contract: what each brings, and the drift that the policies allow.
-
-    Raises DriftError with all that they forbid.
-    """
+def _plans(
+    lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window]
+) -> tuple[list[Plan], list[Finding], list[str]]:
+    """Holds every table's schema against its contract: what each brings, all drift, and the drift that policies forbid."""
     snapshot.require_over(max(w.end for w in windows.values()))
     snapshot.require_readable(windows)
     newest = BusinessDate(last_over(lakehouse.settings.zone, snapshot.standing.clock), lakehouse.settings.zone).end
@@ -120,10 +122,7 @@ def _plans(lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Windo
         window = replace(window, touched_since=window.again is None and window.end == newest)
         head = published[table].version if table in published else lakehouse.lake.head("bronze", table)
         plans.append(Plan(contract, window, found.extra, found.widened, snapshot.keeps_keys_once(contract), head))
-    if forbidden:
-        raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change the "
-                         f"source, or conf/contracts/bronze")  # fmt: skip
-    return plans, findings
+    return plans, findings, forbidden
 
 
 def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
