@@ -33,8 +33,9 @@ def on(day: int) -> BusinessDate:
 class RowByRow(Lake):
     """A lake in which a run writes one row at a time."""
 
-    def write(self, layer: str, table: str) -> int:
-        return self.append(self._spark.range(1), layer, table, (), self.head(layer, table)).version
+    def write(self, layer: str, table: str, *, before: int | None = None) -> int:
+        head = self.head(layer, table) if before is None else before
+        return self.append(self._spark.range(1), layer, table, (), head).version
 
 
 class Places:
