@@ -8,7 +8,7 @@ SAMPLE ?= foodmart
 WORKERS ?= 2
 NIGHTS ?= 60
 BIN := .venv/bin
-LOCKS := jobs airflow minio
+LOCKS := jobs airflow minio benchmarks
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
@@ -76,4 +76,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-benchmarks dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
