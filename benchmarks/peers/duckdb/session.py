@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
+from collections import defaultdict
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, lake: Path, day: date, *, threads: int, memory: str) -> None:
         self.lake, self.day, self.run_id = lake, day, uuid.uuid4().hex
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.counts: dict[str, dict[str, int]] = {}
         self._mark = time.monotonic()
         self.connection = connected(lake, threads=threads, memory=memory)

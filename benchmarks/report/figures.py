@@ -1,0 +1,111 @@
+"""From raw runs to the figures of the page: medians, growth, drift, parity. Pure: records in, numbers out.
+
+b    how a day's cost grows with the history, the change fixed: log of cost over log of orders
+c    how a day's cost grows with the change, the history fixed: log of cost over log of the day's scale
+drift per day    the mean of (cost of day i - cost of day i-1) / cost of day i-1
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+Record = Mapping[str, Any]
+FIRST_LOAD, DAY = "first load", "day"
+
+
+class Cost(NamedTuple):
+    """What a contestant's first loads, or its days, cost in one file of results; seconds, bytes."""
+
+    size: str
+    contestant: str
+    kind: str
+    runs: int
+    lost: int
+    """Runs that failed, took too long, or were left out after one of those."""
+    median_s: float
+    least_s: float
+    most_s: float
+    cpu_s: float
+    server_cpu_s: float
+    others_cpu_s: float
+    peak_rss_bytes: int
+
+
+def costs(content: Record) -> list[Cost]:
+    """The cost of every contestant's first loads and days, in the order of a file's contestants."""
+    runs: Sequence[Record] = content.get("runs", [])
+    found = []
+    for contestant in content.get("contestants", {}):
+        for kind in (FIRST_LOAD, DAY):
+            of_kind = [
+                r for r in runs if r["contestant"] == contestant and (r["step"] == FIRST_LOAD) == (kind == FIRST_LOAD)
+            ]
+            if of_kind:
+                found.append(_cost(content["plan"]["size"], contestant, kind, of_kind))
+    return found
+
+
+def _cost(size: str, contestant: str, kind: str, runs: Sequence[Record]) -> Cost:
+    well = [r for r in runs if r["state"] == "done"]
+    walls = [r["wall_s"] for r in well]
+    return Cost(
+        size, contestant, kind, len(well), len(runs) - len(well),
+        median(walls), min(walls, default=math.nan), max(walls, default=math.nan),
+        median(r["client_cpu_s"] + r["server_cpu_s"] for r in well), median(r["server_cpu_s"] for r in well),
+        median(r["others_cpu_s"] for r in well), max((r["peak_rss_bytes"] for r in well), default=0),
+    )  # fmt: skip
+
+
+def median(numbers: Iterable[float]) -> float:
+    """The median; not a number where there is none."""
+    listed = list(numbers)
+    return statistics.median(listed) if listed else math.nan
+
+
+def exponent(points: Iterable[tuple[float, float]]) -> float | None:
+    """The slope of a straight line through the logarithms of points (how much, its cost); None of fewer than two."""
+    logs = [(math.log(much), math.log(cost)) for much, cost in points if much > 0 and cost > 0]
+    if len({x for x, _ in logs}) < 2:
+        return None
+    return statistics.linear_regression(*zip(*logs, strict=True)).slope
+
+
+def drift(walls: Sequence[float]) -> float | None:
+    """How much a day takes longer than the one before it, as a share, on average; None of fewer than two days."""
+    steps = [(after - before) / before for before, after in pairwise(walls)]
+    return statistics.fmean(steps) if steps else None
+
+
+def days_in_a_row(content: Record, contestant: str) -> list[float]:
+    """The seconds of a contestant's days in the first repeat, in their order, up to the first that is lost."""
+    walls = []
+    for run in content.get("runs", []):
+        if run["contestant"] == contestant and run["repeat"] == 0 and run["step"] != FIRST_LOAD:
+            if run["state"] != "done":
+                break
+            walls.append(float(run["wall_s"]))
+    return walls
+
+
+def unequal(content: Record) -> list[Record]:
+    """The steps after which a gold was not that of the first contestant."""
+    return [record for record in content.get("parity", []) if record.get("differs")]
+
+
+def compared(content: Record) -> int:
+    """How many golds were held against another."""
+    return sum("differs" in record for record in content.get("parity", []))
+
+
+def executions(content: Record, contestant: str, kind: str) -> dict[str, float]:
+    """SQL executions per layer, the median of the runs in which they were counted; empty where they were not."""
+    counted = [
+        r["executions"]
+        for r in content.get("runs", [])
+        if r["contestant"] == contestant and "executions" in r and (r["step"] == FIRST_LOAD) == (kind == FIRST_LOAD)
+    ]
+    return {layer: median(c[layer] for c in counted) for layer in counted[0]} if counted else {}
