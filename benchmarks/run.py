@@ -23,6 +23,7 @@ from benchmarks.series import run as run_series
 from benchmarks.shop.size import Size
 from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.home import close_files_to_others
+from tools.setup.machine import exit_with_sentence
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Shopday: a shop's day through the lakehouse, and through others beside it.")  # fmt: skip
@@ -117,7 +118,8 @@ def _run(
     if dry_run:
         _say_plan(plan, contestants, limit_repeats)
         return
-    peers_environment.main()
+    if limit_repeats or any(contestant.name != Lakehouse.name for contestant in contestants):
+        exit_with_sentence(peers_environment.main)
     results = Results(json or default_path(f"{plan.size}-{what}"), {"what": what, **asdict(plan)})
     place = Place(home)
     place.start()
