@@ -6,6 +6,7 @@ empty golds and lakes.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from benchmarks.shop.load import connected, load
+from lakehouse.errors import BusyError
 from lakehouse.home import make_home
 from lakehouse.server.embedded import EmbeddedPostgres
 
@@ -32,7 +34,7 @@ class Site(NamedTuple):
 
 
 class Place:
-    """The folder and the server in it. Raises StoreError where the server cannot be started."""
+    """The folder and the server in it. One benchmark at a time uses it."""
 
     def __init__(self, home: Path = HOME) -> None:
         self._home = home
@@ -48,13 +50,22 @@ class Place:
         return self._server.dsn("postgres")
 
     def start(self) -> None:
-        """Makes the folder and starts the server, unless it runs."""
+        """Makes the folder and starts the server.
+
+        Raises BusyError where another benchmark is at work, StoreError where the server cannot be started.
+        """
         make_home(self._home)
+        self._lock = (self._home / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BusyError(f"another benchmark runs in {self._home}: wait for it, or name another folder") from None
         self._server.start()
 
     def stop(self) -> None:
         """Ends the server; its data stay."""
         self._server.stop()
+        self._lock.close()
 
     def shop(self, orders: int) -> str:
         """The database of a shop as loaded, made where it is not there yet; a half-made one is made again."""

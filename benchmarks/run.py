@@ -21,7 +21,7 @@ from benchmarks.report.results import Results, default_path
 from benchmarks.series import Plan
 from benchmarks.series import run as run_series
 from benchmarks.shop.size import Size
-from lakehouse.errors import LakehouseError, UsageError
+from lakehouse.errors import GateError, LakehouseError
 from lakehouse.home import close_files_to_others
 from tools.setup.machine import exit_with_sentence
 
@@ -138,7 +138,7 @@ def _run(
     unequal = [r for r in results["parity"] if r.get("differs")]
     if unequal:
         first = unequal[0]
-        raise UsageError(
+        raise GateError(
             f"gold differs after {first['step']}: {first['contestant']} and {first['against']} do not have the same "
             f"{', '.join(first['differs'])}; the times of these runs cannot be compared"
         )
@@ -162,3 +162,5 @@ def main() -> None:
     except LakehouseError as e:
         print(f"error: {e}", file=sys.stderr)
         sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -80,8 +81,13 @@ def measured(
             start_new_session=True,
         )  # fmt: skip
         watch = _Watch(process.pid)
-        is_late = _wait(process, watch, began + limit)
-        watch.end()
+        try:
+            is_late = _wait(process, watch, began + limit)
+        except BaseException:
+            _signal(watch.look(), signal.SIGKILL)  # whoever is interrupted leaves nothing running
+            raise
+        finally:
+            watch.end()
         wall = time.monotonic() - began
         server_cpu, machine_cpu = _server_cpu(server) - server_before, _machine_cpu() - machine_before
         client_cpu = sum(watch.cpu.values()) / TICKS
@@ -134,15 +140,16 @@ def _wait(process: subprocess.Popen[bytes], watch: _Watch, deadline: float) -> b
     is_late = False
     while process.poll() is None or watch.look():
         if time.monotonic() > deadline:
-            signals = signal.SIGKILL if is_late else signal.SIGTERM
+            _signal(watch.look(), signal.SIGKILL if is_late else signal.SIGTERM)
             is_late, deadline = True, time.monotonic() + GRACE
-            for pid in watch.look():
-                try:
-                    os.kill(pid, signals)
-                except ProcessLookupError:
-                    continue
         time.sleep(EVERY / 2)
     return is_late
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def processes() -> Iterator[tuple[int, Process]]:

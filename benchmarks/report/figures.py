@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
 
 Record = Mapping[str, Any]
@@ -35,18 +35,23 @@ class Cost(NamedTuple):
     peak_rss_bytes: int
 
 
+def runs_of(content: Record, contestant: str, kind: str) -> list[Record]:
+    """A contestant's first loads, or its days."""
+    return [
+        run
+        for run in content.get("runs", [])
+        if run["contestant"] == contestant and (run["step"] == FIRST_LOAD) == (kind == FIRST_LOAD)
+    ]
+
+
 def costs(content: Record) -> list[Cost]:
     """The cost of every contestant's first loads and days, in the order of a file's contestants."""
-    runs: Sequence[Record] = content.get("runs", [])
-    found = []
-    for contestant in content.get("contestants", {}):
-        for kind in (FIRST_LOAD, DAY):
-            of_kind = [
-                r for r in runs if r["contestant"] == contestant and (r["step"] == FIRST_LOAD) == (kind == FIRST_LOAD)
-            ]
-            if of_kind:
-                found.append(_cost(content["plan"]["size"], contestant, kind, of_kind))
-    return found
+    return [
+        _cost(content["plan"]["size"], contestant, kind, runs)
+        for contestant in content.get("contestants", {})
+        for kind in (FIRST_LOAD, DAY)
+        if (runs := runs_of(content, contestant, kind))
+    ]
 
 
 def _cost(size: str, contestant: str, kind: str, runs: Sequence[Record]) -> Cost:
@@ -82,13 +87,13 @@ def drift(walls: Sequence[float]) -> float | None:
 
 def days_in_a_row(content: Record, contestant: str) -> list[float]:
     """The seconds of a contestant's days in the first repeat, in their order, up to the first that is lost."""
-    walls = []
-    for run in content.get("runs", []):
-        if run["contestant"] == contestant and run["repeat"] == 0 and run["step"] != FIRST_LOAD:
-            if run["state"] != "done":
-                break
-            walls.append(float(run["wall_s"]))
-    return walls
+    first_repeat = (run for run in runs_of(content, contestant, DAY) if run["repeat"] == 0)
+    return [float(run["wall_s"]) for run in takewhile(lambda run: run["state"] == "done", first_repeat)]
+
+
+def phases(content: Record, contestant: str, kind: str) -> dict[str, float]:
+    """Seconds of each phase that a contestant tells of itself, the median of its runs."""
+    return _medians(content, contestant, kind, "phases")
 
 
 def unequal(content: Record) -> list[Record]:
@@ -103,9 +108,9 @@ def compared(content: Record) -> int:
 
 def executions(content: Record, contestant: str, kind: str) -> dict[str, float]:
     """SQL executions per layer, the median of the runs in which they were counted; empty where they were not."""
-    counted = [
-        r["executions"]
-        for r in content.get("runs", [])
-        if r["contestant"] == contestant and "executions" in r and (r["step"] == FIRST_LOAD) == (kind == FIRST_LOAD)
-    ]
-    return {layer: median(c[layer] for c in counted) for layer in counted[0]} if counted else {}
+    return _medians(content, contestant, kind, "executions")
+
+
+def _medians(content: Record, contestant: str, kind: str, name: str) -> dict[str, float]:
+    told = [run[name] for run in runs_of(content, contestant, kind) if name in run]
+    return {part: median(one.get(part, 0) for one in told) for part in told[0]} if told else {}

@@ -1,6 +1,7 @@
 """benchmarks/README.md and its pictures, written from the raw figures in results/; nobody edits them by hand.
 
-Of each size the newest file that has runs of all contestants is shown, else the newest that has runs.
+Of each size of shop and of day the newest file with the most contestants is shown. Executions and drift come from whatever
+file has them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from benchmarks.report.figures import (
     drift,
     executions,
     exponent,
+    phases,
     unequal,
 )
 from benchmarks.report.results import FOLDER, read_all
@@ -41,8 +43,12 @@ NOTHING = "\nThere are no figures in `results/` yet: `make bench SIZE=S` makes s
 
 def write_report(folder: Path = FOLDER, page: Path = PAGE, pictures: Path = PICTURES) -> list[Path]:
     """Writes the page, and a picture where there is something to draw; returns what it wrote."""
-    found = shown(read_all(folder))
-    parts = [HEAD, *(_of_size(content) for content in found), *_growth(found)] if found else [HEAD, NOTHING]
+    contents = read_all(folder)
+    found = shown(contents)
+    if found:
+        parts = [HEAD, *(_of_size(content, contents) for content in found), _growth(found, contents)]
+    else:
+        parts = [HEAD, NOTHING]
     drawn = list(_pictures(found, pictures))
     parts += [f"\n![{words}]({file.relative_to(page.parent)})\n" for file, words in drawn]
     page.write_text("".join(parts), encoding="utf-8")
@@ -50,31 +56,36 @@ def write_report(folder: Path = FOLDER, page: Path = PAGE, pictures: Path = PICT
 
 
 def shown(contents: Sequence[Record]) -> list[Record]:
-    """The file of each size that the page shows, smallest shop first."""
-    newest: dict[int, Record] = {}
+    """The file that the page shows of each size of shop and of day, the smallest first."""
+    newest: dict[tuple[int, float], Record] = {}
     for content in contents:  # oldest first
-        before = newest.get(content["plan"]["orders"])
+        before = newest.get(_sizes(content))
         if content.get("runs") and (before is None or _contestants(content) >= _contestants(before)):
-            newest[content["plan"]["orders"]] = content
-    return [newest[orders] for orders in sorted(newest)]
+            newest[_sizes(content)] = content
+    return [newest[sizes] for sizes in sorted(newest)]
+
+
+def _sizes(content: Record) -> tuple[int, float]:
+    return content["plan"]["orders"], content["plan"]["scale"]
 
 
 def _contestants(content: Record) -> int:
     return len({run["contestant"] for run in content["runs"]})
 
 
-def _of_size(content: Record) -> str:
+def _of_size(content: Record, contents: Sequence[Record]) -> str:
     plan, machine = content["plan"], content["machine"]
     memory = machine["memory_bytes"] / (1 << 30)
+    of_days = "" if plan["scale"] == 1 else f", days × {plan['scale']:g}"
     lines = [
-        f"\n## {plan['orders']:,} orders\n",
+        f"\n## {plan['orders']:,} orders{of_days}\n",
         f"{content['began_at'][:10]}, {machine['cores']} cores ({machine['processor']}), {memory:.0f} GiB; seed "
-        f"{content['seed']}; {plan['repeats']} × (first load, {plan['days']} days at scale {plan['scale']:g}).\n",
+        f"{content['seed']}; {plan['repeats']} × (first load and {plan['days']} days).\n",
         *_cost_table(costs(content)),
         _parity(content),
         *_less(content),
         *_phases(content),
-        *_executions(content),
+        *_executions([c for c in contents if _sizes(c) == _sizes(content)]),
         *_limits(content),
     ]
     return "\n".join(lines)
@@ -113,32 +124,23 @@ def _less(content: Record) -> Iterator[str]:
 
 
 def _phases(content: Record) -> Iterator[str]:
-    """Medians of the phases that each contestant tells of itself."""
-    rows = []
-    for contestant in content.get("contestants", {}):
+    yield from ("| Contestant | What | Seconds of each phase, medians |", "|---|---|---|")
+    for contestant in content["contestants"]:
         for kind in (FIRST_LOAD, DAY):
-            told = [
-                run["phases"]
-                for run in content["runs"]
-                if run["contestant"] == contestant
-                and "phases" in run
-                and (run["step"] == FIRST_LOAD) == (kind == FIRST_LOAD)
-            ]
-            if told:
-                middle = {phase: sorted(p.get(phase, 0.0) for p in told)[len(told) // 2] for phase in told[0]}
-                words = ", ".join(f"{phase} {_number(seconds)}" for phase, seconds in middle.items())
-                rows.append(f"| {contestant} | {kind} | {words} |")
-    if rows:
-        yield from ("| Contestant | What | Seconds of each phase |", "|---|---|---|", *rows, "")
+            words = [f"{phase} {_number(seconds)}" for phase, seconds in phases(content, contestant, kind).items()]
+            if words:
+                yield f"| {contestant} | {kind} | {', '.join(words)} |"
+    yield ""
 
 
-def _executions(content: Record) -> Iterator[str]:
+def _executions(contents: Sequence[Record]) -> Iterator[str]:
+    """Of the newest runs in which they were counted."""
     rows = []
     for kind in (FIRST_LOAD, DAY):
-        counted = executions(content, OURS, kind)
+        counted = [found for content in contents if (found := executions(content, OURS, kind))]
         if counted:
-            layers = ", ".join(f"{layer} {number:g}" for layer, number in counted.items())
-            rows.append(f"| {kind} | {sum(counted.values()):g} | {layers} |")
+            layers = ", ".join(f"{layer} {number:g}" for layer, number in counted[-1].items())
+            rows.append(f"| {kind} | {sum(counted[-1].values()):g} | {layers} |")
     if rows:
         yield from ("| Ours | SQL executions | By layer |", "|---|--:|---|", *rows, "")
 
@@ -153,27 +155,43 @@ def _limits(content: Record) -> Iterator[str]:
         yield ""
 
 
-def _growth(found: Sequence[Record]) -> Iterator[str]:
-    """How a day grows with the history, and with the days before it."""
-    names = list(dict.fromkeys(name for content in found for name in content.get("contestants", {})))
+def _growth(found: Sequence[Record], contents: Sequence[Record]) -> str:
+    """How a day's CPU grows with the history and with its own size, and how a day takes longer than the one before."""
     rows = []
-    for name in names:
-        days = [
-            (c["plan"]["orders"], cost)
-            for c in found
-            for cost in costs(c)
-            if (cost.contestant, cost.kind) == (name, DAY)
-        ]
-        growth = exponent((orders, cost.cpu_s) for orders, cost in days)
-        drifts = [(c["plan"]["size"], drift(days_in_a_row(c, name))) for c in found]
-        said = ", ".join(f"{size} {share:+.2%}" for size, share in drifts if share is not None)
-        rows.append(f"| {name} | {'' if growth is None else f'{growth:.2f}'} | {said} |")
-    yield "\n## Growth\n\n| Contestant | b: CPU of a day over history | Drift per day |\n|---|--:|---|\n"
-    yield "\n".join(rows) + "\n"
+    for name in dict.fromkeys(name for content in found for name in content["contestants"]):
+        days = {
+            _sizes(c): cost.cpu_s for c in found for cost in costs(c) if (cost.contestant, cost.kind) == (name, DAY)
+        }
+        history = exponent((orders, cpu) for (orders, scale), cpu in days.items() if scale == 1)
+        changes = []
+        for orders in dict.fromkeys(orders for orders, _ in days):
+            change = exponent((scale, cpu) for (of, scale), cpu in days.items() if of == orders)
+            changes += [f"{change:.2f} at {orders:,}"] if change is not None else []
+        rows.append(
+            f"| {name} | {'' if history is None else f'{history:.2f}'} | {', '.join(changes)} | "
+            f"{', '.join(_drifts(name, contents))} |"
+        )
+    head = "| Contestant | b: CPU of a day over history | c: CPU of a day over its size | Drift per day |"
+    return "\n".join(["\n## Growth\n", head, "|---|--:|--:|---|", *rows, ""])
+
+
+def _drifts(name: str, contents: Sequence[Record]) -> Iterator[str]:
+    """Of the longest series of days of each size; of several as long, the newest."""
+    longest: dict[int, list[float]] = {}
+    for content in contents:
+        orders, scale = _sizes(content)
+        walls = days_in_a_row(content, name)
+        if scale == 1 and len(walls) >= len(longest.get(orders, ())):
+            longest[orders] = walls
+    for orders, walls in sorted(longest.items()):
+        share = drift(walls)
+        if share is not None:
+            yield f"{share:+.2%} in {len(walls)} days at {orders:,}"
 
 
 def _pictures(found: Sequence[Record], folder: Path) -> Iterator[tuple[Path, str]]:
-    """Each picture's file and what it shows."""
+    """Each picture's file and what it shows, of days as large as they are meant to be."""
+    at_scale = [content for content in found if content["plan"]["scale"] == 1]
     values: list[dict[str, Any]] = [
         {
             "contestant": cost.contestant,
@@ -199,8 +217,8 @@ def _pictures(found: Sequence[Record], folder: Path) -> Iterator[tuple[Path, str
         )
     rows: list[dict[str, Any]] = [
         {"contestant": contestant, "orders": content["plan"]["orders"], "day": day, "seconds": seconds}
-        for content in found
-        for contestant in content.get("contestants", {})
+        for content in at_scale
+        for contestant in content["contestants"]
         for day, seconds in enumerate(days_in_a_row(content, contestant), start=1)
     ]
     if any(row["day"] > 1 for row in rows):

@@ -27,11 +27,11 @@ def ran(step: str, contestant: str, wall: float = 1.0, state: str = "done", **mo
     return {**about, **(figures if state != "not run" else {}), **more}
 
 
-def content(*runs: dict[str, Any], orders: int = 100, **more: Any) -> dict[str, Any]:
+def content(*runs: dict[str, Any], orders: int = 100, scale: float = 1.0, **more: Any) -> dict[str, Any]:
     names = dict.fromkeys(run["contestant"] for run in runs)
     return {
         "began_at": "2026-01-01T00:00:00+00:00", "seed": 1, "versions": {},
-        "plan": {"size": f"{orders}-orders", "orders": orders, "days": 2, "repeats": 1, "scale": 1.0},
+        "plan": {"size": f"{orders}-orders", "orders": orders, "days": 2, "repeats": 1, "scale": scale},
         "machine": {"cores": 2, "memory_bytes": 8 << 30, "processor": "a processor"},
         "contestants": {name: {"does_less": "", "settings": {}} for name in names}, "runs": list(runs), **more,
     }  # fmt: skip
@@ -94,6 +94,24 @@ def test_the_page_shows_the_newest_file_of_all_contestants_of_each_size() -> Non
     small, again = content(ran("day 1", "a"), ran("day 1", "b")), content(ran("day 1", "a", 2), ran("day 1", "b"))
     only_one, large = content(ran("day 1", "a", 3)), content(ran("day 1", "a"), orders=1_000)
     assert shown([large, small, again, only_one, content()]) == [again, large]
+
+
+def test_days_of_another_size_are_shown_beside(tmp_path: Path) -> None:
+    plain, tenfold = content(ran("day 1", "lakehouse", 1.5)), content(ran("day 1", "lakehouse", 19.5), scale=10)
+    larger = content(ran("day 1", "lakehouse", 1.5), orders=10_000)
+    assert shown([tenfold, larger, plain]) == [plain, tenfold, larger]
+    page = page_of(tmp_path, plain, tenfold, larger)
+    assert "## 100 orders, days × 10" in page
+    assert "| lakehouse | 0.00 | 1.00 at 100 |  |" in page
+
+
+def test_executions_and_drift_come_from_whatever_file_has_them(tmp_path: Path) -> None:
+    both = content(ran("day 1", "lakehouse", 1), ran("day 1", "duckdb", 1))
+    alone = content(*(ran(f"day {n}", "lakehouse", wall) for n, wall in ((1, 10), (2, 11), (3, 11))))
+    counted = content(ran("day 1", "lakehouse", executions={"bronze": 12, "silver": 30}))
+    page = page_of(tmp_path, both, alone, counted)
+    assert "| day | 42 | bronze 12, silver 30 |" in page
+    assert "+5.00% in 3 days at 100" in page
 
 
 def page_of(folder: Path, *contents: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def place() -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def content(place: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The raw figures of a first load and two days."""
-    results = Results(tmp_path_factory.mktemp("results") / "tiny.json", {"size": PLAN.size, "orders": PLAN.orders})
+    results = Results(tmp_path_factory.mktemp("results") / "tiny.json", asdict(PLAN))
     run(PLAN, place, [Lakehouse(counts=True), DuckDb()], results, print)
     found: dict[str, Any] = json.loads(results.path.read_text(encoding="utf-8"))
     return found
@@ -84,7 +85,6 @@ def test_executions_are_counted_in_every_layer(content: dict[str, Any]) -> None:
 
 
 def test_the_page_is_made_of_it(content: dict[str, Any], tmp_path: Path) -> None:
-    content["plan"] |= {"days": PLAN.days, "repeats": PLAN.repeats, "scale": PLAN.scale}
     (tmp_path / "tiny.json").write_text(json.dumps(content), encoding="utf-8")
     page = write_report(tmp_path, tmp_path / "README.md", tmp_path / "pictures")[0].read_text(encoding="utf-8")
     assert "All six tables of gold were the same, to the last cell, in all 3 comparisons." in page
