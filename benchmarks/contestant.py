@@ -46,7 +46,7 @@ class Contestant(Protocol):
         """The environment of that command."""
 
     def facts(self, measured: Measured, site: Site) -> dict[str, Any]:
-        """What it says of a step that is done: seconds of each phase, and whatever else it counts."""
+        """What it says of a step that is done: `phases` in seconds, `rows_in` from the source, and what else it counts."""
 
 
 def clean_environment(own: Mapping[str, str]) -> dict[str, str]:

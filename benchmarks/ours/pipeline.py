@@ -63,7 +63,8 @@ class Lakehouse:
             o["layer"]: {t["table"]: {"read": t["rows_read"], "kept": t["rows_kept"]} for t in o["tables"]}
             for o in outcomes
         }
-        found: dict[str, Any] = {"phases": _phases(measured, spans, staged), "rows": rows}
+        rows_in = sum(table["read"] for table in rows["bronze"].values())
+        found: dict[str, Any] = {"phases": _phases(measured, spans, staged), "rows_in": rows_in, "rows": rows}
         if self._counts:
             log = event_log(_log_folder(site))
             found["executions"] = log.by_layer(spans)

@@ -46,4 +46,9 @@ class DuckDb:
     def facts(self, measured: Measured, site: Site) -> dict[str, Any]:
         """The seconds of its phases, and its rows."""
         said = json.loads(measured.output.strip().splitlines()[-1])
-        return {"phases": said["phases"], "rows": {"silver": said["silver"], "gold": said["gold"]}}
+        rows_in = sum(table["read"] for table in said["silver"].values())
+        return {
+            "phases": said["phases"],
+            "rows_in": rows_in,
+            "rows": {"silver": said["silver"], "gold": said["gold"]},
+        }

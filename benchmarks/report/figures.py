@@ -33,6 +33,8 @@ class Cost(NamedTuple):
     server_cpu_s: float
     others_cpu_s: float
     peak_rss_bytes: int
+    rows_in_per_s: float
+    """Rows read from the source, over the wall time of the whole run."""
 
 
 def runs_of(content: Record, contestant: str, kind: str) -> list[Record]:
@@ -62,6 +64,7 @@ def _cost(size: str, contestant: str, kind: str, runs: Sequence[Record]) -> Cost
         median(walls), min(walls, default=math.nan), max(walls, default=math.nan),
         median(r["client_cpu_s"] + r["server_cpu_s"] for r in well), median(r["server_cpu_s"] for r in well),
         median(r["others_cpu_s"] for r in well), max((r["peak_rss_bytes"] for r in well), default=0),
+        median(r["rows_in"] / r["wall_s"] for r in well),
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def _of_size(content: Record, contents: Sequence[Record]) -> str:
         f"\n## {plan['orders']:,} orders{of_days}\n",
         f"{content['began_at'][:10]}, {machine['cores']} cores ({machine['processor']}), {memory:.0f} GiB; seed "
         f"{content['seed']}; {plan['repeats']} × (first load and {plan['days']} days).\n",
-        *_cost_table(costs(content)),
+        *_cost_table(costs(content), _limit(content)),
         _parity(content),
         *_less(content),
         *_phases(content),
@@ -91,18 +91,30 @@ def _of_size(content: Record, contents: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def _cost_table(found: Sequence[Cost]) -> Iterator[str]:
-    yield "| Contestant | What | Runs | Median | Least–most | × ours | CPU-s | of it Postgres | Peak memory | Others meanwhile |"
-    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
-    ours = {cost.kind: cost.median_s for cost in found if cost.contestant == OURS}
+def _cost_table(found: Sequence[Cost], limit: float) -> Iterator[str]:
+    """Costs, beside the fastest contestant and the machine's limit: rows per second that one client can copy out."""
+    columns = (
+        "Contestant", "What", "Runs", "Median", "Least–most", "× the fastest", "Rows in/s", "of the limit", "CPU-s",
+        "of it Postgres", "Peak memory", "CPU-s of others",
+    )  # fmt: skip
+    yield f"| {' | '.join(columns)} |"
+    yield "|---|---|" + "--:|" * (len(columns) - 2)
     for cost in found:
-        lost = f" (and {cost.lost} lost)" if cost.lost else ""
-        times = cost.median_s / ours.get(cost.kind, math.nan)
-        yield (
-            f"| {cost.contestant} | {cost.kind} | {cost.runs}{lost} | {_number(cost.median_s)} s | "
-            f"{_number(cost.least_s)}–{_number(cost.most_s)} | {_number(times, 2)} | {_number(cost.cpu_s)} | "
-            f"{_number(cost.server_cpu_s)} | {cost.peak_rss_bytes / (1 << 20):,.0f} MB | {_number(cost.others_cpu_s)} CPU-s |"
-        )
+        fastest = min((c.median_s for c in found if c.kind == cost.kind and c.runs), default=math.nan)
+        cells = (
+            cost.contestant, cost.kind, f"{cost.runs} (and {cost.lost} lost)" if cost.lost else str(cost.runs),
+            f"{_number(cost.median_s)} s", f"{_number(cost.least_s)}–{_number(cost.most_s)}",
+            _number(cost.median_s / fastest, 2), _number(cost.rows_in_per_s, 0), _share(cost.rows_in_per_s / limit),
+            _number(cost.cpu_s), _number(cost.server_cpu_s), f"{cost.peak_rss_bytes / (1 << 20):,.0f} MB",
+            _number(cost.others_cpu_s),
+        )  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
+
+
+def _limit(content: Record) -> float:
+    """Rows per second of the first limit, one client that copies out; not a number where it was not measured."""
+    limits = content.get("limits", [])
+    return float(limits[0]["rows_per_second"]) if limits else math.nan
 
 
 def _parity(content: Record) -> str:
@@ -209,7 +221,7 @@ def _pictures(found: Sequence[Record], folder: Path) -> Iterator[tuple[Path, str
             y=altair.Y("contestant:N", title=None),
             color=altair.Color("contestant:N", legend=None),
             row=altair.Row("orders:O", title="orders"),
-            column=altair.Column("what:N", title=None),
+            column=altair.Column("what:N", title=None, sort=[FIRST_LOAD, DAY]),
         )  # fmt: skip
         yield (
             _saved(chart.resolve_scale(x="independent"), folder / "seconds.svg"),
@@ -238,6 +250,10 @@ def _saved(chart: Any, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     chart.save(file)
     return file
+
+
+def _share(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.1%}"
 
 
 def _number(number: float, digits: int = 1) -> str:

@@ -22,6 +22,7 @@ def ran(step: str, contestant: str, wall: float = 1.0, state: str = "done", **mo
         "server_cpu_s": 0.5,
         "others_cpu_s": 0.1,
         "peak_rss_bytes": 1 << 30,
+        "rows_in": 100,
     }
     about = {"repeat": 0, "step": step, "contestant": contestant, "state": state}
     return {**about, **(figures if state != "not run" else {}), **more}
@@ -130,8 +131,9 @@ def test_the_page_has_a_table_of_costs_and_says_that_gold_was_the_same(tmp_path:
         limits=[{"limit": "copy out", "rows": 10, "seconds": 0.5, "rows_per_second": 20}],
     )  # fmt: skip
     page = page_of(tmp_path, one)
-    assert "| duckdb | first load | 1 | 5.0 s | 5.0–5.0 | 0.50 |" in page
-    assert "| duckdb | day | 1 (and 1 lost) | 6.0 s | 6.0–6.0 | 1.50 |" in page
+    assert "| lakehouse | first load | 1 | 10.0 s | 10.0–10.0 | 2.00 | 10 | 50.0% |" in page
+    assert "| duckdb | first load | 1 | 5.0 s | 5.0–5.0 | 1.00 | 20 | 100.0% |" in page
+    assert "| duckdb | day | 1 (and 1 lost) | 6.0 s | 6.0–6.0 | 1.50 | 17 | 83.3% |" in page
     assert "All six tables of gold were the same, to the last cell, in all 1 comparisons." in page
     assert "| copy out | 10 | 0.50 | 20 |" in page
     assert "(pictures/seconds.svg)" in page

@@ -61,6 +61,7 @@ def test_the_phases_of_a_day_follow_from_its_log(tmp_path: Path) -> None:
     facts = Lakehouse().facts(measured(), Site("", "", tmp_path))
     assert facts == {
         "phases": {"P0 start": 4.0, "P1 bronze": 3.0, "P2 silver": 5.5, "P3 gold": 3.5, "P4 publish": 2.0},
+        "rows_in": 7,
         "rows": {
             "bronze": {"orders": {"read": 7, "kept": 7}},
             "silver": {"orders": {"read": 7, "kept": 6}},
