@@ -14,9 +14,11 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.peers.duckdb import bronze, gold, publish, silver
-from benchmarks.peers.duckdb.rules import SOURCE
+from benchmarks.peers.duckdb import bronze, gold, silver
 from benchmarks.peers.duckdb.session import Session, connected, literal
+from benchmarks.peers.publish import publish
+from benchmarks.peers.source import SOURCE
+from benchmarks.peers.warehouse import STAGING
 
 
 def main() -> None:
@@ -45,9 +47,20 @@ def brought(arguments: argparse.Namespace, options: dict[str, int | str]) -> dic
     else:
         silver.make_whole(session)
     rows = gold.compute(session)
-    publish.publish(session, os.environ["SHOPDAY_GOLD_DSN"], rows)
-    phases = {phase: round(seconds, 2) for phase, seconds in session.seconds.items()}
-    return {"seconds": round(time.monotonic() - began, 2), "phases": phases, "silver": session.counts, "gold": rows}
+    gold_dsn = os.environ["SHOPDAY_GOLD_DSN"]
+    session.execute(f"attach {literal(gold_dsn)} as warehouse (type postgres)")
+    publish(gold_dsn, rows, lambda table: sent(session, table), session.phases)
+    seconds = round(time.monotonic() - began, 2)
+    return {"seconds": seconds, "phases": session.phases.seconds, "silver": session.counts, "gold": rows}
+
+
+def sent(session: Session, table: str) -> int:
+    """Copies a table of gold into the staging schema, on a connection of its own; returns its rows."""
+    connection = session.connection.cursor()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(f"insert into warehouse.{STAGING}.{table} select *, now(), '{session.run_id}' from gold_{table}")
+    found = connection.fetchone()
+    return int(found[0]) if found else 0
 
 
 def scan(folder: Path, *, threads: int, memory: str) -> dict[str, object]:

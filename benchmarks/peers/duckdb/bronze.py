@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
-from benchmarks.peers.duckdb.rules import KEYS, SOURCE
-from benchmarks.peers.duckdb.session import Session, literal, require
+from benchmarks.peers.duckdb.session import Session, literal
+from benchmarks.peers.phases import require
+from benchmarks.peers.source import KEYS, SOURCE
 
 
 def partition(session: Session, table: str) -> Path:
@@ -26,10 +27,10 @@ def extract(session: Session, source_dsn: str, since: date | None) -> None:
     for table in SOURCE:
         session.counts[table] = {"read": _extracted(session, table, changed, whole=since is None)}
     session.execute("commit")
-    session.finished("P1 extract")
+    session.phases.finished("P1 extract")
     for table in SOURCE:
         _check_keys(session, table)
-    session.finished("P5 gates")
+    session.phases.finished("P5 gates")
 
 
 def _extracted(session: Session, table: str, changed: str, *, whole: bool) -> int:

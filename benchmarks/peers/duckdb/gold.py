@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.peers.duckdb.session import Session, require
-from benchmarks.peers.duckdb.warehouse import KEYS
+from benchmarks.peers.duckdb.session import Session
+from benchmarks.peers.phases import require
+from benchmarks.peers.warehouse import KEYS
 
 # What several tables rest on: sums of each order, each customer's orders in their order, sums of each product and day.
 SHARED = """
@@ -41,7 +42,7 @@ select order_date as sales_date, product_row,
   from silver_order_items where is_sale group by all;
 """
 
-# The query of each table, its columns in the order of warehouse.py; {day} is the business date.
+# The query of each table, its columns in the order of peers/warehouse.py; {day} is the business date.
 QUERIES = {
     "dim_products": """
         select p.product_id, p.product_name, p.category, p.brand, p.price, p.cost, p.profit_margin, p.is_active,
@@ -132,7 +133,7 @@ def compute(session: Session) -> dict[str, int]:
     for table, query in QUERIES.items():
         kind = "view" if table.startswith("fact") else "table"
         session.execute(f"create {kind} gold_{table} as {query.replace('{day}', str(session.day))}")
-    session.finished("P3 gold")
+    session.phases.finished("P3 gold")
     rows = {table: session.number(f"select count(*) from {_counted(table)}") for table in QUERIES}
     for table, key in KEYS.items():
         # The facts' keys are those they are grouped by; Postgres checks all six again.
@@ -146,7 +147,7 @@ def compute(session: Session) -> dict[str, int]:
     require(rows["dim_customers"] == customers + 1, "dim_customers: rows")
     require(rows["dim_products"] == products, "dim_products: rows")
     require(session.row(SAME_SALES)[0], "net sales: days and orders differ")
-    session.finished("P5 gates")
+    session.phases.finished("P5 gates")
     return rows
 
 

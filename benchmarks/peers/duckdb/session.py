@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections import defaultdict
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from benchmarks.peers.phases import Phases
 
 # The words of the rules. A blank is any of six characters; clean text has single spaces inside and none at its ends.
 MACROS = r"""
@@ -35,12 +35,11 @@ class Session:
 
     def __init__(self, lake: Path, day: date, *, threads: int, memory: str) -> None:
         self.lake, self.day, self.run_id = lake, day, uuid.uuid4().hex
-        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.phases = Phases()
         self.counts: dict[str, dict[str, int]] = {}
-        self._mark = time.monotonic()
         self.connection = connected(lake, threads=threads, memory=memory)
         self.connection.execute(MACROS)
-        self.finished("start")
+        self.phases.finished("start")
 
     def execute(self, statement: str) -> None:
         """Runs a statement, or several."""
@@ -54,12 +53,6 @@ class Session:
     def number(self, query: str) -> int:
         """The first value of a query: a count, or the rows that a statement touched."""
         return int(self.row(query)[0])
-
-    def finished(self, phase: str) -> None:
-        """Counts the time since the last phase ended as this one's."""
-        now = time.monotonic()
-        self.seconds[phase] += now - self._mark
-        self._mark = now
 
 
 def connected(lake: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnection:
@@ -82,9 +75,3 @@ def connected(lake: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnec
 def literal(text: str) -> str:
     """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def require(holds: bool, words: str) -> None:
-    """Ends the run, nothing published, where a check does not hold."""
-    if not holds:
-        raise SystemExit(f"check failed: {words}")

@@ -9,8 +9,10 @@ import shutil
 from pathlib import Path
 
 from benchmarks.peers.duckdb.bronze import partition
-from benchmarks.peers.duckdb.rules import KEYS, SILVER, SOURCE
-from benchmarks.peers.duckdb.session import Session, require
+from benchmarks.peers.duckdb.rules import SILVER
+from benchmarks.peers.duckdb.session import Session
+from benchmarks.peers.phases import require
+from benchmarks.peers.source import KEYS, SOURCE
 
 
 def make_whole(session: Session) -> None:
@@ -31,7 +33,7 @@ def make_whole(session: Session) -> None:
         counts.update(kept=kept, quarantined=waiting, deduplicated=deduplicated + taken_out - waiting)
         require(counts["read"] == kept + deduplicated + taken_out, f"silver {table}: rows in are not rows out")
         session.execute(f"alter table {silver} drop n")
-    session.finished("P2 silver")
+    session.phases.finished("P2 silver")
 
 
 def bring_day(session: Session) -> None:
@@ -62,7 +64,7 @@ def bring_day(session: Session) -> None:
         waiting = _quarantine(session, table, "batch", "incoming", silver)
         kept = session.number(f"select count(*) from {silver}")
         session.counts[table].update(upserted=upserted, quarantined=waiting, kept=kept)
-    session.finished("P2 silver")
+    session.phases.finished("P2 silver")
 
 
 def _waiting(session: Session, table: str) -> Path:
