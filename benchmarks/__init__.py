@@ -4,7 +4,7 @@
     place        the server, its databases, and the folder of each contestant
     contestant   what a pipeline that takes part has to answer
     ours/        the lakehouse as one, and how many SQL executions it took
-    peers/       other pipelines with the same gold: peers/duckdb
+    peers/       other pipelines with the same gold: duckdb and pandas
     measure/     wall, CPU and memory of a command with all its processes; the machine it ran on
     series       the order of runs: one at a time, rotated, each held against the others' gold
     parity       whether two golds are the same, to the last cell

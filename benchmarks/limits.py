@@ -27,7 +27,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extensions import parse_dsn
 
 from benchmarks.contestant import clean_environment
-from benchmarks.peers.contestants import DuckDb
+from benchmarks.peers.contestants import DUCKDB
 from benchmarks.place import ROOT, Place, Site
 from benchmarks.shop.load import STREAMS, connected
 from lakehouse.contracts import load_contracts
@@ -124,11 +124,13 @@ def _copies_in(cursor: Cursor, source: str, folder: Path) -> Iterator[Limit]:
 
 
 def _others(cursor: Cursor, source: str, folder: Path) -> Iterator[Limit]:
-    peer, site = DuckDb(), Site(source, source, folder / "scan")
+    site = Site(source, source, folder / "scan")
     said = dict[str, float]()
 
     def scan() -> float:
-        said.update(json.loads(_output(peer.scan(site.folder), peer.environment(site)).splitlines()[-1]))
+        said.update(
+            json.loads(_output(DUCKDB.program("scan", "", site.folder), DUCKDB.environment(site)).splitlines()[-1])
+        )
         return said["seconds"]
 
     def session() -> float:

@@ -14,7 +14,7 @@ from benchmarks.contestant import Contestant
 from benchmarks.limits import limits as limits_of
 from benchmarks.ours.pipeline import Lakehouse
 from benchmarks.peers import environment as peers_environment
-from benchmarks.peers.contestants import DuckDb
+from benchmarks.peers.contestants import PEERS
 from benchmarks.place import HOME, Place
 from benchmarks.report.page import write_report
 from benchmarks.report.results import Results, default_path
@@ -71,7 +71,7 @@ def peers(
 ) -> None:  # fmt: skip
     """The first load of the peers, and business days after it."""
     plan = Plan(_label(size, orders), orders or size.orders, days, repeat, scale, limit)
-    _run(plan, _peers(), "peers", json, home, dry_run)
+    _run(plan, PEERS, "peers", json, home, dry_run)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def everything(
 ) -> None:  # fmt: skip
     """The limits, then the lakehouse and its peers in turn, the gold of each held against that of the others."""
     plan = Plan(_label(size, orders), orders or size.orders, days, repeat, scale, limit)
-    contestants = [Lakehouse(counts=executions), *_peers()]
+    contestants = [Lakehouse(counts=executions), *PEERS]
     _run(plan, contestants, "all", json, home, dry_run, limit_repeats=3)
 
 
@@ -101,10 +101,6 @@ def report() -> None:
     """benchmarks/README.md and its pictures, from the raw figures in benchmarks/results."""
     for file in write_report():
         print(file)
-
-
-def _peers() -> list[Contestant]:
-    return [DuckDb()]
 
 
 def _label(size: Size, orders: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The peers as contestants."""
+"""The peers as contestants: each a module of benchmarks/peers that is run in the peers' environment."""
 
 from __future__ import annotations
 
@@ -7,37 +7,33 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestant import Step, clean_environment
+from benchmarks.contestant import Contestant, Step, clean_environment
 from benchmarks.measure.processes import Measured
 from benchmarks.peers.environment import ENVIRONMENT, PYTHON
 from benchmarks.place import Site
 
 
-class DuckDb:
-    """DuckDB with its Postgres scanner; what it does less is in benchmarks/peers/duckdb."""
+class Peer:
+    """A peer by the name of its module, with its options, and what it does less than the lakehouse."""
 
-    name = "duckdb"
-    does_less = "Parquet instead of Delta; no deletes, ledger, lock, views or pages; silver is not partitioned"
-
-    def __init__(self, *, threads: int = 2, memory: str = "12GB") -> None:
-        self._options = {"--threads": str(threads), "--memory": memory}
+    def __init__(self, name: str, does_less: str, **options: str) -> None:
+        self.name, self.does_less, self._options = name, does_less, options
 
     def settings(self) -> dict[str, str]:
-        """Its versions, and how much of the machine it may use."""
+        """Its options, and the versions in the peers' environment."""
         folders = [str(folder) for folder in ENVIRONMENT.glob("lib/python*/site-packages")]
-        names = ((d.metadata["Name"], d.version) for d in distributions(path=folders))
-        return {**{name.strip("-"): value for name, value in self._options.items()}, **dict(sorted(names))}
+        versions = sorted((str(d.metadata["Name"]), d.version) for d in distributions(path=folders))
+        return {**self._options, **dict(versions)}
 
     def command(self, step: Step, site: Site) -> list[str]:
         """A first load makes all from the source; a day upserts."""
-        how = "day" if step.number else "full"
-        options = [word for option in self._options.items() for word in option]
-        return [str(PYTHON), "-m", "benchmarks.peers.duckdb", how, str(step.date), "--lake", str(site.folder), *options]
+        return self.program("day" if step.number else "full", str(step.date), site.folder)
 
-    def scan(self, folder: Path) -> list[str]:
-        """The command that writes the source as Parquet and does nothing else."""
-        options = [word for option in self._options.items() for word in option]
-        return [str(PYTHON), "-m", "benchmarks.peers.duckdb", "scan", "--lake", str(folder), *options]
+    def program(self, what: str, date: str, folder: Path) -> list[str]:
+        """The command of its module."""
+        options = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        dates = [date] if date else []
+        return [str(PYTHON), "-m", f"benchmarks.peers.{self.name}", what, *dates, "--lake", str(folder), *options]
 
     def environment(self, site: Site) -> dict[str, str]:
         """The two databases."""
@@ -47,8 +43,18 @@ class DuckDb:
         """The seconds of its phases, and its rows."""
         said = json.loads(measured.output.strip().splitlines()[-1])
         rows_in = sum(table["read"] for table in said["silver"].values())
-        return {
-            "phases": said["phases"],
-            "rows_in": rows_in,
-            "rows": {"silver": said["silver"], "gold": said["gold"]},
-        }
+        rows = {"silver": said["silver"], "gold": said["gold"]}
+        return {"phases": said["phases"], "rows_in": rows_in, "rows": rows}
+
+
+DUCKDB = Peer(
+    "duckdb",
+    "Parquet instead of Delta; no deletes, ledger, lock, views or pages; silver is not partitioned",
+    threads="2",
+    memory="12GB",
+)
+PANDAS = Peer(
+    "pandas",
+    "Parquet instead of Delta; no deletes, ledger, lock, views or pages; silver is not partitioned and written whole",
+)
+PEERS: tuple[Contestant, ...] = (DUCKDB, PANDAS)

@@ -1,4 +1,4 @@
-"""A tiny shop through the whole benchmark: the lakehouse and the DuckDB peer end every step at the same gold.
+"""A tiny shop through the whole benchmark: the lakehouse and its peers end every step at the same gold.
 
 Nothing here is about time.
 """
@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.limits import limits
 from benchmarks.ours.pipeline import LAYERS, Lakehouse
-from benchmarks.peers.contestants import DuckDb
+from benchmarks.peers.contestants import PEERS
 from benchmarks.peers.environment import MARK
 from benchmarks.place import Place
 from benchmarks.report.figures import compared, executions, unequal
@@ -47,22 +47,24 @@ def place() -> Iterator[Place]:
 def content(place: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The raw figures of a first load and two days."""
     results = Results(tmp_path_factory.mktemp("results") / "tiny.json", asdict(PLAN))
-    run(PLAN, place, [Lakehouse(counts=True), DuckDb()], results, print)
+    run(PLAN, place, [Lakehouse(counts=True), *PEERS], results, print)
     found: dict[str, Any] = json.loads(results.path.read_text(encoding="utf-8"))
     return found
 
 
 def test_every_run_ends_well(content: dict[str, Any]) -> None:
-    assert [(r["step"], r["contestant"], r["state"]) for r in content["runs"]] == [
-        ("first load", "lakehouse", "done"), ("first load", "duckdb", "done"),
-        ("day 1", "duckdb", "done"), ("day 1", "lakehouse", "done"),
-        ("day 2", "lakehouse", "done"), ("day 2", "duckdb", "done"),
-    ]  # fmt: skip
+    turns = {
+        "first load": "lakehouse duckdb pandas",
+        "day 1": "duckdb pandas lakehouse",
+        "day 2": "pandas lakehouse duckdb",
+    }
+    expected = [(step, name, "done") for step, names in turns.items() for name in names.split()]
+    assert [(r["step"], r["contestant"], r["state"]) for r in content["runs"]] == expected
 
 
 def test_all_tables_of_gold_are_the_same_after_every_step(content: dict[str, Any]) -> None:
     assert unequal(content) == []
-    assert compared(content) == 3
+    assert compared(content) == 6
     for record in content["parity"]:
         assert record["gold"].keys() == load_contracts()["gold"].keys()
         assert all(table["rows"] for table in record["gold"].values())
@@ -74,7 +76,7 @@ def test_what_was_read_is_the_same_too(content: dict[str, Any]) -> None:
     found = {(r["step"], r["contestant"]): r["rows"] for r in content["runs"]}
     for step in ("first load", "day 1", "day 2"):
         ours = {table: rows["kept"] for table, rows in found[step, "lakehouse"]["gold"].items()}
-        assert ours == found[step, "duckdb"]["gold"], step
+        assert ours == found[step, "duckdb"]["gold"] == found[step, "pandas"]["gold"], step
 
 
 def test_executions_are_counted_in_every_layer(content: dict[str, Any]) -> None:
@@ -87,7 +89,7 @@ def test_executions_are_counted_in_every_layer(content: dict[str, Any]) -> None:
 def test_the_page_is_made_of_it(content: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(content), encoding="utf-8")
     page = write_report(tmp_path, tmp_path / "README.md", tmp_path / "pictures")[0].read_text(encoding="utf-8")
-    assert "All six tables of gold were the same, to the last cell, in all 3 comparisons." in page
+    assert "All six tables of gold were the same, to the last cell, in all 6 comparisons." in page
     assert "SQL executions" in page
 
 
