@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,8 @@ class Peer:
 DUCKDB = Peer(
     "duckdb",
     "Parquet instead of Delta; no deletes, ledger, lock, views or pages; silver is not partitioned",
-    threads="2",
-    memory="12GB",
+    threads=str(len(os.sched_getaffinity(0))),
+    memory=f"{(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')) >> 21}MiB",  # half of the machine's
 )
 PANDAS = Peer(
     "pandas",
