@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.measure.processes import measured
+from benchmarks.measure.processes import measured, processes
 from lakehouse.errors import SetupError
 
 BURN = "import time; began = time.process_time()\nwhile time.process_time() < began + 0.6: pass"
@@ -55,6 +57,23 @@ def test_a_command_that_takes_too_long_is_ended_with_all_its_processes() -> None
     found = measured(python(child), limit=0.5)
     assert found.state == "timed out"
     assert found.wall_s < 10
+
+
+@pytest.mark.unit
+def test_who_interrupts_it_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def interrupted(process: subprocess.Popen[bytes], *_: object) -> bool:
+        started.append(process.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.measure.processes._wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measured(["sleep", "60"])
+    deadline = time.monotonic() + 10
+    while started[0] in dict(processes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.integration

@@ -16,6 +16,7 @@ from benchmarks.place import Place, Site
 from benchmarks.report.results import Results
 from benchmarks.series import Plan, run
 from lakehouse.contracts import load_contracts
+from lakehouse.errors import BusyError
 from tests.conftest import passable_folder
 
 ORDERS = 200
@@ -85,6 +86,12 @@ def test_who_goes_first_changes_with_every_step_and_repeat() -> None:
         (1, "first load", "ba"),
         (1, "day 1", "ab"),
     ]
+
+
+@pytest.mark.integration
+def test_one_benchmark_at_a_time_uses_a_place(place: Place) -> None:
+    with pytest.raises(BusyError, match="another benchmark runs in"):
+        Place(place.data.parent.parent).start()
 
 
 @pytest.mark.integration
