@@ -1,21 +1,22 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser minio lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
 WORKERS ?= 2
 NIGHTS ?= 60
+SIZE ?= S
 BIN := .venv/bin
-LOCKS := jobs airflow minio
+LOCKS := jobs airflow minio benchmarks
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
 DEFAULTS := env $(foreach name,$(STRAY),-u $(name))
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## install everything into .venv: packages, jars, this package (instant when nothing changed)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed, and there is no $(PYTHON): install one, or name it, for example \`make setup PYTHON=python3.12\`." >&2; exit 9; }
@@ -49,6 +50,7 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
 e2e: airflow minio zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
+	@$(BIN)/python -m benchmarks.peers.environment
 	@$(BIN)/pytest -m slow
 
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
@@ -57,6 +59,15 @@ endurance: airflow minio zip ## two months of nights with maintenance, a rewind 
 browser: airflow minio zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "There is no Chromium: install one (Debian, Ubuntu: \`apt install chromium\`), then run \`make browser\` again." >&2; exit 9; }
 	@LAKEHOUSE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser
+
+bench: setup ## the lakehouse and its peers on a made-up shop, in turn, beside the machine's limits (SIZE=S, M or L): docs/benchmark.md
+	@$(DEFAULTS) $(BIN)/python -m benchmarks all --size $(SIZE)
+
+bench-peers: setup ## the peers alone (SIZE=S, M or L)
+	@$(DEFAULTS) $(BIN)/python -m benchmarks peers --size $(SIZE)
+
+bench-report: setup ## benchmarks/README.md again, from the raw figures in benchmarks/results
+	@$(BIN)/python -m benchmarks report
 
 minio: setup ## build the MinIO of the tests, once, into the user's cache
 	@$(BIN)/python -m tools.setup.minio
@@ -76,4 +87,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-benchmarks dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

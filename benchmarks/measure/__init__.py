@@ -1,0 +1,1 @@
+"""What a command cost, and the machine it ran on."""
