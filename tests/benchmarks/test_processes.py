@@ -42,7 +42,8 @@ def test_the_cpu_of_others_is_not_the_commands() -> None:
 def test_memory_is_the_most_that_all_processes_held_together() -> None:
     two = f"import subprocess, sys; c = [sys.executable, '-c', {HOLD!r}]\n" + "p = subprocess.Popen(c)\n" + HOLD
     found = measured(python(two))
-    assert found.peak_rss_bytes > 400 << 20
+    # One of the two alone holds some 220 MB.
+    assert found.peak_rss_bytes > 300 << 20
 
 
 @pytest.mark.unit
