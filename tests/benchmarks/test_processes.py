@@ -34,7 +34,7 @@ def test_the_cpu_of_a_child_that_nobody_waits_for_is_counted() -> None:
 def test_the_cpu_of_others_is_not_the_commands() -> None:
     found = measured(["sleep", "0.3"])
     assert found.client_cpu_s < 0.1
-    assert 0.3 <= found.wall_s < 3
+    assert found.wall_s >= 0.3
     assert found.others_cpu_s >= 0
 
 
