@@ -71,7 +71,8 @@ def _clear() -> None:
 
 def _make(interpreter: str) -> None:
     started = time.monotonic()
-    print(f"Making .venv with {interpreter} (a few minutes and 600 MB of downloads the first time)", flush=True)
+    print(f"Making .venv with {interpreter} (a few minutes and 600 MB of downloads the first time; at the end two days of a\n"
+          f"sample are run, so that later starts are faster)", flush=True)  # fmt: skip
     environment = variables()
     uv = [_uv(interpreter, environment), "pip"]
     here = ["--python", VENV / "bin" / "python", "--no-build-isolation"]
