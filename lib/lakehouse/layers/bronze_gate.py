@@ -16,8 +16,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contract
-from lakehouse.gate.measures import Measures
-from lakehouse.gate.measures import observed as measured
+from lakehouse.gate.measures import Measures, observed
 from lakehouse.gate.rules import ROWS
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Finding, Severity, Window
@@ -33,7 +32,7 @@ class Seen:
     counts: Mapping[str, Any]
 
 
-def observed(
+def counted_write(
     lakehouse: Lakehouse,
     day: BusinessDate,
     contract: Contract,
@@ -51,7 +50,7 @@ def observed(
         "unfit": F.count("_not_representable"),
         "too_late": F.count_if(_too_late(contract, window)),
     }
-    commit, counts = measured(frame, measures, also, write)
+    commit, counts = observed(frame, measures, also, write)
     return commit, Seen(frame, measures, counts)
 
 
@@ -68,23 +67,26 @@ def check(
     contract: Contract,
     window: Window,
     seen: Seen,
+    added: int,
     expected: int | None,
     outside: int,
     doubled: int,
 ) -> list[Finding]:
     """Judges what a run wrote of a table: counts against the source, keys, and the suite.
 
-    `expected`: rows by the source's own count, None where that says nothing; `outside`: rows outside every window;
-    `doubled`: rows too many of a key.
+    `added`: rows by the commit's own count; `expected`: by the source's, None where that says nothing; `outside`: rows
+    outside every window; `doubled`: rows too many of a key.
     """
     counts, rows = seen.counts, seen.counts[ROWS]
+    sent = rows if expected is None else expected
     keys: Severity = "critical" if contract.key_enforced else "warning"
 
     def finding(rule: str, severity: Severity, unexpected: int) -> Finding:
         return Finding("bronze", contract.table, rule, severity, unexpected == 0, unexpected, rows)
 
     return [
-        *([] if expected is None else [finding("row_count_matches_source", "critical", abs(rows - expected))]),
+        # Of what was sent, what passed, and what the commit says it holds, no two may differ.
+        finding("row_count_matches_source", "critical", max(sent, rows, added) - min(sent, rows, added)),
         finding("key_not_null", keys, counts["null_keys"]),
         finding("key_unique", keys, doubled),
         finding("values_representable", "warning", counts["unfit"]),

@@ -139,7 +139,7 @@ def _write(
             return lake.append(rows, "bronze", table, PARTITION, head, facts)
 
         stamped = _stamped(lakehouse, run, day, rows)
-        commit, seen = bronze_gate.observed(lakehouse, day, plan.contract, plan.window, stamped, add)
+        commit, seen = bronze_gate.counted_write(lakehouse, day, plan.contract, plan.window, stamped, add)
         return commit, 0, seen
     assert head is not None  # noqa: S101 - a recorded day has a table
     before = partition(lakehouse, day, table, head).persist()
@@ -152,7 +152,7 @@ def _write(
 
     try:
         stamped = _stamped(lakehouse, run, day, missing)
-        commit, seen = bronze_gate.observed(lakehouse, day, plan.contract, plan.window, stamped, replace_day)
+        commit, seen = bronze_gate.counted_write(lakehouse, day, plan.contract, plan.window, stamped, replace_day)
         return commit, before.count(), seen
     finally:
         before.unpersist()
