@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from benchmarks.report.results import Results
 from benchmarks.series import Plan, run
 from lakehouse.contracts import load_contracts
 from lakehouse.errors import BusyError
-from tests.conftest import passable_folder
 
 ORDERS = 200
 
@@ -53,17 +51,6 @@ class Fake:
 
     def facts(self, measured: Measured, site: Site) -> dict[str, Any]:
         return {"phases": {"P4": measured.wall_s}, "rows_in": 1}
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    with passable_folder() as folder:
-        found = Place(folder / "home")
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
 
 
 def ran(place: Place, folder: Path, plan: Plan, *contestants: Fake) -> dict[str, Any]:

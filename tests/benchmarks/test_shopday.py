@@ -6,7 +6,6 @@ Nothing here is about time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,24 +22,16 @@ from benchmarks.report.page import write_report
 from benchmarks.report.results import Results
 from benchmarks.series import Plan, run
 from lakehouse.contracts import load_contracts
-from tests.conftest import passable_folder
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PLAN = Plan("tiny", 2_000, days=2, scale=0.02)
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
+@pytest.fixture(scope="module", autouse=True)
+def _peers() -> None:
     if not MARK.exists():
         pytest.fail("the peers' environment is not made yet: run `python -m benchmarks.peers.environment` first")
-    with passable_folder() as folder:
-        found = Place(folder / "home")
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
 
 
 @pytest.fixture(scope="module")

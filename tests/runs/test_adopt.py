@@ -96,6 +96,13 @@ class Story:
             run.publish({"bronze": done}, {"bronze": {t: {} for t in rows}}, "")
         return backup
 
+    def set_back_to_the_first_day(self) -> None:
+        """What a rewind publishes of bronze: the first version of orders, as a new one."""
+        with opened(self.lakehouse, "bronze", on(1)) as run:
+            run.enter_lake()
+            orders = TableRun("orders", self.lake.restore("bronze", "orders", 0))
+            run.publish({"bronze": [orders]}, {"bronze": {"orders": {}}}, "")
+
     def adopt(self, ledger_id: str | None = None) -> list[tuple[Any, ...]]:
         """What the plan says of each run, carried out."""
         with locked(self.lakehouse) as leases:
@@ -167,11 +174,7 @@ def test_what_a_rewind_took_out_after_the_backup_is_not_lost_by_adopting(story: 
     story.bring(1, {"orders": 3})
     story.bring(2, {"orders": 25})
     backup = dump(story.dsn)
-    with opened(story.lakehouse, "bronze", on(1)) as run:
-        run.enter_lake()
-        run.publish(
-            {"bronze": [TableRun("orders", story.lake.restore("bronze", "orders", 0))]}, {"bronze": {"orders": {}}}, ""
-        )
+    story.set_back_to_the_first_day()
     with pytest.raises(StoreError):
         story.bring(3, {"orders": 1}, fails=True)
     story.open(backup)
@@ -185,11 +188,7 @@ def test_an_adopt_that_was_killed_before_it_told_the_lake_does_not_shut_bronze_a
     story.bring(1, {"orders": 3})
     story.bring(2, {"orders": 25})
     backup = dump(story.dsn)
-    with opened(story.lakehouse, "bronze", on(1)) as run:
-        run.enter_lake()
-        run.publish(
-            {"bronze": [TableRun("orders", story.lake.restore("bronze", "orders", 0))]}, {"bronze": {"orders": {}}}, ""
-        )
+    story.set_back_to_the_first_day()
     story.bring(3, {"orders": 1})
     story.open(backup)
     story.refused()
