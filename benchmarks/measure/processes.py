@@ -84,7 +84,7 @@ def measured(
         try:
             is_late = _wait(process, watch, began + limit)
         except BaseException:
-            _signal(watch.look(), signal.SIGKILL)  # whoever is interrupted leaves nothing running
+            _signal(watch.look(), signal.SIGKILL)  # an interrupted run leaves nothing running
             raise
         finally:
             watch.end()

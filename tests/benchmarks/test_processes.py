@@ -1,4 +1,4 @@
-"""What a command cost: its processes are found by their session, whoever waits for them."""
+"""What a command cost: its processes are found by their session, even those that nobody waits for."""
 
 from __future__ import annotations
 

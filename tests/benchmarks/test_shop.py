@@ -21,7 +21,7 @@ from lakehouse.errors import UsageError
 from samples.images import TABLES
 
 ORDERS, SCALE = 2_000, 0.02
-# The first sixteen digits of the SHA-256 of each table's rows as CSV: whoever changes one changes the benchmark.
+# The first sixteen digits of the SHA-256 of each table's rows as CSV: another digest is another benchmark.
 STREAMED = {
     "customers": "8a54385ed9962b12",
     "products": "c9cb49f82e4e6405",
