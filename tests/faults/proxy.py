@@ -127,6 +127,10 @@ class FaultProxy:
         """Calls a function, which may block, before the client hears; a Reply of its own takes the place of the store's."""
         return self._add(method, key, when, after=hook)
 
+    def ask(self, request: Request) -> Reply:
+        """The store's answer to a request, for a hook that does more around it."""
+        return asyncio.run(self._ask(request))
+
     def clear(self) -> None:
         """Forgets every rule and the log."""
         self._rules.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from threading import Lock
 
 import pytest
 from minio import Minio
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 from lakehouse.lake.delta import Lake
 from lakehouse.lake.fence import FENCE
 from lakehouse.lake.files import kinds
-from tests.faults.proxy import FaultProxy, Request
+from tests.faults.proxy import FaultProxy, Reply, Request
 
 
 @dataclass
@@ -71,13 +72,19 @@ class Shop:
         return [name for name in names if not name.endswith("/")]
 
     def forget_condition(self) -> None:
-        """Makes the store one that takes no notice of If-None-Match: what is there is deleted just before."""
+        """Makes the store one that takes no notice of If-None-Match: what is there is deleted just before.
 
-        def delete(request: Request) -> None:
-            if b"if-none-match" in request.head.lower():
-                self.direct.remove_object(self.bucket, request.key.removeprefix(f"{self.bucket}/"))
+        One request after the other, or the store would still decide between writers that come at the same moment.
+        """
+        turn = Lock()
 
-        self.proxy.before(delete, "PUT")
+        def overwrite(request: Request) -> Reply:
+            with turn:
+                if b"if-none-match" in request.head.lower():
+                    self.direct.remove_object(self.bucket, request.key.removeprefix(f"{self.bucket}/"))
+                return self.proxy.ask(request)
+
+        self.proxy.before(overwrite, "PUT")
 
     def _key(self, version: int) -> str:
         return self.entry(version).removeprefix(f"s3a://{self.bucket}/")

@@ -69,7 +69,7 @@ def check_race(spark: SparkSession, root: str, files: Files, writers: int = WRIT
         found = race(spark, f"{folder}/_delta_log/{0:020d}.json", files, writers)
     finally:
         files.delete_folder(folder)
-    if NO_CONDITION in found.failed:
+    if NO_CONDITION in found.failed or len(found.made) > 1:
         raise StoreError(sentence([NO_CONDITION], root))
     if not found.is_decided:
         others = sorted({kind.rsplit(".", 1)[-1] for kind in found.failed})
