@@ -382,7 +382,7 @@ class FakeGold:
     def remake(self, cursor: object, tables: list[str]) -> None:
         self.steps(f"remake {' '.join(tables)}")
 
-    def staging(self, run_id: str) -> FakeStaging:
+    def staging(self, run_id: str, untouched: Iterable[str] = ()) -> FakeStaging:
         return FakeStaging(self.steps)
 
     def publish(self, cursor: object, staging: FakeStaging) -> dict[str, Changes]:
@@ -453,5 +453,9 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bronze, "extract", extract)
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
-    monkeypatch.setattr(gold, "_staged", lambda *_: ({t: {"rows": 1} for t in CONTRACTS["gold"]}, []))
+
+    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any) -> Any:
+        return {t: {"rows": 1} for t in CONTRACTS["gold"] if t not in due.untouched}, []
+
+    monkeypatch.setattr(gold, "_staged", staged)
     monkeypatch.setattr(gold, "_roll_ups", lambda *_: [])

@@ -100,3 +100,42 @@ def test_roll_ups_of_which_one_did_not_fit_its_type_are_not_compared() -> None:
     totals = sums(fact_daily_sales="7.50", fact_customer_orders="0", dim_customers="7.50")
     wide = {"rows": 1, "_roll_up": Decimal(0), "_warn_net_amount_out_of_range": 1}
     assert gold._roll_ups(totals | {"fact_customer_orders": wide}) == []
+
+
+# What the last run made gold of: versions of silver, a date, the meaning of its tables.
+MADE_OF = {"customers": 4, "products": 4, "orders": 4, "order_items": 4, "inventory": 4, "campaigns": 4, "as_of": 737_425,
+           "transforms": 7}  # fmt: skip
+FACTS = {"fact_daily_sales", "fact_customer_orders", "dim_customers"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "computed"),
+    [
+        ({}, set()),
+        ({"as_of": 737_426}, {"agg_inventory_status"}),
+        ({"campaigns": 5}, {"agg_campaign_performance"}),
+        ({"inventory": 5, "as_of": 737_426}, {"agg_inventory_status"}),
+        ({"products": 5}, {"dim_products", "agg_inventory_status"}),
+        # Its sums are held against those of the two tables of facts.
+        ({"customers": 5}, FACTS),
+        ({"order_items": 5}, {*CONTRACTS["gold"]}),
+        ({"transforms": 8}, {*CONTRACTS["gold"]}),
+    ],
+)
+def test_only_tables_are_computed_of_which_something_changed_that_they_are_made_of(
+    lakehouse: Any, changed: dict[str, int], computed: set[str]
+) -> None:
+    days.run(lakehouse, "day", DAY)
+    assert {*CONTRACTS["gold"]} - gold._untouched(lakehouse, {**MADE_OF, **changed}, MADE_OF) == computed
+
+
+def test_a_table_that_gold_has_not_published_yet_is_computed_whatever_changed(lakehouse: Any) -> None:
+    days.run(lakehouse, "day", DAY)
+    del lakehouse.ledger.pointers["gold"]["dim_products"]
+    assert {*CONTRACTS["gold"]} - gold._untouched(lakehouse, MADE_OF, MADE_OF) == {"dim_products"}
+
+
+def test_a_table_is_computed_and_not_staged_where_only_one_that_is_built_on_it_is_touched() -> None:
+    asks = {"sales": ["orders"], "stock": ["sales", "inventory"], "customers": ["people"]}
+    assert gold._asked(asks, ["stock"]) == ["sales", "stock"]
+    assert gold._asked(asks, []) == []

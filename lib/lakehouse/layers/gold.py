@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -40,11 +40,15 @@ Totals = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run computes: gold as of a date, from versions of silver and the meaning of its tables (`inputs`)."""
+    """What a run computes: gold as of a date, from versions of silver and the meaning of its tables (`inputs`).
+
+    `untouched`: tables that stay as they are, as what they are made of is what the last run made them of.
+    """
 
     as_of: date
     silver: Mapping[str, Published]
     inputs: Mapping[str, int]
+    untouched: frozenset[str] = frozenset()
     covered_by: Last | None = None
 
 
@@ -60,7 +64,28 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False) -> 
         raise NotYetError(f"silver has not published {day} yet; run: lakehouse run silver --date {day}")
     as_of = max(day.day, last.as_of) if last else day.day
     inputs = inputs_for(lakehouse, silver, as_of)
-    return Plan(as_of, silver, inputs, last if last and last.inputs == inputs and not rebuilds else None)
+    if last is None or rebuilds:
+        return Plan(as_of, silver, inputs)
+    untouched = _untouched(lakehouse, inputs, last.inputs)
+    return Plan(as_of, silver, inputs, untouched, last if last.inputs == inputs else None)
+
+
+def _untouched(lakehouse: Lakehouse, inputs: Mapping[str, int], before: Mapping[str, int]) -> frozenset[str]:
+    """Tables whose transform would be given what it was given before. Those whose sums are held against each other go together."""
+    if inputs["transforms"] != before.get("transforms"):
+        return frozenset()
+    changed = {n for n in inputs if inputs[n] != before.get(n)}
+    arguments, published = inputs_of(lakehouse.contracts["gold"]), lakehouse.ledger.published("gold")
+
+    def is_touched(name: str) -> bool:
+        if name in arguments:
+            return name not in published or any(is_touched(a) for a in arguments[name])
+        return ("as_of" if name == "business_date" else name) in changed
+
+    touched = {table for table in arguments if is_touched(table)}
+    if touched & ROLL_UPS.keys():
+        touched |= ROLL_UPS.keys()
+    return frozenset(arguments.keys() - touched)
 
 
 def inputs_for(lakehouse: Lakehouse, silver: Mapping[str, Published], as_of: date) -> dict[str, int]:
@@ -99,7 +124,7 @@ def carry_out(
     for table, contract in contracts.items():
         check_shape(contract, None if rebuilds else published.get(table))
     gold.prepare()
-    staging = gold.staging(run.record.run_id)
+    staging = gold.staging(run.record.run_id, due.untouched)
     run.at_the_end(staging.drop)
     with run.lease.transaction() as cursor:
         staging.sweep(cursor)
@@ -107,6 +132,7 @@ def carry_out(
     run.find([*findings, *_roll_ups(totals)])
     tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
               for t, row in totals.items()]  # fmt: skip
+    tables += [TableRun(t, rows_kept=before.get(t, 0)) for t in sorted(due.untouched)]
     changes: dict[str, Changes] = {}
 
     def change(cursor: Cursor) -> None:
@@ -121,6 +147,8 @@ def carry_out(
     outcome = run.publish({"gold": tables}, {"gold": shapes}, "", inputs=due.inputs, also=change)
     rows_changed = sum(c.inserted + c.updated + c.deleted for c in changes.values())
     message = f"{sum(t.rows_kept for t in tables):,} rows in {len(tables)} tables, {rows_changed:,} of them changed"
+    if due.untouched:
+        message += f"; nothing that {len(due.untouched)} of the tables are made of had changed"
     return replace(outcome, message=message)
 
 
@@ -131,7 +159,7 @@ def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]
 def _staged(
     lakehouse: Lakehouse, run: OpenRun, due: Plan, before: Mapping[str, int], staging: Staging
 ) -> tuple[dict[str, Totals], list[Finding]]:
-    """Computes, stages and gates every table, several at a time, each when those its transform names are there.
+    """Computes, stages and gates every touched table, several at a time, each when those its transform names are there.
 
     Returns the totals of each table, and what the gate found. A table built on another is given its computed, still wide
     frame: sums are narrowed once, when they are published.
@@ -139,15 +167,16 @@ def _staged(
     silver, as_of = due.silver, due.as_of
     contracts = lakehouse.contracts["gold"]
     arguments = inputs_of(contracts)
-    built_on = {name for names in arguments.values() for name in names}
-    wide: dict[str, Future[DataFrame]] = {name: Future() for name in contracts}
+    asked = _asked(arguments, contracts.keys() - due.untouched)
+    built_on = {name for table in asked for name in arguments[table]}
+    wide: dict[str, Future[DataFrame]] = {name: Future() for name in asked}
 
     def argument(name: str) -> DataFrame | date:
         if name == "business_date":
             return as_of
         return wide[name].result() if name in wide else frame_of(lakehouse, "silver", name, silver.get(name))
 
-    def table(name: str) -> tuple[Totals, list[Finding]]:
+    def table(name: str) -> tuple[Totals, list[Finding]] | None:
         contract, transform = contracts[name], transform_of("gold", name)
         try:
             result = transform(*(argument(a) for a in arguments[name]))
@@ -156,6 +185,8 @@ def _staged(
         except BaseException as e:
             wide[name].set_exception(e)
             raise
+        if name in due.untouched:
+            return None
         frame = conformed(wide[name].result(), contract)
         parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
         suite = lakehouse.gate.measures(contract, lakehouse.suites["gold"][name], frame.columns, parameters)
@@ -164,9 +195,21 @@ def _staged(
         log.event("gold.staged", table=name, rows=totals["rows"])
         return totals, _judged(lakehouse, suite, frame, totals)
 
-    with ThreadPoolExecutor(len(contracts)) as pool:
-        tables = dict(zip(contracts, pool.map(table, contracts), strict=True))
-    return {n: totals for n, (totals, _) in tables.items()}, [f for _, findings in tables.values() for f in findings]
+    with ThreadPoolExecutor(max(len(asked), 1)) as pool:
+        staged = {name: done for name, done in zip(asked, pool.map(table, asked), strict=True) if done}
+    return {n: totals for n, (totals, _) in staged.items()}, [f for _, findings in staged.values() for f in findings]
+
+
+def _asked(arguments: Mapping[str, list[str]], tables: Iterable[str]) -> list[str]:
+    """The tables, and those that they are built on, however deep; in the order of the contracts."""
+    found = set[str]()
+    ask = list(tables)
+    while ask:
+        name = ask.pop()
+        if name not in found:
+            found.add(name)
+            ask += [a for a in arguments[name] if a in arguments]
+    return [name for name in arguments if name in found]
 
 
 def _totals(contract: Contract, frame: DataFrame) -> dict[str, Column]:
@@ -198,6 +241,8 @@ def _judged(lakehouse: Lakehouse, suite: Measures, frame: DataFrame, totals: Tot
 
 def _roll_ups(totals: Mapping[str, Totals]) -> list[Finding]:
     """Holds the three roll-ups against each other; a sum that did not fit its type (warned of) cannot be compared."""
+    if not ROLL_UPS.keys() <= totals.keys():
+        return []  # none of them was computed
     if any(totals[t][w] for t in ROLL_UPS for w in totals[t] if w.endswith("_out_of_range")):
         return []
     first, *others = ROLL_UPS

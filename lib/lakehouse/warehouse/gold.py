@@ -6,7 +6,7 @@ views and grants that people built on gold stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import psycopg2
@@ -67,9 +67,9 @@ class Gold:
             with self.database.connection() as connection, connection.cursor() as cursor:
                 ddl.ensure_tables(cursor, [contract])
 
-    def staging(self, run_id: str) -> Staging:
-        """The staging tables of a run: none yet, and nobody else's ever."""
-        return Staging(self.database, self._contracts, run_id)
+    def staging(self, run_id: str, untouched: Collection[str] = ()) -> Staging:
+        """The staging tables of a run: none yet, and nobody else's ever. `untouched`: tables that it does not stage."""
+        return Staging(self.database, self._contracts, run_id, untouched)
 
     def publish(self, cursor: Cursor, staging: Staging) -> dict[str, Changes]:
         """Changes the rows that differ from a run's staging, in the caller's transaction, once nobody changes the tables.
@@ -78,20 +78,20 @@ class Gold:
         or where the staging is not what was verified any more.
         """
         staging.freeze(cursor)
-        for contract in self._contracts:
+        for contract in staging.contracts:
             table = f"{ddl.GOLD}.{contract.table}"
             patiently(cursor, [f"lock table {table} in row exclusive mode"], table, FOR_A_PUBLISH, CHANGING_ROWS)
-        changes: dict[str, list[int]] = {c.table: [0, 0, 0] for c in self._contracts}
+        changes: dict[str, list[int]] = {c.table: [0, 0, 0] for c in staging.contracts}
         at_work = ""
         try:
-            for contract in self._contracts:
+            for contract in staging.contracts:
                 at_work, source = contract.table, staging.table(contract)
                 if len(contract.key) < len(contract.names):
                     cursor.execute(_update(contract, source), (staging.run_id,))
                     changes[contract.table][1] = cursor.rowcount
                 cursor.execute(_insert(contract, source), (staging.run_id,))
                 changes[contract.table][0] = cursor.rowcount
-            for contract in reversed(self._contracts):
+            for contract in reversed(staging.contracts):
                 at_work = contract.table
                 cursor.execute(_delete(contract, staging.table(contract)))
                 changes[contract.table][2] = cursor.rowcount

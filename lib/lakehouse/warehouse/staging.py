@@ -6,7 +6,7 @@ those which the run that took over has verified.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -39,12 +39,18 @@ STANDING = """
 
 
 class Staging:
-    """The staging tables of one run. `rows`: of each table that was verified, as Spark counted them."""
+    """The staging tables of one run. `rows`: of each table that was verified, as Spark counted them.
 
-    def __init__(self, database: Database, contracts: Sequence[Contract], run_id: str) -> None:
+    `contracts`: of the tables that the run stages, which are all but the `untouched`.
+    """
+
+    def __init__(
+        self, database: Database, contracts: Sequence[Contract], run_id: str, untouched: Collection[str] = ()
+    ) -> None:
         self.database, self.run_id = database, run_id
         self.rows: dict[str, int] = {}
-        self._contracts = contracts
+        self.contracts = [c for c in contracts if c.table not in untouched]
+        self._of_any_run = [c.table for c in contracts]
 
     def table(self, contract: Contract) -> str:
         """The run's own staging table of a gold table."""
@@ -96,7 +102,7 @@ class Staging:
         Names keep other runs away. A task of Spark that was given up can still commit after its second attempt was
         verified, and a server that crashed begins with empty unlogged tables. Raises StoreError for either.
         """
-        for contract in self._contracts:
+        for contract in self.contracts:
             table = self.table(contract)
             patiently(cursor, [f"lock table {table} in share mode"], table)
             cursor.execute(f"select count(*) from {table}")
@@ -120,7 +126,7 @@ class Staging:
         return table.endswith(f"_{self._token}")
 
     def _standing(self, cursor: Cursor) -> list[str]:
-        names = "|".join(c.table for c in self._contracts)
+        names = "|".join(self._of_any_run)
         cursor.execute(STANDING, (ddl.STAGING, f"^({names})(_[a-z0-9]+)?$"))
         return [name for (name,) in cursor.fetchall()]
 
