@@ -131,6 +131,7 @@ class LakehouseJob(SparkSubmitOperator):
             self.properties_file,
             self.py_files,
             self._spark_binary,
+            self._cluster_file,
             *([further] if further else []),
         ]
         return [
@@ -138,6 +139,10 @@ class LakehouseJob(SparkSubmitOperator):
             for file in needed
             if not Path(file).is_file()
         ]
+
+    @property
+    def _cluster_file(self) -> str:
+        return str(Path(self.properties_file).parent / "conf" / "spark-cluster.conf")
 
     def _environment(self) -> dict[str, str]:
         """spark-submit looks for Python and Spark on the path, and would find Airflow's."""
@@ -150,14 +155,15 @@ class LakehouseJob(SparkSubmitOperator):
 
     @contextmanager
     def _properties(self, master: str) -> Iterator[str]:
-        """Spark's options in one file: on a cluster also those that LAKEHOUSE_SPARK_PROPERTIES names."""
+        """Spark's options in one file: on a cluster also what it turns up, and those that LAKEHOUSE_SPARK_PROPERTIES names."""
         own, further = str(self.properties_file), load_settings().spark_properties
-        if further is None or master.startswith("local"):
+        if master.startswith("local"):
             yield own
             return
+        files = [own, self._cluster_file, *([further] if further else [])]
         # As a file that only we can read: what is on a command line every user of the machine sees.
         with tempfile.NamedTemporaryFile("w", prefix="lakehouse-spark-", suffix=".conf", encoding="utf-8") as both:
-            both.write("\n".join(Path(file).read_text(encoding="utf-8") for file in (own, further)))
+            both.write("\n".join(Path(file).read_text(encoding="utf-8") for file in files))
             both.flush()
             yield both.name
 

@@ -111,10 +111,11 @@ class Checkout:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """A checkout of one's own, with the jobs environment of this one."""
     root = tmp_path / "checkout"
-    for folder in ("jobs", "dist"):
+    for folder in ("jobs", "dist", "conf"):
         (root / folder).mkdir(parents=True)
     (root / "dist" / "lakehouse.zip").write_bytes(b"PK\x05\x06" + 18 * b"\0")
-    (root / "spark-defaults.conf").touch()
+    for file in ("spark-defaults.conf", "conf/spark-cluster.conf"):
+        (root / file).touch()
     monkeypatch.setenv("LAKEHOUSE_ROOT", str(root))
     monkeypatch.setenv("LAKEHOUSE_JOBS_ENVIRONMENT", str(ROOT / ".venv"))
     made = Checkout(root)

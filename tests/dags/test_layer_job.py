@@ -77,6 +77,7 @@ def test_a_run_without_a_day_is_refused_before_it_is_submitted(complete, checkou
         ("dist/lakehouse.zip", "is not there: make zip"),
         ("jobs/bronze.py", "is not there: set LAKEHOUSE_ROOT to the checkout"),
         ("spark-defaults.conf", "is not there: set LAKEHOUSE_ROOT to the checkout"),
+        ("conf/spark-cluster.conf", "is not there: set LAKEHOUSE_ROOT to the checkout"),
     ],
 )
 def test_a_file_that_is_missing_is_named_with_what_makes_it(complete, checkout, job, context, missing, said):
@@ -112,13 +113,14 @@ def test_secret_options_of_a_cluster_reach_spark_by_a_file_that_is_gone_afterwar
 ):
     (tmp_path / "cluster.conf").write_text("spark.authenticate.secret s3cret\nspark.app.name from-both\n")
     (checkout.root / "spark-defaults.conf").write_text("spark.ui.enabled false")
+    (checkout.root / "conf/spark-cluster.conf").write_text("spark.sql.adaptive.enabled true")
     connection = json.dumps({"conn_type": "spark", "host": master})
     complete(AIRFLOW_CONN_SPARK_DEFAULT=connection, LAKEHOUSE_SPARK_PROPERTIES=str(tmp_path / "cluster.conf"))
     checkout.ends(SEES_PROPERTIES)
     task = job()
     task.execute(context(DAY))
     file, mode, text = (checkout.root / "jobs" / "properties").read_text().split("|")
-    assert ("s3cret" in text) is read
+    assert ("s3cret" in text) is ("spark.sql.adaptive.enabled" in text) is read
     assert "spark.ui.enabled" in text
     assert "s3cret" not in subprocess.list2cmdline(map(str, task._hook._submit_sp.args))
     assert Path(file).exists() is not read

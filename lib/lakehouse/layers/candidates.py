@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed
 from lakehouse.contracts import Contract
+from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.frame.published import frame
 from lakehouse.frame.transforms import transform_of
 from lakehouse.judging.rules import Rule
@@ -34,7 +35,7 @@ def judged_candidates(
     many = {t for t in (contract.table, *contract.parents) if few and silver.totals.get(t, Totals()).held > MANY_HELD}
     if many:
         # Read once for themselves, and once for each table in which their keys are looked up.
-        standard = standard.localCheckpoint(eager=False)
+        standard = checkpoint(standard, eager=False)
     for column in contract.columns:
         if column.references:
             parent = lakehouse.contracts["silver"][column.references.table]

@@ -17,6 +17,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
+from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.frame.published import frame as frame_of
 from lakehouse.frame.restore import recognise
 from lakehouse.frame.run import OpenRun, opened
@@ -181,7 +182,7 @@ def _staged(
         try:
             result = transform(*(argument(a) for a in arguments[name]))
             # What is read once is computed as it is staged.
-            wide[name].set_result(result.localCheckpoint(eager=False) if name in built_on else result)
+            wide[name].set_result(checkpoint(result, eager=False) if name in built_on else result)
         except BaseException as e:
             wide[name].set_exception(e)
             raise

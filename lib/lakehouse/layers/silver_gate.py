@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from lakehouse.business_date import BusinessDate
 from lakehouse.conform import warning_columns
 from lakehouse.contracts import Contract
+from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.judging.rules import Rule
 from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN
@@ -120,4 +121,4 @@ def checkpointed(frame: DataFrame, rules: list[Rule], suite: Measures) -> tuple[
         fired = breaks_one & F.array_contains("_reasons", rule.name)
         flags |= {f"fired_{rule.name}": fired, f"open_{rule.name}": fired & (verdict == OPEN)}
     also = {name: F.count_if(flag) for name, flag in flags.items()}
-    return observed(frame, suite, also, lambda watched: watched.localCheckpoint(eager=True))
+    return observed(frame, suite, also, lambda watched: checkpoint(watched, eager=True))
