@@ -1,35 +1,56 @@
-"""Staging through Spark's JDBC: what arrives, by a role with limits, and what is said when Postgres refuses it."""
+"""Staging by COPY and by JDBC: what arrives, by a role with limits, and what is said when Postgres refuses it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import StoreError
 from lakehouse.records import Changes
+from lakehouse.warehouse import loading
 from tests.tables import table
 from tests.warehouse.conftest import CONTRACTS, Store
 
 pytestmark = pytest.mark.integration
 STREETS = CONTRACTS["agg_streets"]
 SECRET = "s3cret-word"
+# What COPY's text form gives a meaning of its own, and what a line or a file could take for its end.
+HOSTILE = [
+    "", " ", "\\N", "\\", "\\.", "\\\\", "\t", "\n", "\r", "\r\n", "a\tb\nc\rd\\", "\\t", "\b\f\v", '"', "'", ",", ";", "NULL", "null",
+    "É", "E\u0301", "\U0001f9e6", "\u2028", "\u0085", "\x1a", "\x1f", "\x04", "\ufeff", " x ",
+]  # fmt: skip
+
+
+@pytest.fixture(params=["by COPY", "by JDBC"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways into Postgres; of a session on this machine the first is taken."""
+    if request.param == "by JDBC":
+        monkeypatch.setattr(
+            loading,
+            "_by_copy",
+            lambda rows, columns, database, table, doing: loading._by_jdbc(rows, database, table, doing),
+        )
+    return str(request.param)
 
 
 @pytest.fixture
 def limited(store_of: Callable[..., Store]) -> Store:
     """The store of a role whose sessions may only read by themselves, and only for a moment."""
     dba = store_of()
-    dba.ask("drop role if exists limited_night", "create role limited_night login password 'p@ w'", "grant create on database "
-            f"{dba.database.name} to limited_night; grant usage, create on schema ops to limited_night",
-            *(f"alter role limited_night set {name} = '{value}'" for name, value in {
+    role = f"limited_{dba.database.name}"
+    dba.ask(f"create role {role} login password 'p@ w'", "grant create on database "
+            f"{dba.database.name} to {role}; grant usage, create on schema ops to {role}",
+            *(f"alter role {role} set {name} = '{value}'" for name, value in {
                 "default_transaction_read_only": "on", "statement_timeout": "2s"}.items()))  # fmt: skip
-    store = store_of(CONTRACTS, f"postgresql://limited_night:p%40%20w@{dba.dsn.rpartition('@')[2]}")
+    store = store_of(CONTRACTS, f"postgresql://{role}:p%40%20w@{dba.dsn.rpartition('@')[2]}")
     store.gold.prepare()
     return store
 
 
+@pytest.mark.usefixtures("way")
 def test_a_frame_is_staged_whole_and_published_by_a_role_with_limits(limited: Store, spark: SparkSession) -> None:
     staging = limited.stage({})
     frame = table(spark, STREETS, "street length opened_at opened", ("s", "1.50", "2011-12-09 12:50", "1899-12-31"))
@@ -43,6 +64,44 @@ def test_a_frame_is_staged_whole_and_published_by_a_role_with_limits(limited: St
         assert cursor.fetchall() == [("s", "1.50", "2011-12-09 12:50:00", "1899-12-31")]
 
 
+@pytest.mark.usefixtures("way")
+def test_every_text_number_and_instant_arrives_as_it_is(store: Store, spark: SparkSession) -> None:
+    rows = [(f"{n:02}{text}", text, "1.50", None, None) for n, text in enumerate(HOSTILE)]
+    rows += [
+        ("least", None, "-9999999.99", "0001-01-01 00:00:00", "0001-01-01"),
+        ("greatest", None, "9999999.99", "9999-12-31 23:59:59.999999", "9999-12-31"),
+        ("none", None, "0.00", "1970-01-01 00:00:00.000001", "1969-12-31"),
+    ]
+    staging = store.gold.staging("r1")
+    staging.load(table(spark, STREETS, "street city length opened_at opened", *rows), STREETS)
+    arrived = store.ask(
+        f"select street, city, length::text, opened_at, opened from {staging.table(STREETS)} order by 1"
+    )
+    numbers = {"least": (-62_135_596_800_000_000, -719_162), "none": (1, -1),
+               "greatest": (253_402_300_799_999_999, 2_932_896)}  # fmt: skip
+    expected = [(r[0], r[1], r[2], *numbers.get(str(r[0]), (None, None))) for r in rows]
+    assert sorted(arrived, key=str) == sorted(expected, key=str)
+
+
+def test_rows_on_their_way_lie_in_files_that_are_closed_to_others_and_gone_afterwards(
+    store: Store, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_temporary", lambda _: str(tmp_path))
+    seen: list[tuple[int, int]] = []
+
+    def refuse(*_: object) -> None:
+        (folder,) = tmp_path.iterdir()
+        seen.append((folder.stat().st_mode & 0o077, len(list(folder.glob("part-*")))))
+        raise StoreError("no way in")
+
+    monkeypatch.setattr(store.database, "connection", refuse)
+    with pytest.raises(StoreError, match="no way in"):
+        loading.load(table(spark, STREETS, "street length", ("s", "1")), STREETS, store.database, "nowhere")
+    assert seen == [(0, 1)]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("way")
 def test_what_postgres_refuses_of_a_staging_is_one_sentence_with_the_table_and_no_value(
     store: Store, spark: SparkSession
 ) -> None:
@@ -59,6 +118,7 @@ def test_what_postgres_refuses_of_a_staging_is_one_sentence_with_the_table_and_n
 def test_a_server_that_does_not_take_the_staging_over_jdbc_is_named(
     store: Store, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(spark.sparkContext, "master", "spark://elsewhere:7077")
     address = store.database.jdbc()
     monkeypatch.setattr(store.database, "jdbc", lambda **_: {**address, "password": "wrong"})
     with pytest.raises(
