@@ -41,17 +41,30 @@ def counted_write(
     write: Callable[[DataFrame], Commit],
 ) -> tuple[Commit, Seen]:
     """Writes the rows that a run brings of a table, and counts them as they pass. Raises what `write` raises."""
+    measures, also = _asked(lakehouse, day, contract, window, frame)
+    commit, counts = observed(frame, measures, also, write)
+    return commit, Seen(frame, measures, counts)
+
+
+def of_no_rows(lakehouse: Lakehouse, day: BusinessDate, contract: Contract, window: Window, frame: DataFrame) -> Seen:
+    """What is counted of a window without rows, by the source's own count: all of it is 0, and nothing is read."""
+    measures, also = _asked(lakehouse, day, contract, window, frame)
+    return Seen(frame, measures, dict.fromkeys((*measures.aggregates, *also), 0))
+
+
+def _asked(
+    lakehouse: Lakehouse, day: BusinessDate, contract: Contract, window: Window, frame: DataFrame
+) -> tuple[Measures, dict[str, Column]]:
+    """What the suite must know of the rows, and what is counted beside it."""
     # The suite knows no rows that were made before the window's end and touched since, so the rule is counted here.
     bound = None if window.touched_since else day.next
     suite, gate = lakehouse.suites["bronze"][contract.table], lakehouse.gate
     measures = gate.measures(contract, suite, frame.columns, {"next_date": bound})
-    also = {
+    return measures, {
         "null_keys": F.count_if(_lacks_key(contract)),
         "unfit": F.count("_not_representable"),
         "too_late": F.count_if(_too_late(contract, window)),
     }
-    commit, counts = observed(frame, measures, also, write)
-    return commit, Seen(frame, measures, counts)
 
 
 def doubled(contract: Contract, written: DataFrame) -> int:

@@ -66,7 +66,13 @@ def extract(
         facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
                  "snapshot": position}  # fmt: skip
         with lakehouse.source.read(table):
-            commit, kept_before, seen = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
+            if plan.head is not None and not (counts.rows or late or replaces or plan.widened):
+                # The version that is there holds the day as it is. No commit means that adopt reads the window again.
+                stamped = _stamped(lakehouse, run, day, rows)
+                seen = bronze_gate.of_no_rows(lakehouse, day, plan.contract, window, stamped)
+                commit, kept_before = Commit(plan.head, 0, 0), 0
+            else:
+                commit, kept_before, seen = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
         added = commit.rows - kept_before
         log.event("bronze.extracted", table=table, rows=added, late=late)
         table_run = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
