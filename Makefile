@@ -45,7 +45,7 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
 	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
 	beside=$$!; trap 'kill $$beside 2>/dev/null; rm -f "$$dags"' EXIT; \
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=20 --durations-min=5; ended=$$?; \
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=5; ended=$$?; \
 	printf '\n  %-8s%6d s\n' tests $$SECONDS; \
 	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 

@@ -32,6 +32,13 @@ from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.session import CLASS_ARCHIVE
 
 ROOT = Path(__file__).parent.parent
+# Files of minutes, the longest first. With two workers a long one that begins last is waited for by itself.
+LONGEST = ("test_airflow.py", "test_hostile_shop.py", "test_first_release.py", "test_zombie.py", "test_spark_submit.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest files first; within a file the order stays."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(autouse=True)
