@@ -268,3 +268,33 @@ def test_a_contract_cannot_be_changed_once_it_is_loaded() -> None:
     contract = load_contracts()["silver"]["orders"]
     with pytest.raises(ValueError, match="frozen"):
         contract.owner = "somebody else"  # type: ignore[misc]
+
+
+# What becomes of rows that are gone from the source.
+
+
+def test_a_table_says_what_becomes_of_rows_that_are_gone(project: Path) -> None:
+    said = {table: c.deletes for table, c in load_contracts(project)["bronze"].items()}
+    assert said == {"customers": "keep", "products": "keep", "campaigns": "keep",
+                    "orders": "remove", "order_items": "remove", "inventory": "remove"}  # fmt: skip
+    edited(project / "bronze" / "orders.yml", "deletes: remove  # remove | keep | none\n", "")
+    assert load_contracts(project)["bronze"]["orders"].deletes == "none"
+
+
+def test_a_table_whose_rows_wait_for_others_cannot_keep_them(project: Path) -> None:
+    edited(project / "bronze" / "orders.yml", "deletes: remove", "deletes: keep")
+    assert "silver/orders.yml: its rows wait for the rows that they refer to, so deletes cannot be keep" in refusal(
+        project
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        ("silver/orders.yml", "partitioning:", "deletes: remove\npartitioning:"),
+        ("bronze/orders.yml", "name: order_id, physicalType: text", "name: order_id, physicalType: bigint"),
+    ],
+)
+def test_keys_are_compared_as_identifiers_and_for_bronze(project: Path, table: str, old: str, new: str) -> None:
+    edited(project / table, old, new)
+    assert "deletes is a word of bronze tables whose key is text" in refusal(project)

@@ -37,6 +37,11 @@ class TableRun:
     rows_deduplicated: int = 0
     rows_quarantined: int = 0
     rows_displaced: int = 0
+    # Of bronze: tombstones, a key each. Of silver: images that one voids.
+    rows_removed: int = 0
+    # Images judged before that are judged once more: rows of silver, and deduplicated ones.
+    rows_recalled: int = 0
+    rows_reopened: int = 0
     bytes_written: int = 0
     window_start: datetime | None = None
     window_end: datetime | None = None
@@ -90,17 +95,21 @@ class Last:
 
 @dataclass(frozen=True)
 class Totals:
-    """Rows of one table since its last rebuild: read, gone (deduplicated or displaced), held, open in quarantine."""
+    """Rows of one table since its last rebuild: read, gone (deduplicated or displaced), held, open in quarantine, removed.
+
+    Of bronze `read` are images, `removed` tombstones, and `held` both.
+    """
 
     read: int = 0
     gone: int = 0
     held: int = 0
     open: int = 0
+    removed: int = 0
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """A bronze run's part in one table: its window and the source's snapshot then."""
+    """A bronze run's part in one table: its window and the source's snapshot then; images that it brought, and tombstones."""
 
     run_id: str
     table: str
@@ -109,6 +118,7 @@ class Extracted:
     window_end: datetime
     snapshot: str
     rows: int
+    tombstones: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,13 +149,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of a lake table and what its commit wrote: rows of its new files, of them new and changed ones."""
+    """One version of a lake table and what its commit wrote: rows of its new files, of them new and changed ones; and those deleted."""
 
     version: int
     rows: int
     bytes: int
     inserted: int = 0
     updated: int = 0
+    deleted: int = 0
 
 
 @dataclass(frozen=True)

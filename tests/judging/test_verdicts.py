@@ -1,4 +1,4 @@
-"""What becomes of each image: kept, deduplicated, or open in quarantine."""
+"""What becomes of each image: kept, deduplicated, removed, or open in quarantine."""
 
 from __future__ import annotations
 

@@ -73,12 +73,16 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
                     where = ".".join(str(p) for p in fault["loc"]) or "contract"
                     faults.append(f"{layer}/{file.name}:{_line(parsed, fault['loc'])}: {where}: {fault['msg']}")
     known = {f"{layer}.{f.name.removesuffix('.yml')}" for layer in LAYERS for f in (folder / layer).iterdir()}
+    kept = {c.id for c in found if c.deletes == "keep"}
     for contract in found:
         here = f"{contract.layer}/{contract.table}.yml"
         faults += [f"{here}: refers to {parent}, which has no contract"
                    for parent in contract.parents if f"{contract.layer}.{parent}" not in known]  # fmt: skip
         if contract.layer == "silver" and f"bronze.{contract.table}" not in known:
             faults.append(f"{here}: there is no bronze contract of this name")
+        if any(c.references and c.references.reason for c in contract.columns) and f"bronze.{contract.table}" in kept:
+            # It could be neither kept without its parent nor held back: what is gone never comes to be judged again.
+            faults.append(f"{here}: its rows wait for the rows that they refer to, so deletes cannot be keep")
     if faults:
         raise ConfigError("contracts are wrong: " + "; ".join(faults))
     return Contracts(found)

@@ -98,6 +98,8 @@ class Contract(_Strict):
     grain: str = Field(alias="dataGranularityDescription")
     columns: tuple[Column, ...] = Field(alias="properties")
     extraction: Extraction | None = None
+    # Whether keys that are gone from the source are looked for, and what then becomes of their rows in silver.
+    deletes: Literal["remove", "keep", "none"] = "none"
     drift_policy: Literal["fail", "ignore_new", "evolve"] = Field("fail", alias="driftPolicy")
     key_enforced: bool = Field(False, alias="keyEnforced")
     partitioning: Partitioning | None = None
@@ -117,6 +119,10 @@ class Contract(_Strict):
             raise ValueError(f"{', '.join(unknown)} is not a column of the table")
         if self.layer == "bronze" and self.extraction is None:
             raise ValueError("a bronze table needs extraction: how its changes are found")
+        if self.deletes != "none" and (
+            self.layer != "bronze" or any(c.type != "text" for c in self.columns if c.primary_key)
+        ):
+            raise ValueError("deletes is a word of bronze tables whose key is text: keys are compared as identifiers")
         if self.layer in ("bronze", "silver") and "updated_at" not in names:
             raise ValueError("a bronze or silver table needs updated_at, which decides between images")
         if self.layer == "silver" and self.table in self.parents:

@@ -25,6 +25,8 @@ from lakehouse.parts import Lakehouse
 Transform = Callable[..., DataFrame]
 # Modules whose code every transform's meaning depends on: its words, and how a frame is made to keep its contract.
 WORDS = (columns, conform, types)
+# Modules that decide what becomes of an image.
+JUDGING = ("rules", "tombstones", "verdicts")
 
 
 def transform_of(layer: str, table: str) -> Transform:
@@ -53,7 +55,8 @@ def digest(lakehouse: Lakehouse, layer: str) -> int:
     for table, contract in contracts.items():
         meaning[table] = [dict(contract.shape), _code(importlib.import_module(f"lakehouse.{layer}.{table}"))]
     if layer == "silver":
-        meaning["judging"] = [_code(importlib.import_module(f"lakehouse.judging.{m}")) for m in ("rules", "verdicts")]
+        meaning["judging"] = [_code(importlib.import_module(f"lakehouse.judging.{m}")) for m in JUDGING]
+        meaning["deletes"] = {t: lakehouse.contracts["bronze"][t].deletes for t in contracts}
         meaning["suites"] = {t: _rules(lakehouse.suites[layer][t].model_dump(mode="json")) for t in contracts}
         meaning["columns of contracts"] = {t: c.model_dump(mode="json")["columns"] for t, c in contracts.items()}
     return crc32(json.dumps(meaning, sort_keys=True, default=str).encode())

@@ -2,5 +2,6 @@
 
 suites, expectations   the business rules of each table, read from expectations/<layer>/<table>.json
 rules                  the same rules, and those of the contract, as Spark columns: why a row goes to quarantine
-verdicts               what becomes of each image: kept, deduplicated, or open in quarantine
+tombstones             keys that were gone from the source, and which images that voids
+verdicts               what becomes of each image: kept, deduplicated, removed, or open in quarantine
 """

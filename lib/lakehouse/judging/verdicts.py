@@ -1,8 +1,11 @@
-"""What becomes of each image: kept, deduplicated, or open in quarantine.
+"""What becomes of each image: kept, deduplicated, removed, or open in quarantine.
 
 Among the valid images of a key the highest `updated_at` wins; a tie goes to the key that the source wrote least in byte
 order, then to the least md5 of the row's text, so that every rerun keeps the same one. An invalid image stays open until a
 valid one of its key has a strictly higher `updated_at`.
+
+An image that a tombstone voids is removed. Of a table that keeps its rows the best valid image stays, voided or not: one
+that counts beats those that are void, and of these the one that was voided last.
 """
 
 from __future__ import annotations
@@ -17,8 +20,14 @@ from pyspark.sql import functions as F
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import NUMERIC
 from lakehouse.judging.rules import Rule
+from lakehouse.judging.tombstones import ORDER, VOID
 
-KEPT, DEDUPLICATED, OPEN = "kept", "deduplicated", "open"
+KEPT, DEDUPLICATED, REMOVED, OPEN = "kept", "deduplicated", "removed", "open"
+# Working columns of a run in which rows are gone: an image that was judged before, and of the row that silver has of its key
+# whether it is judged again (marked on one image of the key), and whether it then leaves silver.
+RECALLED, RECALLS_ROW, KEY_RECALLED, LEAVES = "_recalled", "_recalls_row", "_key_recalled", "_leaves"
+# Whether silver's row of the key was missed by an earlier run: nothing is held against it.
+CURRENT_MISSED = "_current_missed"
 MICROS_A_DAY, HOUR, MINUTE = 86_400_000_000, 3_600_000_000, 60_000_000
 # Beside the silver columns: what decides ties, kept so that a later image can be compared without reading bronze again.
 TIE_BREAKERS = ("_source_key", "_row_md5")
@@ -32,10 +41,19 @@ def identified(images: DataFrame, bronze: Contract) -> DataFrame:
     })  # fmt: skip
 
 
-def judged(candidates: DataFrame, rules: Sequence[Rule], contract: Contract, current: DataFrame | None) -> DataFrame:
+def judged(
+    candidates: DataFrame,
+    rules: Sequence[Rule],
+    contract: Contract,
+    current: DataFrame | None,
+    *,
+    keeps_missed: bool = False,
+) -> DataFrame:
     """Adds `_reasons` (every rule that fires) and `_verdict` to each candidate.
 
     `current`: silver's row of each key, as `_current_updated_at` and `_current_` + tie-breakers; None where silver is new.
+    Candidates with `_void` and `_recalled` also get what becomes of silver's row of their key. `keeps_missed`: a row whose key
+    is gone stays.
     """
     names = F.array_compact(F.array(*(F.when(rule.fires, F.lit(rule.name)) for rule in rules)))
     # The few rows that break a rule are looked at twice: Spark interprets array_compact, and would do so for every row.
@@ -50,27 +68,60 @@ def judged(candidates: DataFrame, rules: Sequence[Rule], contract: Contract, cur
         frame = frame.withColumns({name: F.lit(None).cast(kind) for name, kind in nothing.items()})
     else:
         frame = frame.join(current, list(contract.key), how="left")
+    held = F.col("_current_updated_at")
+    if CURRENT_MISSED in frame.columns:
+        held = F.when(~F.coalesce(CURRENT_MISSED, F.lit(False)), held)
+    if VOID in frame.columns:
+        return _judged_with_tombstones(frame, contract, held, keeps_missed=keeps_missed)
     valid, updated_at = F.size("_reasons") == 0, F.col("updated_at")
     best_first = Window.partitionBy(*contract.key).orderBy(
         valid.desc(), updated_at.desc_nulls_last(), *(F.col(c).asc() for c in TIE_BREAKERS)
     )
     is_best = valid & (F.row_number().over(best_first) == 1)
-    newest_valid = F.greatest(F.first(F.when(valid, updated_at)).over(best_first), F.col("_current_updated_at"))
+    newest_valid = F.greatest(F.first(F.when(valid, updated_at)).over(best_first), held)
     # A null updated_at (one that could not be carried) is not known to be older, so its image stays open.
     overtaken = F.coalesce(newest_valid > updated_at, F.lit(False))
     verdict = (
-        F.when(is_best & _beats_current(), KEPT).when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
+        F.when(is_best & _beats(held), KEPT).when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
     )  # fmt: skip
     return frame.withColumn("_verdict", verdict)
 
 
-def _beats_current() -> Column:
+def _judged_with_tombstones(frame: DataFrame, contract: Contract, held: Column, *, keeps_missed: bool) -> DataFrame:
+    """The same where images are void or recalled: of a key that is recalled silver's row is among the candidates."""
+    of_key = Window.partitionBy(*contract.key)
+    frame = frame.withColumn(KEY_RECALLED, F.max(F.coalesce(RECALLED, F.lit(False))).over(of_key))
+    held = F.when(~F.col(KEY_RECALLED), held)
+    valid, counts, updated_at = F.size("_reasons") == 0, F.col(VOID).isNull(), F.col("updated_at")
+    usable = valid if keeps_missed else valid & counts
+    best_first = of_key.orderBy(
+        usable.desc(),
+        F.col(f"{VOID}.{ORDER}").desc_nulls_first(),
+        updated_at.desc_nulls_last(),
+        *(F.col(c).asc() for c in TIE_BREAKERS),
+    )
+    is_best = usable & (F.row_number().over(best_first) == 1)
+    newest_valid = F.greatest(F.max(F.when(valid & counts, updated_at)).over(of_key), held)
+    overtaken = F.coalesce(newest_valid > updated_at, F.lit(False))
+    verdict = (
+        F.when(is_best & _beats(held), KEPT).when(~usable & ~counts, REMOVED)
+        .when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
+    )  # fmt: skip
+    frame = frame.withColumn("_verdict", verdict)
+    one_of_key = F.row_number().over(of_key.orderBy(F.coalesce(RECALLED, F.lit(False)).desc())) == 1
+    of_row = F.col(KEY_RECALLED) & F.col("_current_updated_at").isNotNull() & one_of_key
+    frame = frame.withColumn(RECALLS_ROW, of_row)
+    is_won = F.max(F.col("_verdict") == KEPT).over(of_key)
+    return frame.withColumn(LEAVES, F.col(RECALLS_ROW) & ~is_won)
+
+
+def _beats(theirs: Column) -> Column:
     """Newer than what silver holds, or first in the order of ties; true where silver holds nothing."""
     better = F.lit(False)
     pairs = [(F.col(c), F.col(f"_current{c}")) for c in TIE_BREAKERS]
-    for mine, theirs in reversed(pairs):
-        better = (mine < theirs) | ((mine == theirs) & better)
-    mine, theirs = F.col("updated_at"), F.col("_current_updated_at")
+    for ours, its in reversed(pairs):
+        better = (ours < its) | ((ours == its) & better)
+    mine = F.col("updated_at")
     return theirs.isNull() | (mine > theirs) | ((mine == theirs) & better)
 
 
