@@ -14,7 +14,7 @@ from typing import Any
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from lakehouse import address
@@ -202,20 +202,29 @@ class Lake(Identity):
         return self._save(frame, "append", layer, table, partitions, head, facts, {"mergeSchema": "true"})
 
     def merge(
-        self, frame: DataFrame, layer: str, table: str, key: Sequence[str], old: Sequence[Mapping[str, str]], head: int
+        self,
+        frame: DataFrame,
+        layer: str,
+        table: str,
+        key: Sequence[str],
+        old: Sequence[Mapping[str, str]],
+        head: int,
+        leaves: str | None = None,
     ) -> Commit:
-        """Updates rows whose key is there, inserts the others. `old`: the partitions that hold the rows to update."""
+        """Updates rows whose key is there, inserts the others. `old`: the partitions that hold the rows to update.
+
+        `leaves`: a column of the frame that marks keys whose row is deleted.
+        """
         match = [f"t.{k} = s.{k}" for k in key]
         if 0 < len(old) <= MOST_PARTITIONS and old[0]:
             match.append("(" + " or ".join(f"({_literal(p)})" for p in old) + ")")
-        merge = (
-            self._table(layer, table)
-            .alias("t")
-            .merge(frame.alias("s"), " and ".join(match))
-            .withSchemaEvolution()
-            .whenMatchedUpdateAll()
-            .whenNotMatchedInsertAll()
-        )
+        merge = self._table(layer, table).alias("t").merge(frame.alias("s"), " and ".join(match)).withSchemaEvolution()
+        if leaves is None:
+            merge = merge.whenMatchedUpdateAll().whenNotMatchedInsertAll()
+        else:
+            columns: dict[str, str | Column] = {c: f"s.{c}" for c in frame.columns if c != leaves}
+            merge = merge.whenMatchedDelete(f"s.{leaves}").whenMatchedUpdate(set=columns)
+            merge = merge.whenNotMatchedInsert(f"not s.{leaves}", columns)
         return self._write(layer, table, head, merge.execute)
 
     def _save(

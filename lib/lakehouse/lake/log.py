@@ -98,6 +98,7 @@ def figures(version: int, info: dict[str, Any]) -> Commit:
         # A merge writes rows again that it leaves alone; any other write holds none but new ones.
         inserted=int(metrics.get("numTargetRowsInserted", rows)),
         updated=int(metrics.get("numTargetRowsUpdated", 0)),
+        deleted=int(metrics.get("numTargetRowsDeleted", 0)),
     )
 
 

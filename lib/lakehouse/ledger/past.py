@@ -30,7 +30,7 @@ class Aside:
 
 @dataclass(frozen=True)
 class AdoptedTable:
-    """One table of a bronze run, as its commit and its rows tell of it."""
+    """One table of a bronze run, as its commit and its rows tell of it; `rows` are images and tombstones."""
 
     table: str
     version: int
@@ -38,6 +38,7 @@ class AdoptedTable:
     window_start: datetime | None
     window_end: datetime
     snapshot: str | None
+    tombstones: int = 0
 
 
 @dataclass(frozen=True)

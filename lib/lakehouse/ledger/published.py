@@ -20,13 +20,14 @@ from lakehouse.records import RUNS_OF, Changes, Extracted, Published, Run, Shape
 
 # Sums go on from what was there; a rebuild begins them again, and gold counts what its last run held.
 TOTALS = """
-    insert into ops.totals as o (layer, table_name, run_id, rows_read, rows_gone, rows_held, rows_open)
-    values (%(layer)s, %(table)s, %(run)s, %(read)s, %(gone)s, %(held)s, %(open)s)
+    insert into ops.totals as o (layer, table_name, run_id, rows_read, rows_gone, rows_held, rows_open, rows_removed)
+    values (%(layer)s, %(table)s, %(run)s, %(read)s, %(gone)s, %(held)s, %(open)s, %(removed)s)
     on conflict (layer, table_name) do update set
         run_id = excluded.run_id,
         rows_read = excluded.rows_read + case when %(fresh)s then 0 else o.rows_read end,
         rows_gone = excluded.rows_gone + case when %(fresh)s then 0 else o.rows_gone end,
         rows_held = excluded.rows_held + case when %(fresh)s then 0 else o.rows_held end,
+        rows_removed = excluded.rows_removed + case when %(fresh)s then 0 else o.rows_removed end,
         rows_open = excluded.rows_open
 """
 
@@ -47,9 +48,13 @@ class Pointers(Questions):
     def totals(self, layer: str) -> dict[str, Totals]:
         """The sums of each table of a layer since its last rebuild; a table without a run has none."""
         rows = self._rows(
-            "select table_name, rows_read, rows_gone, rows_held, rows_open from ops.totals where layer = %s", (layer,)
+            "select table_name, rows_read, rows_gone, rows_held, rows_open, rows_removed from ops.totals where layer = %s",
+            (layer,),
         )
-        return {r["table_name"]: Totals(r["rows_read"], r["rows_gone"], r["rows_held"], r["rows_open"]) for r in rows}
+        return {
+            r["table_name"]: Totals(r["rows_read"], r["rows_gone"], r["rows_held"], r["rows_open"], r["rows_removed"])
+            for r in rows
+        }
 
     def table_rows(self, layer: str) -> dict[str, int]:
         """Rows each published table of a layer holds, by the ledger's own sums."""
@@ -77,10 +82,11 @@ class Pointers(Questions):
             for t in done:
                 cursor.execute(
                     "insert into ops.run_tables (run_id, layer, table_name, version, rows_read, rows_kept, rows_deduplicated, "
-                    "rows_quarantined, rows_displaced, bytes_written, window_start, window_end, snapshot) "
-                    "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                    "rows_quarantined, rows_displaced, rows_removed, rows_recalled, rows_reopened, bytes_written, window_start, "
+                    "window_end, snapshot) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                     (run.run_id, layer, t.table, t.version, t.rows_read, t.rows_kept, t.rows_deduplicated,
-                     t.rows_quarantined, t.rows_displaced, t.bytes_written, t.window_start, t.window_end, t.snapshot),
+                     t.rows_quarantined, t.rows_displaced, t.rows_removed, t.rows_recalled, t.rows_reopened,
+                     t.bytes_written, t.window_start, t.window_end, t.snapshot),
                 )  # fmt: skip
                 for reason, rows in t.reasons.items():
                     cursor.execute(
@@ -112,14 +118,14 @@ class Pointers(Questions):
             TOTALS,
             {
                 "layer": layer, "table": t.table, "run": run.run_id, "read": t.rows_read,
-                "gone": t.rows_deduplicated + t.rows_displaced,
-                "held": t.rows_kept if whole else t.rows_kept - t.rows_displaced,
-                "open": t.rows_quarantined, "fresh": whole or run.rebuilds,
+                "gone": t.rows_deduplicated + t.rows_displaced - t.rows_reopened,
+                "held": t.rows_kept if whole else t.rows_kept - t.rows_displaced - t.rows_recalled,
+                "open": t.rows_quarantined, "removed": t.rows_removed, "fresh": whole or run.rebuilds,
             },
         )  # fmt: skip
 
 
-COLUMNS = "t.run_id, t.table_name, r.business_date, t.window_start, t.window_end, t.snapshot, t.rows_read, r.seq"
+COLUMNS = "t.run_id, t.table_name, r.business_date, t.window_start, t.window_end, t.snapshot, t.rows_read, t.rows_removed, r.seq"
 FROM = (
     "from ops.run_tables t join ops.runs r using (run_id) "
     "where t.layer = 'bronze' and r.state = 'published' and t.window_end is not null"
@@ -135,7 +141,7 @@ PENDING = """
     select t.*, r.business_date, r.seq
     from ops.runs r
     cross join lateral (
-        select run_id, table_name, window_start, window_end, snapshot, rows_read from ops.run_tables
+        select run_id, table_name, window_start, window_end, snapshot, rows_read, rows_removed from ops.run_tables
         where run_id = r.run_id and layer = 'bronze' and window_end is not null offset 0
     ) t
     join marks m on m.table_name = t.table_name and r.seq > m.seq
@@ -216,7 +222,7 @@ class Windows(Questions):
 def _extracted(row: dict[str, Any]) -> Extracted:
     return Extracted(
         row["run_id"], row["table_name"], row["business_date"], row["window_start"], row["window_end"],
-        row["snapshot"], row["rows_read"],
+        row["snapshot"], row["rows_read"], row["rows_removed"],
     )  # fmt: skip
 
 

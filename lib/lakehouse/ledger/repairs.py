@@ -17,11 +17,11 @@ from lakehouse.ledger.questions import Questions
 
 # As the migration that made the table added them up: over the published runs since each layer's last rebuild.
 TOTALS = """
-    insert into ops.totals (layer, table_name, run_id, rows_read, rows_gone, rows_held, rows_open, consumed_seq)
-    select t.layer, t.table_name, (array_agg(t.run_id order by r.seq desc))[1], sum(t.rows_read),
-           sum(t.rows_deduplicated + t.rows_displaced),
+    insert into ops.totals (layer, table_name, run_id, rows_read, rows_removed, rows_gone, rows_held, rows_open, consumed_seq)
+    select t.layer, t.table_name, (array_agg(t.run_id order by r.seq desc))[1], sum(t.rows_read), sum(t.rows_removed),
+           sum(t.rows_deduplicated + t.rows_displaced - t.rows_reopened),
            case when t.layer in ('gold', 'quarantine') then (array_agg(t.rows_kept order by r.seq desc))[1]
-                else sum(t.rows_kept - t.rows_displaced) end,
+                else sum(t.rows_kept - t.rows_displaced - t.rows_recalled) end,
            (array_agg(t.rows_quarantined order by r.seq desc))[1],
            coalesce((select max(b.seq) from ops.consumed c join ops.runs b on b.run_id = c.bronze_run_id
                      join ops.runs s on s.run_id = c.silver_run_id
@@ -240,11 +240,13 @@ class Repairs(Questions):
             for t in run.tables:
                 cursor.execute(
                     "insert into ops.run_tables as t (run_id, layer, table_name, version, rows_read, rows_kept, "
-                    "rows_deduplicated, rows_quarantined, rows_displaced, bytes_written, window_start, window_end, snapshot) "
-                    "values (%s, 'bronze', %s, %s, %s, %s, 0, 0, 0, 0, %s, %s, %s) on conflict (run_id, layer, table_name) "
-                    "do update set version = excluded.version, rows_read = excluded.rows_read, rows_kept = excluded.rows_kept",
-                    (run.run_id, t.table, t.version, t.rows, t.rows, t.window_start, t.window_end, t.snapshot),
-                )
+                    "rows_deduplicated, rows_quarantined, rows_displaced, rows_removed, bytes_written, window_start, window_end, "
+                    "snapshot) values (%s, 'bronze', %s, %s, %s, %s, 0, 0, 0, %s, 0, %s, %s, %s) "
+                    "on conflict (run_id, layer, table_name) do update set version = excluded.version, "
+                    "rows_read = excluded.rows_read, rows_kept = excluded.rows_kept, rows_removed = excluded.rows_removed",
+                    (run.run_id, t.table, t.version, t.rows - t.tombstones, t.rows, t.tombstones, t.window_start,
+                     t.window_end, t.snapshot),
+                )  # fmt: skip
 
     def note_undone(self, cursor: Cursor, runs: Iterable[Undone]) -> None:
         """Writes bronze runs that nobody knows to have been published; the next run restores away what they left."""

@@ -18,6 +18,7 @@ from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.errors import LedgerError
 from lakehouse.frame.restore import ahead
 from lakehouse.frame.run import opened
+from lakehouse.judging.tombstones import is_tombstone
 from lakehouse.layers.archive import shape_of
 from lakehouse.ledger.lease import Lease
 from lakehouse.ledger.past import Adopted, AdoptedTable, Undone
@@ -29,8 +30,8 @@ LOST = ("restore the gold database from a backup, or begin a new lake (an empty 
         "again")  # fmt: skip
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Rows of each run in one version of a table, and when the run took the first of them in.
-Counted = Mapping[str, tuple[int, datetime]]
+# Rows of each run in one version of a table, when the run took the first of them in, and how many are tombstones.
+Counted = Mapping[str, tuple[int, datetime, int]]
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,12 @@ def _tables(lakehouse: Lakehouse) -> list[str]:
 
 def _counted(lakehouse: Lakehouse, table: str, version: int) -> Counted:
     frame = lakehouse.lake.read("bronze", table, version)
-    counted = frame.groupBy("_run_id").agg(F.count(F.lit(1)), F.unix_micros(F.min("_ingested_at")))
-    return {run_id: (rows, EPOCH + timedelta(microseconds=micros)) for run_id, rows, micros in counted.collect()}
+    counted = frame.groupBy("_run_id").agg(
+        F.count(F.lit(1)), F.unix_micros(F.min("_ingested_at")), F.count_if(is_tombstone(frame))
+    )
+    return {
+        run_id: (rows, EPOCH + timedelta(microseconds=micros), gone) for run_id, rows, micros, gone in counted.collect()
+    }
 
 
 def _whole(lakehouse: Lakehouse, counted: Mapping[str, Counted]) -> list[str]:
@@ -137,14 +142,14 @@ def _unknown(
     }  # fmt: skip
     started: dict[str, datetime] = {}
     for table in versions:
-        for run_id, (_, at) in counted[table].items():
+        for run_id, (_, at, _) in counted[table].items():
             if run_id not in known:
                 started[run_id] = min(at, started.get(run_id, at))
     found = []
     for run_id in sorted(started, key=lambda r: (started[r], r)):
         day = _day(lakehouse, run_id, [commits[t][run_id] for t in versions if run_id in commits[t]])
         # Where a run brought nothing to a table there may be no commit: the next run reads that window again.
-        tables = [_table(t, v, day, counted[t][run_id][0] if run_id in counted[t] else 0, commits[t].get(run_id))
+        tables = [_table(t, v, day, counted[t].get(run_id, (0, day.end, 0)), commits[t].get(run_id))
                   for t, v in versions.items() if run_id in counted[t] or run_id in commits[t]]  # fmt: skip
         found.append(Adopted(run_id, day.day, started[run_id], tuple(tables)))
     return tuple(found)
@@ -175,19 +180,22 @@ def _undone(lakehouse: Lakehouse, ledger_id: str, versions: Mapping[str, int]) -
     return tuple(sorted(undone, key=lambda u: (u.at, u.run_id)))
 
 
-def _table(table: str, published: int, day: BusinessDate, rows: int, commit: Stamped | None) -> AdoptedTable:
+def _table(
+    table: str, published: int, day: BusinessDate, counted: tuple[int, datetime, int], commit: Stamped | None
+) -> AdoptedTable:
     """As the commit tells; where it is cleaned up, the window ended with the day, as every window does.
 
     Raises LedgerError where the day of its window is that of another zone.
     """
+    rows, _, tombstones = counted
     if commit is None:
-        return AdoptedTable(table, published, rows, None, day.end, None)
+        return AdoptedTable(table, published, rows, None, day.end, None, tombstones)
     start, end = commit.facts["window_start"], datetime.fromisoformat(commit.facts["window_end"])
     if end != day.end:
         raise LedgerError(f"the lake was built in another zone than {day.zone.key}: there {day} ended at {end.isoformat()}. Set "
                           f"LAKEHOUSE_TIMEZONE to the zone of before, as dates would move, then adopt again")  # fmt: skip
     return AdoptedTable(table, commit.version, rows, datetime.fromisoformat(start) if start else None, end,
-                        str(commit.facts["snapshot"]))  # fmt: skip
+                        str(commit.facts["snapshot"]), tombstones)  # fmt: skip
 
 
 def run(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason: str) -> Outcome:

@@ -127,14 +127,15 @@ def _rows(lakehouse: Lakehouse, layer: str, published: Published, totals: Totals
         yield Check(layer, table, "rows_of_published_runs_only", not others, f"{others:,} of others" if others else "")
         judged = lakehouse.ledger.totals("silver").get(table, Totals()).read
         pending = sum(e.rows for e in lakehouse.ledger.pending([table])[table])
-        yield Check(layer, table, "rows_are_judged_or_pending", rows == judged + pending,
-                    f"{rows:,} = {judged:,} judged + {pending:,} pending")  # fmt: skip
+        # A tombstone is no image: it is not judged, images are by it.
+        yield Check(layer, table, "rows_are_judged_or_pending", rows == judged + pending + totals.removed,
+                    f"{rows:,} = {judged:,} judged + {pending:,} pending + {totals.removed:,} tombstones")  # fmt: skip
     if layer == "silver":
         yield Check(layer, table, "keys_are_unique", rows == row["keys"],
                     f"{rows - row['keys']:,} too many" if contract else NO_CONTRACT)  # fmt: skip
-        adds_up = totals.read == totals.held + totals.gone + totals.open
-        yield Check(layer, table, "every_image_is_somewhere", adds_up,
-                    f"{totals.read:,} read = {totals.held:,} held + {totals.gone:,} gone + {totals.open:,} open")  # fmt: skip
+        adds_up = totals.read == totals.held + totals.gone + totals.open + totals.removed
+        yield Check(layer, table, "every_image_is_somewhere", adds_up, f"{totals.read:,} read = {totals.held:,} held + "
+                    f"{totals.gone:,} gone + {totals.open:,} open + {totals.removed:,} removed")  # fmt: skip
         waiting = lakehouse.ledger.totals("quarantine").get(table, Totals()).held
         yield Check(
             layer, table, "quarantine_holds_what_is_open", waiting == totals.open, f"{waiting:,} of {totals.open:,}"
