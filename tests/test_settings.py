@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -153,6 +153,8 @@ FAULTS = {
         "must be UTC or a zone of the tz database by its region, for example Europe/Berlin",
     ),
     "LAKEHOUSE_MAX_QUARANTINED_SHARE": (SECRET, "Input should be a valid number"),
+    "LAKEHOUSE_MAX_DELETED_SHARE": (SECRET, "Input should be a valid number"),
+    "LAKEHOUSE_DELETES_ON": (f"sunday,{SECRET}", "must be daily, or names of days of the week"),
     "LAKEHOUSE_EXTRACT_LOOKBACK": (SECRET, "Input should be a valid timedelta"),
     "LAKEHOUSE_SCHEDULE": (SECRET, "Input should be 'cron' or 'assets'"),
     "LAKEHOUSE_GOLD_DEADLINE": ("PT0S", "Input should be greater than 0"),
@@ -189,6 +191,15 @@ def test_mail_needs_a_server_a_sender_and_a_receiver(given: Given, missing: str)
     assert given(**MAIL).alert_email_to
     said = refusal(given, **{**MAIL, missing: ""})
     assert said == f"settings are wrong: alerts by e-mail need {missing} too"
+
+
+@pytest.mark.parametrize(
+    ("days", "looks_on"),
+    [("daily", ["Fri", "Sat", "Sun"]), ("Sunday", ["Sun"]), ("friday, SUNDAY", ["Fri", "Sun"]), ("monday", [])],
+)
+def test_deletes_are_looked_for_daily_or_on_days_of_the_week(given: Given, days: str, looks_on: list[str]) -> None:
+    settings, weekend = given(LAKEHOUSE_DELETES_ON=days), [date(2020, 1, n) for n in (3, 4, 5)]
+    assert [f"{day:%a}" for day in weekend if settings.looks_for_deletes(day)] == looks_on
 
 
 @pytest.mark.parametrize("share", ["-0.01", "1.01", "nan"])

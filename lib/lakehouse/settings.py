@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,6 +36,8 @@ NUMBER = re.compile(r"[-+]?[0-9.]+")
 OURS = re.compile(r"LAKEHOUSE_[A-Z0-9_]+")
 # How alike two names are of which one is the other, mistyped: the nearest two of ours are less so.
 ALMOST = 0.92
+EVERY_DAY = "daily"
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # A century: so far before any day of a shop there are still dates.
 LONGEST = timedelta(days=36_525)
 # In a path Hadoop reads these as patterns or parts of an address, Spark as the end of a path, and deltalake %41 as A.
@@ -69,6 +71,14 @@ def _web_url(value: SecretStr) -> SecretStr:
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must begin with http:// or https://")
     return value
+
+
+def _weekdays(value: str) -> str:
+    """`daily`, or days of the week by name."""
+    words = [word.strip().lower() for word in value.split(",")]
+    if words != [EVERY_DAY] and not set(words) <= set(WEEK):
+        raise ValueError(f"must be {EVERY_DAY}, or names of days of the week, for example sunday,wednesday")
+    return ",".join(words)
 
 
 def _duration(value: object) -> object:
@@ -107,6 +117,8 @@ class Settings(BaseSettings):
     lake: str = ""
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
+    max_deleted_share: float = Field(0.05, ge=0, le=1)
+    deletes_on: Annotated[str, AfterValidator(_weekdays)] = EVERY_DAY
     extract_lookback: Duration = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
     retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     airflow_url: str = "http://127.0.0.1:8080"
@@ -183,6 +195,10 @@ class Settings(BaseSettings):
     def lake_root(self) -> str:
         # Not as_uri(): Hadoop takes %20 for what it says.
         return (self.lake or f"file://{self.home / 'lake'}").rstrip("/")
+
+    def looks_for_deletes(self, day: date) -> bool:
+        """Whether the run for a business date compares the keys of the source with those that are held."""
+        return self.deletes_on == EVERY_DAY or WEEK[day.weekday()] in self.deletes_on.split(",")
 
     @property
     def zone(self) -> ZoneInfo:

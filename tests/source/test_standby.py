@@ -20,6 +20,7 @@ from lakehouse.errors import SourceError
 from lakehouse.records import Counts, Window
 from lakehouse.server.account import account
 from lakehouse.server.embedded import binaries
+from lakehouse.source.deletes import differing, gone, held_figures, source_figures
 from tests.conftest import free_port, passable_folder
 from tests.source.conftest import Shop
 from tests.tables import contract
@@ -143,6 +144,13 @@ def test_a_standby_that_is_behind_is_refused_and_one_that_has_caught_up_is_read(
         assert [r["order_id"] for r in snapshot.frame(spark, orders, {}, window).collect()] == ["of the day"]
         with pytest.raises(SourceError):
             snapshot.require_over(snapshot.standing.replayed + timedelta(microseconds=1))
+
+    # Keys are compared there too.
+    with source.snapshot() as snapshot:
+        held = spark.createDataFrame([("OF THE DAY",), ("GONE",)], "order_id string")
+        every = {r["bucket"] for r in held_figures(held, orders).collect()}
+        assert differing(source_figures(snapshot, orders, None), dict.fromkeys(every, (1, 0))) == every
+        assert [r["order_id"] for r in gone(spark, snapshot, orders, held, every).collect()] == ["GONE"]
 
     # Another server than the primary, with numbers that mean something else where one of them goes on.
     with shop.source().snapshot() as first, source.snapshot() as second:

@@ -196,13 +196,19 @@ class Snapshot:
         ]
         select = carried.selected(columns, raw_text=self.standing.encoding == "SQL_ASCII")
         frames = [
-            spark.read.format("jdbc")
-            .options(**self._jdbc, fetchsize=str(FETCH_ROWS), sessionInitStatement=self._session())
-            .option("dbtable", f"(select {select} from {_name(contract)} where {where} and {piece}) q")
-            .load()
+            self.frame_of(spark, f"select {select} from {_name(contract)} where {where} and {piece}")
             for piece in _pieces(slices, self._pages(contract) if slices > 1 else 0)
         ]
         return reduce(DataFrame.union, frames).select(*carried.restored(columns))
+
+    def frame_of(self, spark: SparkSession, sql: str) -> DataFrame:
+        """What a query finds in this snapshot, read by Spark."""
+        reader = spark.read.format("jdbc").option("dbtable", f"({sql}) q")
+        return reader.options(**self._jdbc, fetchsize=str(FETCH_ROWS), sessionInitStatement=self._session()).load()
+
+    def rows(self, sql: str, table: str) -> list[tuple[Any, ...]]:
+        """The few rows that a query about a table finds in this snapshot. Raises SourceError where Postgres refuses."""
+        return self._ask(sql, table=table)
 
     def _session(self) -> str:
         # Holds only because fetchsize > 0 makes Spark switch autocommit off; without it each read would see live rows.

@@ -1,0 +1,108 @@
+"""Keys that the lakehouse holds of a table, and which of them are gone from the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import log
+from lakehouse.columns import clean_identifier
+from lakehouse.contracts import Contract
+from lakehouse.frame.published import frame
+from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
+from lakehouse.parts import Lakehouse
+from lakehouse.records import Totals
+from lakehouse.source.deletes import differing, gone, held_figures, source_figures
+from lakehouse.source.postgres import Snapshot
+
+MISSED_AT = "_deleted_at"
+
+
+def held_keys(lakehouse: Lakehouse, contract: Contract) -> DataFrame | None:
+    """Each key of a bronze table once, as an identifier: of published silver but for what was missed before, of what is open
+    in quarantine, and of bronze that silver has not judged yet, without those of a tombstone. None where there is none.
+
+    A key of which a part is null is none. This asks nothing of bronze that silver has judged.
+    """
+    ledger, lake, table, key = lakehouse.ledger, lakehouse.lake, contract.table, contract.key
+    # Asked for before silver: what is published between the two answers is held twice, and not left out.
+    pending = ledger.pending([table])[table]
+    parts: list[DataFrame] = []
+    if silver := ledger.published("silver").get(table):
+        rows = lake.read("silver", table, silver.version)
+        rows = rows.where(F.col(MISSED_AT).isNull()) if MISSED_AT in rows.columns else rows
+        parts.append(rows.select(*key, F.lit(OLDER).alias(ORDER)))
+    waiting = ledger.published("quarantine").get(table)
+    if waiting and ledger.totals("silver").get(table, Totals()).open:
+        rows = lake.read("quarantine", table, waiting.version)
+        parts.append(rows.select(*_cleaned(key), F.lit(OLDER).alias(ORDER)))
+    brings, buries = any(e.rows for e in pending), any(e.tombstones for e in pending)
+    if brings or buries:
+        bronze, runs = (
+            frame(lakehouse, "bronze", table, ledger.published("bronze")[table]),
+            in_order(lakehouse.spark, pending),
+        )
+        rows = images(bronze).join(F.broadcast(runs), "_run_id", how="inner")
+        parts.append(rows.select(*_cleaned(key), ORDER))
+    if not parts:
+        return None
+    held = reduce(DataFrame.unionByName, parts)
+    if buries:
+        held = voided(held, by_key(bronze, runs, key), key).where(F.col(VOID).isNull())
+    held = held.select(*key)
+    if len(parts) == 1 and silver:
+        return held  # silver has each key once
+    return held.where(reduce(Column.__and__, (F.col(k).isNotNull() for k in key))).distinct()
+
+
+def _cleaned(key: tuple[str, ...]) -> list[Column]:
+    return [clean_identifier(k).alias(k) for k in key]
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Keys of a table that are held and gone from the source: as a frame (None where there is none), how many, and of how many."""
+
+    keys: DataFrame | None
+    count: int
+    held: int
+
+
+def gone_keys(
+    lakehouse: Lakehouse, snapshot: Snapshot, tables: Mapping[str, tuple[Contract, datetime | None]], kept: ExitStack
+) -> dict[str, Gone]:
+    """Which keys of tables are gone, in the snapshot; `tables`: their contracts, and the end of the last window of each.
+
+    One query of Spark for the figures of all tables, and for a table whose figures differ one more. The keys found are kept
+    in memory until `kept` is closed. Raises SourceError where the source refuses.
+    """
+    held = {t: keys for t, (c, _) in tables.items() if (keys := held_keys(lakehouse, c)) is not None}
+    if not held:
+        return {}
+    every = reduce(DataFrame.unionByName, (held_figures(keys, tables[t][0]) for t, keys in held.items()))
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(every.collect)
+        theirs = {t: source_figures(snapshot, *tables[t]) for t in held}
+        ours: dict[str, dict[str, tuple[int, int]]] = {t: {} for t in held}
+        for table, bucket, count, total in counting.result():
+            ours[table][bucket] = count, total
+    found = {}
+    for table, keys in held.items():
+        contract, number = tables[table][0], sum(count for count, _ in ours[table].values())
+        buckets = differing(theirs[table], ours[table])
+        missing, count = None, 0
+        if buckets:
+            with lakehouse.source.read(table):
+                missing = gone(lakehouse.spark, snapshot, contract, keys, buckets).persist()
+                kept.callback(missing.unpersist)
+                count = missing.count()
+        log.event("bronze.keys_compared", table=table, keys=number, buckets=len(buckets), gone=count)
+        found[table] = Gone(missing if count else None, count, number)
+    return found

@@ -1,0 +1,106 @@
+"""Which keys are gone from the source: those that the lakehouse holds and no row of the source has any more.
+
+A key is what the identifier rule makes of it, so another spelling keeps it; a row outside every window is still there. The
+rule is Spark's to apply. Only of *plain* keys, printable ASCII without a blank, is SQL known to make the same of them: these
+fall into buckets by a hash, the server counts and sums each bucket in one pass, and of buckets that agree with what is held
+no key is read. A match says that each key held is there, whatever the pass has left out: so it leaves out rows made since
+the last window, which nobody holds yet. All of it is SELECT, in the snapshot of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.columns import clean_identifier
+from lakehouse.contracts import Contract
+from lakehouse.source.carried import UTF_8
+from lakehouse.source.postgres import SCHEMA, Snapshot
+from lakehouse.source.windows import CREATED, instant
+
+# Three digits of the hash name the bucket, ten are summed: no bucket of any shop overflows 64 bits.
+BUCKET, SUMMED = 3, 10
+# So many buckets that differ cost as much to ask for as all of them.
+MOST_BUCKETS = 1024
+# The bucket of keys that are not plain: no hash of them is compared.
+STRANGE = ""
+SEPARATOR = "\x1f"
+# Of each bucket the keys and the sum of their hashes.
+Figures = Mapping[str, tuple[int, int]]
+
+
+def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None) -> Figures:
+    """Figures of the plain keys of rows that were made before the mark (None: of all), by the server; doubles count twice."""
+    made = f' and "{CREATED}" < {instant(mark)}' if mark and CREATED in contract.names else ""
+    digits = f"('x' || substr(hash, {BUCKET + 1}, {SUMMED}))::bit({4 * SUMMED})::bigint"
+    rows = snapshot.rows(
+        f"select left(hash, {BUCKET}), count(*), sum({digits}) from (select {_hash(contract)} as hash "
+        f"from {_name(contract)} where {_plain(contract)}{made} offset 0) h group by 1",
+        contract.table,
+    )
+    return {bucket: (int(keys), int(total)) for bucket, keys, total in rows}
+
+
+def held_figures(held: DataFrame, contract: Contract) -> DataFrame:
+    """Figures of keys that are held, each once: `table`, `bucket`, `keys`, `total`."""
+    plain = reduce(Column.__and__, (F.col(k).rlike(r"\A[!-~]+\z") for k in contract.key))
+    hashed = held.select(F.when(plain, F.sha2(F.concat_ws(SEPARATOR, *contract.key), 256)).alias("hash"))
+    digits = F.conv(F.substring("hash", BUCKET + 1, SUMMED), 16, 10).cast("bigint")
+    bucket = F.coalesce(F.substring("hash", 1, BUCKET), F.lit(STRANGE)).alias("bucket")
+    counted = hashed.groupBy(bucket).agg(F.count(F.lit(1)).alias("keys"), F.sum(digits).alias("total"))
+    return counted.select(
+        F.lit(contract.table).alias("table"), "bucket", "keys", F.coalesce("total", F.lit(0)).alias("total")
+    )
+
+
+def differing(source: Figures, held: Figures) -> set[str]:
+    """Buckets of which keys that are held may be gone."""
+    return {bucket for bucket, figures in held.items() if bucket == STRANGE or source.get(bucket) != figures}
+
+
+def gone(
+    spark: SparkSession, snapshot: Snapshot, contract: Contract, held: DataFrame, buckets: Collection[str]
+) -> DataFrame:
+    """Keys held, of some buckets, that no row of the source has; the key's columns, as identifiers."""
+    there = " and ".join(f'"{k}" is not null' for k in contract.key)
+    if snapshot.standing.encoding == "SQL_ASCII":
+        # Bytes that are no Unicode are carried as null: such a row has no key.
+        there += "".join(
+            f" and encode(convert_to(\"{k}\"::text, 'SQL_ASCII'), 'hex') ~ '{UTF_8}'" for k in contract.key
+        )
+    plain = [b for b in buckets if b != STRANGE]
+    if len(plain) <= MOST_BUCKETS:
+        # A key that is held may be there in a spelling that is not plain, so all of those are read.
+        named = ", ".join(f"'{b}'" for b in sorted(plain)) or "null"
+        there += f" and case when {_plain(contract)} then left({_hash(contract)}, {BUCKET}) in ({named}) else true end"
+        figure = F.substring(F.sha2(F.concat_ws(SEPARATOR, *contract.key), 256), 1, BUCKET)
+        strange = reduce(Column.__or__, (~F.col(k).rlike(r"\A[!-~]+\z") for k in contract.key))
+        held = held.where(strange | figure.isin(plain))
+    keys = ", ".join(f'"{k}"::text as "{k}"' for k in contract.key)
+    read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there}")
+    return held.join(
+        read.select(*(clean_identifier(k).alias(k) for k in contract.key)), list(contract.key), how="left_anti"
+    )
+
+
+def _plain(contract: Contract) -> str:
+    return " and ".join(f'("{k}"::text collate "C") ~ \'^[!-~]+$\'' for k in contract.key)
+
+
+def _hash(contract: Contract) -> str:
+    """SQL of a plain key's hash, after the identifier rule. Not md5, which some servers may not compute."""
+    parts = (
+        f"case when \"{k}\"::text like '%.0' then "
+        f"regexp_replace(upper(\"{k}\"::text collate \"C\"), E'^([0-9]+)\\\\.0$', E'\\\\1') "
+        f'else upper("{k}"::text collate "C") end'
+        for k in contract.key
+    )
+    return f"encode(sha256(convert_to(concat_ws(E'\\x1f', {', '.join(parts)}), 'SQL_ASCII')), 'hex')"
+
+
+def _name(contract: Contract) -> str:
+    return f'{SCHEMA}."{contract.table}"'

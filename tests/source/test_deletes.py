@@ -1,0 +1,143 @@
+"""Keys of the source against keys that are held: figures that agree, figures that differ, and what is gone then."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.source.deletes import STRANGE, differing, gone, held_figures, source_figures
+from tests.source.conftest import Shop
+from tests.tables import contract, instant
+
+pytestmark = pytest.mark.integration
+ORDERS, INVENTORY = contract("bronze.orders"), contract("bronze.inventory")
+MARK = instant("2020-01-03")
+# Every printable character of ASCII, in either case, and numbers as floats write them.
+PLAIN = [*(f"k{chr(c)}" for c in range(0x21, 0x7F)), "17850.0", "1.00", ".0", "A1.0", "0.0", "x.0.0", "1.0.0", "007"]
+PLAIN_HELD = sorted({k.upper() for k in PLAIN} - {"17850.0", "0.0"} | {"17850", "0"})
+
+
+def held(spark: SparkSession, *keys: str) -> DataFrame:
+    return spark.createDataFrame([(k,) for k in keys], "order_id string")
+
+
+def have(shop: Shop, *keys: str | None, made: str = "2020-01-01") -> None:
+    """Orders with these keys, in a table that asks for none."""
+    with shop.cursor() as cursor:
+        cursor.execute(
+            "alter table orders drop constraint if exists orders_pkey; alter table orders alter order_id drop not null"
+        )
+        cursor.executemany(
+            "insert into orders (order_id, status, ordered_at, created_at, updated_at) values (%s, 'paid', %s, %s, %s)",
+            [(key, made, made, made) for key in keys],
+        )
+        cursor.connection.commit()
+
+
+def compared(spark: SparkSession, shop: Shop, keys: DataFrame, source: Any = None) -> tuple[set[str], list[str]]:
+    """Buckets that differ, and keys that are gone."""
+    with (source or shop.source()).snapshot() as snapshot:
+        ours = {b: (n, total) for _, b, n, total in held_figures(keys, ORDERS).collect()}
+        buckets = differing(source_figures(snapshot, ORDERS, MARK), ours)
+        return buckets, sorted(r[0] for r in gone(spark, snapshot, ORDERS, keys, buckets).collect()) if buckets else []
+
+
+def test_the_server_makes_of_plain_keys_what_spark_does(shop: Shop, spark: SparkSession) -> None:
+    have(shop, *PLAIN_HELD)
+    assert compared(spark, shop, held(spark, *PLAIN_HELD)) == (set(), [])
+    with shop.cursor() as cursor:
+        cursor.execute("truncate orders")
+        cursor.connection.commit()
+    spelt = {k.upper(): k for k in PLAIN}
+    have(shop, *(spelt.get(k, f"{k}.0") for k in PLAIN_HELD))
+    assert compared(spark, shop, held(spark, *PLAIN_HELD)) == (set(), [])
+
+
+def test_rows_made_since_the_mark_make_no_bucket_differ(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "A", "B")
+    have(shop, *(f"new-{n}" for n in range(50)), made="2020-01-03 10:00")
+    assert compared(spark, shop, held(spark, "A", "B")) == (set(), [])
+
+
+def test_only_buckets_with_a_key_that_may_be_gone_are_read(shop: Shop, spark: SparkSession) -> None:
+    keys = [f"K{n}" for n in range(200)]
+    have(shop, *keys[1:], "unknown to all")
+    buckets, missing = compared(spark, shop, held(spark, *keys))
+    assert (len(buckets), missing) == (1, ["K0"])
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        (["85123a"], []),
+        (["85123B"], ["85123A"]),
+        ([" 85123A"], []),
+        (["85123A\t"], []),
+        (["\u00a085123a\u00a0"], []),
+        ([None], ["85123A"]),
+        ([""], ["85123A"]),
+        (["85123A.0"], ["85123A"]),
+        (["85123\uff21"], ["85123A"]),
+    ],
+)
+def test_another_spelling_keeps_a_key_and_another_key_does_not(
+    shop: Shop, spark: SparkSession, there: list[str | None], missing: list[str]
+) -> None:
+    have(shop, *there)
+    assert compared(spark, shop, held(spark, "85123A"))[1] == missing
+
+
+def test_keys_that_are_not_plain_are_compared_by_themselves(shop: Shop, spark: SparkSession) -> None:
+    strange = ["STRASSE 1", "\u00c9", "A B", "\u65e5\u672c"]
+    have(shop, "stra\u00dfe\u00a0 1", "e\u0301", "a  b", "\u65e5\u672c")
+    buckets, missing = compared(spark, shop, held(spark, *strange, "STRASSE"))
+    assert missing == ["STRASSE", "\u00c9"], "nothing is normalised"
+    assert STRANGE in buckets
+
+
+def test_keys_that_stand_twice_are_read_and_not_gone(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "a", "A", "B", "B")
+    buckets, missing = compared(spark, shop, held(spark, "A", "B"))
+    assert (len(buckets), missing) == (2, [])
+
+
+def test_rows_without_a_time_are_there(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "A")
+    shop.do("alter table orders alter created_at drop not null, alter updated_at drop not null",
+            "update orders set created_at = null, updated_at = null")  # fmt: skip
+    assert compared(spark, shop, held(spark, "A", "B"))[1] == ["B"]
+
+
+def test_a_key_of_two_columns_is_gone_where_one_of_them_differs(shop: Shop, spark: SparkSession) -> None:
+    shop.do("insert into inventory (product_id, warehouse_id, quantity_on_hand, quantity_reserved, created_at, updated_at) "
+            "values ('p', 'W1', 1, 0, '2020-01-01', '2020-01-01'), ('q', 'W2', 1, 0, '2020-01-01', '2020-01-01')")  # fmt: skip
+    keys = spark.createDataFrame([("P", "W1"), ("P", "W2"), ("Q", "W2")], "product_id string, warehouse_id string")
+    with shop.source().snapshot() as snapshot:
+        ours = {b: (n, total) for _, b, n, total in held_figures(keys, INVENTORY).collect()}
+        buckets = differing(source_figures(snapshot, INVENTORY, MARK), ours)
+        assert [tuple(r) for r in gone(spark, snapshot, INVENTORY, keys, buckets).collect()] == [("P", "W2")]
+
+
+def test_it_takes_no_more_than_select_on_a_view(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "A", "B")
+    shop.do("alter table orders rename to held", "create view orders as select * from held")
+    with ExitStack() as kept:
+        source = shop.read_only()
+        kept.callback(source.database.close)
+        shop.do(f"revoke select on held from {shop.role}")
+        assert compared(spark, shop, held(spark, "A", "B"), source) == (set(), [])
+        assert compared(spark, shop, held(spark, "A", "C"), source)[1] == ["C"]
+
+
+def test_it_is_of_the_snapshots_moment(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "A", "B")
+    keys = held(spark, "A", "B")
+    with shop.source().snapshot() as snapshot:
+        shop.do("delete from orders")
+        assert sum(n for n, _ in source_figures(snapshot, ORDERS, MARK).values()) == 2
+        every = {r["bucket"] for r in held_figures(keys, ORDERS).collect()}
+        assert gone(spark, snapshot, ORDERS, keys, every).collect() == []
+    assert compared(spark, shop, keys)[1] == ["A", "B"]
