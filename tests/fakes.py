@@ -19,6 +19,7 @@ import pytest
 
 from lakehouse.contracts import load_contracts
 from lakehouse.errors import BusyError, LedgerError, RightLostError, StoreError, safe_words
+from lakehouse.frame.held import Gone
 from lakehouse.judging.suites import load_suites
 from lakehouse.layers import bronze, gold, silver
 from lakehouse.layers.extract import Written
@@ -66,6 +67,7 @@ class Row:
     code: int | None = None
     message: str | None = None
     inputs: dict[str, int] = field(default_factory=dict)
+    reason: str | None = None
 
 
 class FakeLease:
@@ -142,7 +144,7 @@ class FakeLedger:
             if (row.layer, row.state) == (layer, "running"):
                 row.state = "abandoned"
         run_id = f"{layer}-{day}-{len(self.runs)}"
-        self.runs[run_id] = Row(layer, day)
+        self.runs[run_id] = Row(layer, day, reason=reason)
         return Run(run_id, layer, day, datetime.now(UTC))
 
     def close(self, _: object, run: Run, state: str, message: str | None, inputs: Any = None) -> None:
@@ -164,8 +166,9 @@ class FakeLedger:
                     self.pointers.setdefault(layer, {})[t.table] = held
                 if t.window_end is not None:
                     self.windows.append(
-                        Extracted(run.run_id, t.table, run.business_date, t.window_start, t.window_end, "", t.rows_read)
-                    )
+                        Extracted(run.run_id, t.table, run.business_date, t.window_start, t.window_end, "", t.rows_read,
+                                  t.rows_removed)
+                    )  # fmt: skip
 
     def point_at(self, _: object, layer: str, table: str, version: int) -> None:
         self.steps(f"point at {layer}.{table}")
@@ -328,6 +331,8 @@ class FakeSource:
         self.steps, self.schemas, self.hidden = steps, dict[str, dict[str, str]](), set[str]()
         self.database = SimpleNamespace(check=lambda: steps("source"), where="shop:5432/shop")
         self.standing = SimpleNamespace(clock=datetime.now(UTC))
+        # Of each table keys that are gone, and keys that are held.
+        self.gone = dict[str, tuple[int, int]]()
 
     @contextmanager
     def snapshot(self) -> Iterator[FakeSource]:
@@ -438,9 +443,13 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         return [
             Written(
                 p, TableRun(p.contract.table, lakehouse.lake.write("bronze", p.contract.table, before=p.head), 1,
-                            window_start=p.window.mark, window_end=p.window.end), Counts(1, 0, 0), 0, None)
+                            rows_removed=p.gone_keys, window_start=p.window.mark, window_end=p.window.end), Counts(1, 0, 0), 0, None)
             for p in plans
         ]  # fmt: skip
+
+    def gone(lakehouse: Any, snapshot: Any, tables: Any, kept: Any) -> dict[str, Gone]:
+        lakehouse.steps(f"compare {' '.join(tables)}".strip())
+        return {t: Gone(None, *counts) for t, counts in lakehouse.source.gone.items() if t in tables}
 
     def judge(state: Any, contract: Any, pending: Any, gates: Any) -> tuple[TableRun, TableRun, None]:
         table = contract.table
@@ -451,6 +460,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         return TableRun(table, lake.write("silver", table), 1), TableRun(table, lake.write("quarantine", table)), None
 
     monkeypatch.setattr(bronze, "extract", extract)
+    monkeypatch.setattr(bronze, "gone_keys", gone)
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
 

@@ -22,6 +22,15 @@ def main(layer: str, description: str) -> None:
         parser.add_argument(
             "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
         )
+    if layer in ("bronze", "day"):
+        parser.add_argument(
+            "--accept-deletes",
+            action="append",
+            default=[],
+            metavar="TABLE",
+            help="let through that more keys of the table are gone from the source than LAKEHOUSE_MAX_DELETED_SHARE says; "
+            "may be repeated",
+        )
     if layer == "bronze":
         parser.add_argument(
             "--replace", action="store_true", help="read the published day's window again, keep the union"
@@ -39,7 +48,7 @@ def main(layer: str, description: str) -> None:
         if getattr(arguments, "replace", False):
             replace_day(lakehouse, day)
         else:
-            run(lakehouse, layer, day)
+            run(lakehouse, layer, day, accept=getattr(arguments, "accept_deletes", ()))
     except LakehouseError as e:
         log.event("run.refused", code=e.exit_code, message=str(e))
         sys.exit(e.exit_code)

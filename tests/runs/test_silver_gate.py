@@ -11,6 +11,7 @@ pytestmark = pytest.mark.unit
 
 # A thousand images so far; ten more come, and two wait: six are new keys, three newer images of old ones.
 BEFORE = Totals(read=1000, gone=100, held=898, open=2)
+NO_DELETES = {"removed": 0, "recalled": 0, "reopened": 0, "left": 0}
 COUNTS = {"kept": 9, "deduplicated": 1, "open": 2, "displaced": 3}
 COMMIT = Commit(7, 9, 4096, inserted=6, updated=3)
 
@@ -18,7 +19,7 @@ COMMIT = Commit(7, 9, 4096, inserted=6, updated=3)
 def broken(
     counts: dict[str, int] = COUNTS, commit: Commit | None = COMMIT, before: Totals = BEFORE
 ) -> dict[str, int | None]:
-    findings = balances("orders", before, 10, before.open, counts, commit)
+    findings = balances("orders", before, 10, before.open, NO_DELETES | counts, commit)
     assert all(f.severity == "critical" for f in findings)
     return {f.rule: f.unexpected for f in findings if not f.success}
 
@@ -52,3 +53,28 @@ def test_a_merge_that_changed_two_rows_of_one_key_found_it_twice() -> None:
 
 def test_a_ledger_that_counts_other_rows_than_were_read_is_critical() -> None:
     assert broken(before=Totals(1000, 100, 897, 2)) == {"rows_since_beginning_add_up": 1}
+
+
+# Rows that are gone. Of the same ten images two are of a key that is gone, as is a row that silver had; another row of silver is
+# held back, as the row that it refers to has left, and with it an image that it had overtaken.
+GONE = {"kept": 7, "deduplicated": 1, "removed": 3, "open": 4, "displaced": 3, "recalled": 2, "reopened": 1, "left": 2}
+MERGED = Commit(7, 9, 4096, inserted=4, updated=3, deleted=2)
+
+
+def test_a_run_in_which_rows_are_gone_adds_up() -> None:
+    assert broken(GONE, MERGED) == {}
+
+
+def test_a_row_that_is_gone_and_came_back_in_the_same_run_is_changed() -> None:
+    back = {**GONE, "kept": 8, "deduplicated": 0, "left": 1}
+    assert broken(back, Commit(7, 9, 4096, inserted=4, updated=4, deleted=1)) == {}
+
+
+def test_a_row_that_was_to_leave_and_is_still_there_is_critical() -> None:
+    stays = Commit(7, 9, 4096, inserted=4, updated=3, deleted=1)
+    assert broken(GONE, stays) == {"rows_since_beginning_add_up": 1, "keys_once_in_table": 1}
+
+
+def test_what_was_removed_before_is_still_counted() -> None:
+    assert broken(GONE, MERGED, Totals(read=1000, gone=90, held=898, open=2, removed=10)) == {}
+    assert broken(GONE, MERGED, Totals(read=1000, gone=90, held=898, open=2)) == {"rows_since_beginning_add_up": 10}

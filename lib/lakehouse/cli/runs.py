@@ -35,6 +35,15 @@ def run(
     replace: Annotated[
         bool, typer.Option("--replace", help="bronze only: read the published day again, keep the union.")
     ] = False,
+    accept_deletes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-deletes",
+            metavar="TABLE",
+            help="bronze and day: let through that more keys of the table are gone from the source than "
+            "LAKEHOUSE_MAX_DELETED_SHARE says; may be repeated.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -43,6 +52,8 @@ def run(
     business_date = BusinessDate.parse(day, settings.zone)
     if replace and step is not Step.bronze:
         raise UsageError("--replace is for bronze: silver and gold follow from it")
+    if accept_deletes and (replace or step not in (Step.bronze, Step.day)):
+        raise UsageError("--accept-deletes is for a run that looks for deletes: bronze or day, without --replace")
     if dry_run:
         _plan(settings, step, business_date, replace, as_json)
         return
@@ -52,9 +63,10 @@ def run(
         from lakehouse.wiring import Lakehouse
 
         lakehouse = Lakehouse(settings)
-        outcomes = (
-            [replace_day(lakehouse, business_date)] if replace else run_layer(lakehouse, step.value, business_date)
-        )
+        if replace:
+            outcomes = [replace_day(lakehouse, business_date)]
+        else:
+            outcomes = run_layer(lakehouse, step.value, business_date, accept=accept_deletes or ())
     print_outcomes(outcomes, as_json)
 
 

@@ -6,15 +6,18 @@ replacement reads its recorded window again and keeps the union, so images the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.contracts import Contract
-from lakehouse.errors import DriftError, LedgerError
+from lakehouse.errors import DriftError, GateError, LedgerError, UsageError
+from lakehouse.frame.held import Gone, gone_keys
 from lakehouse.frame.published import frame
 from lakehouse.frame.run import opened
 from lakehouse.lake.published import check_shape
@@ -64,11 +67,20 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False) -> 
     return Due(windows, None if windows else first)
 
 
-def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reason: str | None = None) -> Outcome:
+def run(
+    lakehouse: Lakehouse,
+    day: BusinessDate,
+    *,
+    replaces: bool = False,
+    reason: str | None = None,
+    accept: Collection[str] = (),
+) -> Outcome:
     """Brings a business date. Succeeds without change for a day that an earlier run covered.
 
-    Raises SourceError, DriftError, GateError, LedgerError, RightLostError; then nothing is published.
+    `accept`: tables of which any number of keys may be gone. Raises SourceError, DriftError, GateError, LedgerError,
+    RightLostError; then nothing is published. Raises UsageError for a table of which deletes are not looked for.
     """
+    reason = _accepted(lakehouse, accept, reason)
     brought_back = None if replaces else bring_back(lakehouse, day, reason=reason)
     if brought_back and not plan(lakehouse, day).windows:
         return brought_back
@@ -80,19 +92,73 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, replaces: bool = False, reas
         published = run.restore("bronze", lakehouse.contracts["bronze"])
         for table in due.windows:
             check_shape(lakehouse.contracts["bronze"][table], published.get(table))
-        with lakehouse.source.snapshot() as snapshot:
+        with lakehouse.source.snapshot() as snapshot, ExitStack() as kept:
             plans, drifted, forbidden = _plans(lakehouse, snapshot, due.windows)
             run.find(drifted)
             if forbidden:
                 raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change "
                                  f"the source, or conf/contracts/bronze")  # fmt: skip
+            compared = _compared(lakehouse, snapshot, day, plans, published)
+            gone = {} if replaces else gone_keys(lakehouse, snapshot, compared, kept)
+            findings, refused = _shares(lakehouse, gone, accept)
+            run.find(findings)
+            if refused:
+                raise GateError(_refusal(day, gone, refused))
+            plans = [replace(p, gone=gone[t].keys, gone_keys=gone[t].count) if (t := p.contract.table) in gone else p
+                     for p in plans]  # fmt: skip
             written = extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
         # The shop's vacuum waits for its oldest snapshot: it is closed as soon as every row is read.
         run.find(_gated(lakehouse, run.record, day, written, exact=not replaces))
         tables = sorted((w.table for w in written), key=lambda table: table.table)
         shapes = {"bronze": {p.contract.table: p.contract.shape for p in plans}}
-        rows = sum(t.rows_read for t in tables)
-        return run.publish({"bronze": tables}, shapes, f"{rows:,} rows of {len(tables)} tables")
+        rows, buried = sum(t.rows_read for t in tables), sum(t.rows_removed for t in tables)
+        message = f"{rows:,} rows of {len(tables)} tables" + (
+            f", {buried:,} keys gone from the source" if buried else ""
+        )
+        return run.publish({"bronze": tables}, shapes, message)
+
+
+def _accepted(lakehouse: Lakehouse, accept: Collection[str], reason: str | None) -> str | None:
+    """The reason of a run that lets deletes through, as the ledger keeps it. Raises UsageError, all tables at once."""
+    looked_for = [t for t, c in lakehouse.contracts["bronze"].items() if c.deletes != "none"]
+    if unknown := sorted(set(accept) - set(looked_for)):
+        raise UsageError(
+            f"deletes of {', '.join(unknown)} are not looked for: --accept-deletes takes {', '.join(looked_for)}"
+        )
+    words = " ".join(f"--accept-deletes {table}" for table in sorted(set(accept)))
+    return f"{reason} ({words})" if reason and words else reason or words or None
+
+
+def _compared(
+    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, plans: list[Plan], published: Mapping[str, Published]
+) -> dict[str, tuple[Contract, datetime | None]]:
+    """The tables whose keys are compared, each with the end of its last window.
+
+    Not of a table that is brought for the first time: nothing of it is held. Nor of one of which a policy hides rows: they
+    are not gone.
+    """
+    if not lakehouse.settings.looks_for_deletes(day.day):
+        return {}
+    contracts = [p for p in plans if p.contract.deletes != "none" and p.contract.table in published]
+    return {
+        p.contract.table: (p.contract, p.window.mark) for p in contracts if not snapshot.hides_rows(p.contract.table)
+    }
+
+
+def _shares(lakehouse: Lakehouse, gone: Mapping[str, Gone], accept: Collection[str]) -> tuple[list[Finding], list[str]]:
+    """What the gate says of keys that are gone, and the tables of which a person must let them through."""
+    over = [t for t, g in gone.items() if bronze_gate.too_many_gone(lakehouse, g.count, g.held)]
+    refused = [t for t in over if t not in accept]
+    return [bronze_gate.deleted_share(t, g.count, g.held, refused=t in refused) for t, g in gone.items()], refused
+
+
+def _refusal(day: BusinessDate, gone: Mapping[str, Gone], refused: list[str]) -> str:
+    parts = (f"{gone[t].count:,} of {gone[t].held:,} keys of {t}" if gone[t].count < gone[t].held else
+             f"every key of {t} ({gone[t].held:,})" for t in refused)  # fmt: skip
+    accept = " ".join(f"--accept-deletes {t}" for t in refused)
+    return (f"gone from the source: {', '.join(parts)}, more than LAKEHOUSE_MAX_DELETED_SHARE lets through. Nothing was "
+            f"written. Where a table was emptied or cut by mistake, restore it, then run the day again; where its rows are "
+            f"meant to be gone: lakehouse run bronze --date {day} {accept}")  # fmt: skip
 
 
 def covered(day: BusinessDate, first: Extracted | None) -> str:

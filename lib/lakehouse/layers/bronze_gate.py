@@ -18,9 +18,13 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contract
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.gate.rules import ROWS
+from lakehouse.judging.tombstones import images
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Finding, Severity, Window
 from lakehouse.source.windows import CREATED, mark_column
+
+# A handful of deletes is nobody's alarm, whatever share of a small table they are.
+FEW_KEYS = 100
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def _asked(
 
 def doubled(contract: Contract, written: DataFrame) -> int:
     """Rows too many of a key, among those that a run has written; a row without a key is none of them."""
-    keyed = written.where(~_lacks_key(contract))
+    keyed = images(written).where(~_lacks_key(contract))
     row = keyed.agg(F.count(F.lit(1)).alias("rows"), F.countDistinct(*contract.key).alias("keys")).first()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return int(row["rows"] - row["keys"])
@@ -118,3 +122,13 @@ def _too_late(contract: Contract, window: Window) -> Column:
     end = F.lit(window.end)
     made_later = F.col(CREATED) >= end if CREATED in contract.names else F.lit(True)
     return (F.col(mark_column(contract)) >= end) & made_later
+
+
+def too_many_gone(lakehouse: Lakehouse, gone: int, held: int) -> bool:
+    """Whether so many keys of a table are gone that a person must let them through."""
+    return gone > FEW_KEYS and gone > lakehouse.settings.max_deleted_share * held
+
+
+def deleted_share(table: str, gone: int, held: int, *, refused: bool) -> Finding:
+    """Of the keys that are held, those that are gone: only what a person must let through breaks the rule."""
+    return Finding("bronze", table, "deleted_share", "critical", not refused, gone, held)

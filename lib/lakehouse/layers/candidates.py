@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -9,10 +12,12 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.conform import conformed
 from lakehouse.contracts import Contract
 from lakehouse.frame.checkpoint import checkpoint
+from lakehouse.frame.held import MISSED_AT
 from lakehouse.frame.published import frame
 from lakehouse.frame.transforms import transform_of
 from lakehouse.judging.rules import Rule
-from lakehouse.judging.verdicts import TIE_BREAKERS, identified, judged
+from lakehouse.judging.tombstones import END, OLDER, ORDER, VOID, VOID_TYPE, by_key, images, in_order, voided
+from lakehouse.judging.verdicts import CURRENT_MISSED, RECALLED, TIE_BREAKERS, identified, judged
 from lakehouse.layers.silver_gate import Silver
 from lakehouse.records import PARTITION, Extracted, Totals
 
@@ -25,13 +30,21 @@ MANY_HELD = 100_000
 def judged_candidates(
     silver: Silver, contract: Contract, rules: list[Rule], pending: list[Extracted], open_before: int, *, is_new: bool
 ) -> DataFrame:
-    """The run's candidates, transformed and conformed, each with its reasons and its verdict."""
+    """The run's candidates, transformed and conformed, each with its reasons and its verdict.
+
+    Where keys of the table are gone, or rows that its own refer to, silver's rows of them are candidates too.
+    """
     lakehouse, bronze = silver.lakehouse, silver.lakehouse.contracts["bronze"][contract.table]
-    images = _images(silver, bronze, pending, open_before)
-    source = F.struct(*bronze.names).alias("_source")
-    transform = transform_of("silver", contract.table)
-    standard = conformed(transform(identified(images, bronze).select("*", source)), contract)
-    few = sum(e.rows for e in pending) + open_before <= FEW_CANDIDATES
+    keeps = bronze.deletes == "keep"
+    buries = bronze.deletes != "none" and any(e.tombstones for e in pending)
+    left = {} if is_new else {
+        c.name: silver.left[c.references.table] for c in contract.columns
+        if c.references and c.references.reason and c.references.table in silver.left
+    }  # fmt: skip
+    standard = _standard(silver, contract, _images(silver, bronze, pending, open_before, ordered=buries))
+    if buries or left:
+        standard = _with_recalled(silver, contract, standard, pending, left, buries=buries, is_new=is_new)
+    few = sum(e.rows + e.tombstones for e in pending) + open_before <= FEW_CANDIDATES
     many = {t for t in (contract.table, *contract.parents) if few and silver.totals.get(t, Totals()).held > MANY_HELD}
     if many:
         # Read once for themselves, and once for each table in which their keys are looked up.
@@ -49,11 +62,18 @@ def judged_candidates(
                 held = _met(held, standard, column.name)
             standard = standard.join(held, column.name, how="left")
     if is_new:
-        return judged(standard, rules, contract, None)
+        return judged(standard, rules, contract, None, keeps_missed=keeps)
     current = _current(silver, contract)
-    return judged(
-        standard, rules, contract, _met(current, standard, *contract.key) if contract.table in many else current
-    )
+    current = _met(current, standard, *contract.key) if contract.table in many else current
+    return judged(standard, rules, contract, current, keeps_missed=keeps)
+
+
+def _standard(silver: Silver, contract: Contract, images: DataFrame) -> DataFrame:
+    """Images of bronze in silver's columns; as the source wrote them in `_source`."""
+    bronze = silver.lakehouse.contracts["bronze"][contract.table]
+    transform = transform_of("silver", contract.table)
+    source = F.struct(*bronze.names).alias("_source")
+    return conformed(transform(identified(images, bronze).select("*", source)), contract)
 
 
 def _met(held: DataFrame, candidates: DataFrame, *key: str) -> DataFrame:
@@ -61,39 +81,110 @@ def _met(held: DataFrame, candidates: DataFrame, *key: str) -> DataFrame:
     return F.broadcast(held.join(F.broadcast(candidates.select(*key)), list(key), how="left_semi"))
 
 
-def _images(silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int) -> DataFrame:
-    """Bronze rows of the pending runs, and the rows open in quarantine."""
+def _with_recalled(
+    silver: Silver, contract: Contract, standard: DataFrame, pending: list[Extracted], left: Mapping[str, DataFrame],
+    *, buries: bool, is_new: bool,
+) -> DataFrame:  # fmt: skip
+    """Adds what was judged before and is judged again, marked `_recalled`, and to each image by which tombstone it is void."""
+    nothing = {RECALLED: F.lit(False), MISSED_AT: F.lit(None).cast("timestamp")}
+    standard = standard.withColumns(nothing if buries else {**nothing, ORDER: F.lit(OLDER)})
+    if left:
+        again = _judged_once_more(silver, contract, standard, pending, left).withColumns(
+            {**nothing, RECALLED: F.lit(True)}
+        )
+        standard = standard.unionByName(again, allowMissingColumns=True)
+    if not buries:
+        return standard.withColumn(VOID, F.lit(None).cast(VOID_TYPE)).drop(MISSED_AT)
+    bronze = frame(silver.lakehouse, "bronze", contract.table, silver.bronze[contract.table])
+    dead = by_key(bronze, in_order(silver.lakehouse.spark, pending), contract.key)
+    if not is_new:
+        standard = standard.unionByName(_rows_of_silver(silver, contract, dead), allowMissingColumns=True)
+    # A row that was missed before stays as it was missed then.
+    before = F.struct(F.lit(OLDER).alias(ORDER), F.col(MISSED_AT).alias(END)).cast(VOID_TYPE)
+    found = voided(standard, dead, contract.key)
+    return found.withColumn(VOID, F.when(F.col(MISSED_AT).isNotNull(), before).otherwise(F.col(VOID))).drop(MISSED_AT)
+
+
+def _rows_of_silver(silver: Silver, contract: Contract, dead: DataFrame) -> DataFrame:
+    """Silver's rows of keys that are gone, as candidates: valid, older than all that is pending, and not to be written back."""
+    held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table])
+    missed = F.col(MISSED_AT) if MISSED_AT in held.columns else F.lit(None).cast("timestamp")
+    return held.join(dead.select(*contract.key), list(contract.key), how="left_semi").select(
+        *contract.names,
+        *TIE_BREAKERS,
+        missed.alias(MISSED_AT),
+        F.array().cast("array<string>").alias("_not_representable"),
+        F.lit(False).alias("_batch"),
+        F.lit(OLDER).alias(ORDER),
+        F.lit(True).alias(RECALLED),
+    )
+
+
+def _judged_once_more(
+    silver: Silver, contract: Contract, standard: DataFrame, pending: list[Extracted], left: Mapping[str, DataFrame]
+) -> DataFrame:
+    """Every image that was judged before and still counts, of keys of which one names a row that has left silver.
+
+    All of a key, as an image that had been overtaken by one that is now held back is open again. What is open already is a
+    candidate by itself.
+    """
+    lakehouse, table, key = silver.lakehouse, contract.table, contract.key
+    every = lakehouse.ledger.pending([table], whole=True)[table]
+    new = {e.run_id for e in pending}
+    bronze = frame(lakehouse, "bronze", table, silver.bronze[table])
+    runs = in_order(lakehouse.spark, every)
+    old = images(bronze).where(~F.col("_run_id").isin(sorted(new))).join(F.broadcast(runs), "_run_id", how="inner")
+    names = lakehouse.contracts["bronze"][table].names
+    mine = old.select(*names, "_not_representable", F.lit(False).alias("_batch"),
+                      F.lit(None).cast("timestamp").alias("_first_seen_at"), ORDER)  # fmt: skip
+    known = _standard(silver, contract, mine)
+    touched = [known.join(gone.toDF(column), column, how="left_semi").select(*key) for column, gone in left.items()]
+    found = known.join(reduce(DataFrame.unionByName, touched).distinct(), list(key), how="left_semi")
+    if lakehouse.contracts["bronze"][table].deletes != "none":
+        found = voided(found, by_key(bronze, runs, key), key).where(F.col(VOID).isNull()).drop(VOID)
+    is_open = standard.where(~F.col("_batch")).select(*TIE_BREAKERS).distinct()
+    return found.join(is_open, list(TIE_BREAKERS), how="left_anti").withColumn(ORDER, F.lit(OLDER))
+
+
+def _images(
+    silver: Silver, bronze: Contract, pending: list[Extracted], open_before: int, *, ordered: bool
+) -> DataFrame:
+    """Images of the pending runs, and those open in quarantine; `ordered`: with the place of their run."""
     lakehouse, table = silver.lakehouse, bronze.table
     columns = [*bronze.names, "_not_representable"]
-    rows = frame(lakehouse, "bronze", table, silver.bronze[table])
+    rows = images(frame(lakehouse, "bronze", table, silver.bronze[table]))
     runs = [e.run_id for e in pending]
     days = sorted({e.business_date for e in pending})
     # Rows of runs that never published lie in a version unseen; they are nobody's.
-    if silver.rebuilds:
-        known = lakehouse.spark.createDataFrame([(r,) for r in runs], "_run_id string")
-        rows = rows.join(F.broadcast(known), "_run_id", how="left_semi")
-    else:
+    if silver.rebuilds or ordered:
+        rows = rows.join(F.broadcast(in_order(lakehouse.spark, pending)), "_run_id", how="inner")
+    if not silver.rebuilds:
         rows = rows.where(F.col("_run_id").isin(runs))
         rows = rows.where(F.concat_ws("-", *PARTITION).isin([d.isoformat() for d in days]))
         places = [BusinessDate(d, silver.day.zone).partition for d in days]
         for part in PARTITION:
             rows = rows.where(F.col(part).isin(sorted({place[part] for place in places})))
-    batch = rows.select(*columns, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at"))
+    place = [ORDER] if ordered else []
+    batch = rows.select(
+        *columns, *place, F.lit(True).alias("_batch"), F.lit(None).cast("timestamp").alias("_first_seen_at")
+    )
     if not open_before:
         return batch
     waiting = lakehouse.lake.read("quarantine", table, silver.quarantine[table].version)
     return batch.unionByName(
-        waiting.select(*(c for c in columns if c in waiting.columns), F.lit(False).alias("_batch"), "_first_seen_at"),
-        allowMissingColumns=True,
-    )
+        waiting.select(*(c for c in columns if c in waiting.columns), *(F.lit(OLDER).alias(ORDER) for _ in place),
+                       F.lit(False).alias("_batch"), "_first_seen_at"), allowMissingColumns=True,
+    )  # fmt: skip
 
 
 def _current(silver: Silver, contract: Contract) -> DataFrame:
     """Silver's row of each key, as far as a verdict needs it, and where it lies."""
     held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table])
     levels = contract.partitioning.levels if contract.partitioning else ()
+    missed = [F.col(MISSED_AT).isNotNull().alias(CURRENT_MISSED)] if MISSED_AT in held.columns else []
     return held.select(
         *contract.key,
+        *missed,
         F.col("updated_at").alias("_current_updated_at"),
         *(F.col(c).alias(f"_current{c}") for c in TIE_BREAKERS),
         *(F.col(p).alias(f"_current_{p}") for p in levels),

@@ -13,13 +13,15 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.columns import clean_identifier
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import spark_type
 from lakehouse.frame.published import published_frame
+from lakehouse.judging.tombstones import DELETED, VOID, by_key, in_order, voided
 from lakehouse.layers import bronze_gate
 from lakehouse.layers.bronze_gate import Seen
 from lakehouse.parts import Lakehouse
-from lakehouse.records import PARTITION, Commit, Counts, Run, TableRun, Window
+from lakehouse.records import PARTITION, Commit, Counts, Run, TableRun, Totals, Window
 from lakehouse.source.postgres import Snapshot
 from lakehouse.source.windows import mark_column
 
@@ -39,6 +41,9 @@ class Plan:
     keys_once: bool
     # The version that it is written on; a commit above it is of a driver that lost its lock.
     head: int | None
+    # Keys that are gone from the source, and how many: they get a tombstone each.
+    gone: DataFrame | None = None
+    gone_keys: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,17 +71,18 @@ def extract(
         facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
                  "snapshot": position}  # fmt: skip
         with lakehouse.source.read(table):
-            if plan.head is not None and not (counts.rows or late or replaces or plan.widened):
+            if plan.head is not None and not (counts.rows or late or plan.gone_keys or replaces or plan.widened):
                 # The version that is there holds the day as it is. No commit means that adopt reads the window again.
                 stamped = _stamped(lakehouse, run, day, rows)
                 seen = bronze_gate.of_no_rows(lakehouse, day, plan.contract, window, stamped)
                 commit, kept_before = Commit(plan.head, 0, 0), 0
             else:
                 commit, kept_before, seen = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
-        added = commit.rows - kept_before
-        log.event("bronze.extracted", table=table, rows=added, late=late)
-        table_run = TableRun(table, commit.version, added, added, bytes_written=commit.bytes, window_start=window.mark,
-                             window_end=window.end, snapshot=position)  # fmt: skip
+        written = commit.rows - kept_before
+        added = written - plan.gone_keys
+        log.event("bronze.extracted", table=table, rows=added, late=late, gone=plan.gone_keys)
+        table_run = TableRun(table, commit.version, added, written, rows_removed=plan.gone_keys, bytes_written=commit.bytes,
+                             window_start=window.mark, window_end=window.end, snapshot=position)  # fmt: skip
         return Written(plan, table_run, counts, late, seen)
 
     with ExitStack() as kept:
@@ -110,7 +116,7 @@ def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
 
 
 def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:
-    """Rows of published runs below a window's end and, where it is given, not stamped before `since`.
+    """Rows of published runs below a window's end that no tombstone voids and, where it is given, not stamped before `since`.
 
     A row lies in no partition before its stamp's day, but for one that was touched after its window's end, and that one
     its own day brings again. Stamps have no statistics, partitions have.
@@ -122,8 +128,19 @@ def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime |
         first = since.astimezone(lakehouse.settings.zone).date()
         found = found.where(mark >= F.lit(since))
         found = found.where(F.concat_ws("-", *PARTITION) >= first.isoformat())
-    runs = {e.run_id for e in lakehouse.ledger.windows_between(first, date.max) if e.table == plan.contract.table}
-    return found.where(F.col("_run_id").isin(sorted(runs)))
+    table = plan.contract.table
+    runs = {e.run_id for e in lakehouse.ledger.windows_between(first, date.max) if e.table == table}
+    found = found.where(F.col("_run_id").isin(sorted(runs)))
+    if not lakehouse.ledger.totals("bronze").get(table, Totals()).removed:
+        return found
+    # What was gone and is there again is held no more: its images are void, however equal.
+    key = plan.contract.key
+    order = in_order(lakehouse.spark, lakehouse.ledger.pending([table], whole=True)[table])
+    names = {k: f"_identifier_{k}" for k in key}
+    dead = by_key(bronze, order, key).withColumnsRenamed(names)
+    placed = found.join(F.broadcast(order), "_run_id", how="inner")
+    placed = placed.withColumns({name: clean_identifier(k) for k, name in names.items()})
+    return voided(placed, dead, list(names.values())).where(F.col(VOID).isNull())
 
 
 def _not_in(rows: DataFrame, held: DataFrame) -> DataFrame:
@@ -141,10 +158,14 @@ def _write(
     if not replaces:
 
         def add(rows: DataFrame) -> Commit:
-            # The head is the published version and the day is not in it, so its partition holds nothing.
-            return lake.append(rows, "bronze", table, PARTITION, head, facts)
+            # The head is the published version and the day is not in it, so its partition holds nothing. Tombstones
+            # join what was counted: no rule is about them.
+            return lake.append(
+                rows if dead is None else rows.unionByName(dead), "bronze", table, PARTITION, head, facts
+            )
 
         stamped = _stamped(lakehouse, run, day, rows)
+        dead = _tombstones(lakehouse, run, day, plan, stamped)
         commit, seen = bronze_gate.counted_write(lakehouse, day, plan.contract, plan.window, stamped, add)
         return commit, 0, seen
     assert head is not None  # noqa: S101 - a recorded day has a table
@@ -178,8 +199,19 @@ def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
     return lakehouse.lake.overwrite(frame, "bronze", table, PARTITION, head).version
 
 
+def _tombstones(lakehouse: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame) -> DataFrame | None:
+    """A row for each key that is gone, with the columns of the others: its key, its lineage, and no value."""
+    if plan.gone is None:
+        return None
+    key = plan.contract.key
+    nothing = {f.name: F.lit(None).cast(f.dataType) for f in rows.schema if f.name not in key}
+    dead = _stamped(lakehouse, run, day, plan.gone.select(*key).withColumns(nothing))
+    return dead.withColumn(DELETED, F.lit(True)).select(rows.columns)
+
+
 def _stamped(lakehouse: Lakehouse, run: Run, day: BusinessDate, rows: DataFrame) -> DataFrame:
     return rows.withColumns({
+        DELETED: F.lit(False),
         "_ingested_at": F.lit(run.started_at),
         "_source_system": F.lit(lakehouse.source.database.name),
         "_run_id": F.lit(run.run_id),

@@ -1,7 +1,8 @@
 """Silver: one row per key, the latest valid state; what breaks a rule waits in quarantine with its reasons.
 
 Silver is a function of all images in bronze. A run judges the images it has not seen and those still open, parents first,
-so a line, its order and its customer come in together whenever the last of them arrives.
+so a line, its order and its customer come in together whenever the last of them arrives. Where a key is gone from the
+source, its row and those that refer to it are judged again.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.contracts import Contract
 from lakehouse.errors import NotYetError
+from lakehouse.frame.held import MISSED_AT
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest
 from lakehouse.judging.rules import quarantine_rules
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN, TIE_BREAKERS
+from lakehouse.judging.tombstones import END, VOID
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, LEAVES, OPEN, REMOVED, TIE_BREAKERS
 from lakehouse.lake.published import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
@@ -149,7 +152,9 @@ def _table(
     before = Totals() if silver.rebuilds else silver.totals.get(name, Totals())
     open_before = 0 if is_new else before.open
     kept, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
-    if not is_new and batch_rows + open_before == 0:
+    buried = sum(e.tombstones for e in pending)
+    orphans = not silver.left.keys().isdisjoint(contract.parents)
+    if not is_new and batch_rows + open_before + buried == 0 and not orphans:
         return kept, waiting, None
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]
@@ -158,14 +163,17 @@ def _table(
     frame, counts = silver_gate.checkpointed(candidates, rules, measures)
     kept.rows_kept, kept.rows_deduplicated = counts[KEPT], counts[DEDUPLICATED]
     kept.rows_quarantined = waiting.rows_kept = counts[OPEN]
-    kept.rows_displaced = counts["displaced"]
+    kept.rows_displaced, kept.rows_removed = counts["displaced"], counts[REMOVED]
+    kept.rows_recalled, kept.rows_reopened = counts["recalled"], counts["reopened"]
     kept.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
     commit = None
-    if counts[KEPT] or is_new:
+    if counts[KEPT] or counts["left"] or is_new:
         commit = _write_kept(silver, contract, frame, counts, is_new=is_new)
         kept.version, kept.bytes_written = commit.version, commit.bytes
-    log.event("silver.transformed", table=name, rows=batch_rows, kept=kept.rows_kept,
-              deduplicated=kept.rows_deduplicated, quarantined=kept.rows_quarantined)  # fmt: skip
+    if counts["left"]:
+        silver.left[name] = frame.where(LEAVES).select(contract.key[0])
+    log.event("silver.transformed", table=name, rows=batch_rows, kept=kept.rows_kept, deduplicated=kept.rows_deduplicated,
+              removed=kept.rows_removed, quarantined=kept.rows_quarantined)  # fmt: skip
 
     def gate() -> list[Finding]:
         # No child reads a quarantine, so none waits for it.
@@ -182,13 +190,23 @@ def _table(
 def _write_kept(
     silver: Silver, contract: Contract, frame: DataFrame, counts: Mapping[str, int], *, is_new: bool
 ) -> Commit:
-    """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key."""
+    """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key.
+
+    A row that leaves silver is deleted by the same merge.
+    """
     lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()
-    winners = frame.where(F.col("_verdict") == KEPT)
-    columns = [*contract.names, *TIE_BREAKERS]
+    recalls = counts["recalled"] > 0
+    winners = frame.where((F.col("_verdict") == KEPT) | F.col(LEAVES) if recalls else F.col("_verdict") == KEPT)
+    columns = [F.col(c) for c in (*contract.names, *TIE_BREAKERS)]
+    if silver.lakehouse.contracts["bronze"][table].deletes == "keep":
+        missed = F.col(f"{VOID}.{END}") if VOID in frame.columns else F.lit(None).cast("timestamp")
+        columns.append(missed.alias(MISSED_AT))
     rows = winners.select(
-        *columns, F.lit(silver.run.started_at).alias("_transformed_at"), F.lit(silver.run.run_id).alias("_run_id")
+        *columns,
+        F.lit(silver.run.started_at).alias("_transformed_at"),
+        F.lit(silver.run.run_id).alias("_run_id"),
+        *([F.col(LEAVES)] if recalls else []),
     )
     if contract.partitioning:
         formats = dict(zip(PARTITION, ("yyyy", "MM", "dd"), strict=True))
@@ -198,7 +216,7 @@ def _write_kept(
         rows = rows.coalesce(silver.lakehouse.spark.sparkContext.defaultParallelism)
         head = lake.head("silver", table)
         commit = lake.overwrite(rows, "silver", table, levels, head)
-    elif not counts["displaced"]:
+    elif not counts["displaced"] and not recalls:
         rows = rows.repartition(*levels) if levels else rows.coalesce(1)
         commit = lake.append(rows, "silver", table, levels, silver.heads[table])
     else:
@@ -208,8 +226,10 @@ def _write_kept(
             .distinct()
         )
         old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
-        rows = rows.coalesce(2) if counts[KEPT] > FEW_CANDIDATES else F.broadcast(rows.coalesce(1))
-        commit = lake.merge(rows, "silver", table, contract.key, old, silver.heads[table])
+        many = counts[KEPT] + counts["left"] > FEW_CANDIDATES
+        rows = rows.coalesce(2) if many else F.broadcast(rows.coalesce(1))
+        leaves = LEAVES if recalls else None
+        commit = lake.merge(rows, "silver", table, contract.key, old, silver.heads[table], leaves)
     silver.heads[table] = commit.version
     return commit
 

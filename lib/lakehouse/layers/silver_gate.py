@@ -6,9 +6,9 @@ Nothing is read a second time. That every row of silver is there once, over all 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
@@ -17,7 +17,7 @@ from lakehouse.contracts import Contract
 from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.judging.rules import Rule
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, OPEN
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, KEY_RECALLED, LEAVES, OPEN, RECALLED, RECALLS_ROW, REMOVED
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Finding, Published, Run, Totals
 
@@ -41,6 +41,8 @@ class Silver:
     waived: Mapping[str, list[str]]
     # Heads written in this run: children are held against their parents as this run leaves them.
     heads: dict[str, int]
+    # Keys whose row has left silver in this run: what refers to them is judged again.
+    left: dict[str, DataFrame] = field(default_factory=dict)
 
 
 def balances(
@@ -51,13 +53,17 @@ def balances(
     The batch was judged against the rows that silver holds, so a key that stood there twice shows as two rows of one image;
     and a merge that met another silver shows as more or fewer rows changed than were judged newer.
     """
-    kept, displaced = counts[KEPT], counts["displaced"]
-    inserted, updated = (commit.inserted, commit.updated) if commit else (0, 0)
-    of_run = batch_rows + open_before - kept - counts[DEDUPLICATED] - counts[OPEN]
+    kept, displaced, removed = counts[KEPT], counts["displaced"], counts[REMOVED]
+    recalled, reopened, left = counts["recalled"], counts["reopened"], counts["left"]
+    inserted, updated, deleted = (commit.inserted, commit.updated, commit.deleted) if commit else (0, 0, 0)
+    taken_up = batch_rows + open_before + recalled + reopened
+    of_run = taken_up - kept - counts[DEDUPLICATED] - removed - counts[OPEN]
     read = before.read + batch_rows
-    gone = before.gone + counts[DEDUPLICATED] + displaced
-    ever = read - gone - (before.held + inserted) - counts[OPEN]
-    astray = abs(inserted - (kept - displaced)) + abs(updated - displaced)
+    gone = before.gone + counts[DEDUPLICATED] + displaced - reopened
+    ever = read - gone - before.removed - removed - (before.held + inserted - deleted) - counts[OPEN]
+    # A row that was recalled is either won by an image, and changed, or leaves.
+    changed = displaced + recalled - left
+    astray = abs(inserted - (kept - changed)) + abs(updated - changed) + abs(deleted - left)
 
     def critical(rule: str, unexpected: int, rows: int) -> Finding:
         return Finding("silver", table, rule, "critical", unexpected == 0, abs(unexpected), rows)
@@ -79,7 +85,8 @@ def quality(
     suite: Measures,
 ) -> list[Finding]:
     """The gate: the suite, the counted rules and warnings, and the share of a batch that went to quarantine."""
-    name, judged_rows = contract.table, counts[KEPT] + counts[DEDUPLICATED] + counts[OPEN]
+    name = contract.table
+    judged_rows = counts[KEPT] + counts[DEDUPLICATED] + counts[REMOVED] + counts[OPEN]
     findings = silver.lakehouse.gate.judge(suite, frame, counts)
     of_suite = {f.rule for f in findings}
 
@@ -112,7 +119,8 @@ def checkpointed(frame: DataFrame, rules: list[Rule], suite: Measures) -> tuple[
         DEDUPLICATED: verdict == DEDUPLICATED,
         OPEN: verdict == OPEN,
         "open_in_batch": (verdict == OPEN) & F.col("_batch"),
-        "displaced": (verdict == KEPT) & F.col("_current_updated_at").isNotNull(),
+        REMOVED: verdict == REMOVED,
+        **_of_deletes(frame, verdict),
         **{w: F.col(w) for w in warning_columns(frame)},
         **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},
     }
@@ -122,3 +130,17 @@ def checkpointed(frame: DataFrame, rules: list[Rule], suite: Measures) -> tuple[
         flags |= {f"fired_{rule.name}": fired, f"open_{rule.name}": fired & (verdict == OPEN)}
     also = {name: F.count_if(flag) for name, flag in flags.items()}
     return observed(frame, suite, also, lambda watched: checkpoint(watched, eager=True))
+
+
+def _of_deletes(frame: DataFrame, verdict: Column) -> dict[str, Column]:
+    """What became of the rows that silver had: displaced by a newer image, recalled, left; and of images deduplicated before."""
+    changed = (verdict == KEPT) & F.col("_current_updated_at").isNotNull()
+    if RECALLS_ROW not in frame.columns:
+        never = F.lit(False)
+        return {"displaced": changed, "recalled": never, "reopened": never, "left": never}
+    return {
+        "displaced": changed & ~F.col(KEY_RECALLED),
+        "recalled": F.col(RECALLS_ROW),
+        "reopened": F.col(RECALLED) & ~F.col(RECALLS_ROW),
+        "left": F.col(LEAVES),
+    }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
@@ -30,10 +30,14 @@ LAYERS: dict[str, Callable[[Lakehouse, BusinessDate], Outcome]] = {
 }
 
 
-def run(lakehouse: Lakehouse, layer: str, day: BusinessDate) -> list[Outcome]:
-    """Runs one layer, or with layer `day` all three in one session. Stops at the first error, which it raises."""
+def run(lakehouse: Lakehouse, layer: str, day: BusinessDate, *, accept: Collection[str] = ()) -> list[Outcome]:
+    """Runs one layer, or with layer `day` all three in one session. Stops at the first error, which it raises.
+
+    `accept`: tables of which bronze lets any number of deletes through.
+    """
     names = list(LAYERS) if layer == "day" else [layer]
-    return [timed(name, day, partial(LAYERS[name], lakehouse, day)) for name in names]
+    calls: dict[str, Callable[..., Outcome]] = {**LAYERS, "bronze": partial(bronze.run, accept=accept)}
+    return [timed(name, day, partial(calls[name], lakehouse, day)) for name in names]
 
 
 def replace_day(lakehouse: Lakehouse, day: BusinessDate) -> Outcome:
