@@ -54,19 +54,26 @@ class RealPipeline:
 
     def counts(self, table: str) -> Mapping[str, Any]:
         totals = self.lakehouse.ledger.totals("silver")[table]
-        return {"extracted": totals.read, "kept": totals.held, "deduplicated": totals.gone, "open": totals.open}
+        return {"extracted": totals.read, "kept": totals.held, "deduplicated": totals.gone, "removed": totals.removed,
+                "open": totals.open}  # fmt: skip
 
     def run_counts(self, table: str) -> Mapping[str, Any]:
         with self.lakehouse.gold_database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "select rows_read, coalesce(lag(rows_quarantined) over (order by seq), 0), rows_kept, rows_deduplicated, "
-                "rows_quarantined from ops.run_tables join ops.runs using (run_id) where run_tables.layer = 'silver' "
+                "select rows_read, coalesce(lag(rows_quarantined) over (order by seq), 0), rows_recalled, rows_kept, "
+                "rows_deduplicated, rows_removed, rows_quarantined from ops.run_tables join ops.runs using (run_id) where run_tables.layer = 'silver' "
                 "and state = 'published' and table_name = %s order by seq desc limit 1",
                 (table,),
             )
             found = cursor.fetchone()
         assert found is not None
-        return dict(zip(("batch", "open_before", "kept", "deduplicated", "open_after"), found, strict=True))
+        return dict(
+            zip(
+                ("batch", "open_before", "recalled", "kept", "deduplicated", "removed", "open_after"),
+                found,
+                strict=True,
+            )
+        )
 
 
 def rows(frame: DataFrame) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 Written from the rules alone, it shares no code with the package. It works in the source database, beside `public`:
 
-- `archive_day` keeps in schema `archive` the rows that a run of that business date brings (one table per source table);
+- `archive_day` keeps in schema `archive` the rows that a run of that business date brings (one table per source table), and
+  in `archive.gone` the keys that are gone from the source by then;
 - `expect` fills schema `expected` from that archive: the six gold tables, `silver_<table>`, `quarantine` (one row per
   open image and reason), `counts` (since the beginning) and `run_counts` (of the last day archived).
 
@@ -42,6 +43,8 @@ ARCHIVE = """
 create schema if not exists archive;
 create table if not exists archive.runs (business_date date, ends_at timestamptz, seen pg_snapshot);
 create table if not exists archive.open_after (business_date date, source_table text, image bigint);
+create table if not exists archive.kept_after (business_date date, source_table text, image bigint);
+create table if not exists archive.gone (business_date date, source_table text, key text[] collate "C");
 """
 ARCHIVE_TABLE = """
 create table if not exists archive.{table} (
@@ -60,6 +63,18 @@ where isfinite(updated_at) and updated_at < %(ends_at)s and (
     or updated_at >= last.ends_at - %(look_back)s and not pg_visible_in_snapshot(source.xmin::text::xid8, last.seen)
 )
 """
+# Keys with an image that counts, brought before, that no row of the source has any more, in whatever spelling.
+GONE = """
+insert into archive.gone
+select %(business_date)s, '{table}', key
+from (select distinct array[{key}] collate "C" as key, brought_on from archive.{table}) as held
+where brought_on < %(business_date)s and array_position(key, null) is null
+    and not exists (
+        select from archive.gone g where g.source_table = '{table}' and g.key = held.key and g.business_date >= held.brought_on
+    )
+    and not exists (select from public.{table} where array[{key}] collate "C" = held.key)
+group by key
+"""
 
 
 def archive_day(conn: connection, business_date: date, zone: str, look_back: timedelta = timedelta(0)) -> None:
@@ -77,6 +92,11 @@ def archive_day(conn: connection, business_date: date, zone: str, look_back: tim
         for table in SOURCE_KEYS:
             cur.execute(ARCHIVE_TABLE.format(table=table))
             cur.execute(BRING.format(table=table), window)
+        cur.execute("select from archive.runs")
+        if cur.rowcount:  # the words of the rules are those of the day before
+            for table, key in SOURCE_KEYS.items():
+                identifiers = ", ".join(f"expected.identifier({part})" for part in key)
+                cur.execute(GONE.format(table=table, key=identifiers), window)
         cur.execute("insert into archive.runs values (%(business_date)s, %(ends_at)s, pg_current_snapshot())", window)
 
 

@@ -46,10 +46,10 @@ def day(n: int) -> date:
 class SmallShop:
     """A source, a gold database and a lake."""
 
-    def __init__(self, postgres: Any, name: str, lake: Path, **settings: Any) -> None:
+    def __init__(self, postgres: Any, name: str, lake: Path, schema: str = SCHEMA, **settings: Any) -> None:
         self.source, self.gold = (postgres.create_database(f"{name}_{role}") for role in ("source", "gold"))
         self.lake, self._settings = lake, settings
-        self.write(self.source, SCHEMA)
+        self.write(self.source, schema)
         self.open()
 
     def open(self) -> None:

@@ -77,7 +77,7 @@ CUSTOMERS = [
     ("infinite updated_at is outside every window", DAY_4, "OUTSIDE-INFINITE", ABSENT),
     ("so is none", DAY_4, "OUTSIDE-NULL", ABSENT),
     ("a row stamped before the look-back is not seen", DAY_4, "UNSEEN", ABSENT),
-    ("a deleted row stays as last seen", DAY_4, "BG-4", {"full_name": "bg-4"}),
+    ("a customer that is deleted stays as last seen", DAY_4, "BG-4", {"full_name": "bg-4"}),
     ("a window ends before the next day", DAY_1, "EDGE-BERLIN-OUT", PerZone(ABSENT, {"city": "time"})),
     ("in each zone", DAY_1, "EDGE-SAO-PAULO-IN", PerZone(ABSENT, {"city": "time"})),
     ("excluding its end", DAY_1, "EDGE-SAO-PAULO-OUT", ABSENT),
@@ -268,7 +268,8 @@ ORDERS = [
     ("no more", DAY_4, "TWO-2", {"customer_id": "COMES-ON-DAY-4", "customer_order_number": 1}),
     ("a line leaves for another order", DAY_2, "MOVE-FROM", {"units": 1, "net_amount": m("5")}),
     ("", DAY_2, "MOVE-TO", {"units": 2, "net_amount": m("10")}),
-    ("deleted at the source: stays as last seen", DAY_4, "TWO-1", {"line_count": 1}),
+    ("until it is deleted at the source", DAY_2, "TWO-1", {"line_count": 1}),
+    ("then it is gone", DAY_3, "TWO-1", ABSENT),
     ("changed without a new updated_at: not seen", DAY_4, "UNSEEN", {"status": "paid"}),
     (
         "64 bit: 2 x 2147483647 - 3 x 2147483648",
@@ -567,6 +568,7 @@ QUARANTINE = [
         ["line-all-wrong"],
         [{"quantity_null", "unit_price_null", "unit_cost_negative", "discount_negative"}],
     ),
+    ("gone from the source", DAY_4, "order_items", ["line-all-wrong"], []),
     ("the newest image is an orphan", DAY_3, "order_items", ["edited-line"], [{"product_missing"}]),
     ("no more", DAY_4, "order_items", ["edited-line"], []),
 ]

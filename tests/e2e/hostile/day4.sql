@@ -36,6 +36,7 @@ values
 ('short-day', 'short-day', 'dated', 1, 1, 0, 1, '2018-11-04 12:00Z', '2018-11-04 12:00Z'),
 ('late-line-2', 'late-order', 'late-new', -1, 11, 0, 6, '2018-11-03 12:00Z', '2018-11-03 20:00Z');
 update order_items set quantity = -1, updated_at = '2018-11-04 12:00Z' where order_item_id = 'guest-1';
+delete from order_items where order_item_id = 'line-all-wrong'; -- it waits in quarantine
 
 -- Background
 insert into orders

@@ -14,24 +14,49 @@ create table judged (
 -- Among the valid images of a key the highest updated_at wins, then the least raw key, then the least md5.
 -- An invalid image is overtaken only by a valid one with a strictly higher updated_at; with a null key, never.
 -- One whose own time could not be held (null) is never shown to be the older, so it stays open too.
+create view brought as
+select 'customers' as source_table, image, brought_on from archive.customers
+union all select 'products', image, brought_on from archive.products
+union all select 'orders', image, brought_on from archive.orders
+union all select 'order_items', image, brought_on from archive.order_items
+union all select 'inventory', image, brought_on from archive.inventory
+union all select 'campaigns', image, brought_on from archive.campaigns;
+
+-- A key that was gone on a day voids its images brought by then. Of orders, order_items and inventory they are removed. Of the
+-- others the best valid image stays: one that counts before those that are void, of these the one that was voided last.
+create view with_deletes as
+select
+    j.*,
+    j.source_table in ('customers', 'products', 'campaigns') as stays,
+    (
+        select min(g.business_date) from archive.gone as g
+        where g.source_table = j.source_table and g.key = j.key and g.business_date >= b.brought_on
+    ) as missed_on
+from judged as j join brought as b using (source_table, image);
+
+create view usables as
+select *, cardinality(reasons) = 0 and (missed_on is null or stays) as usable
+from with_deletes;
+
 create view verdicts as
 select
     *,
     case
-        when cardinality(reasons) = 0 then
-            case
-                when row_number() over (
-                    partition by source_table, key, cardinality(reasons) = 0
-                    order by updated_at desc, raw_key, row_md5, image
-                ) = 1 then 'kept'
-                else 'deduplicated'
-            end
-        when key is not null and updated_at < max(updated_at) filter (where cardinality(reasons) = 0)
-            over (partition by source_table, key)
+        when usable
+            and row_number() over (
+                partition by source_table, key, usable
+                order by missed_on desc nulls first, updated_at desc, raw_key, row_md5, image
+            ) = 1 then 'kept'
+        when missed_on is not null and not usable then 'removed'
+        when cardinality(reasons) = 0 then 'deduplicated'
+        when key is not null
+            and updated_at < max(updated_at) filter (where cardinality(reasons) = 0 and missed_on is null)
+                over (partition by source_table, key)
             then 'deduplicated'
         else 'open'
-    end as verdict
-from judged;
+    end as verdict,
+    (select r.ends_at from archive.runs as r where r.business_date = missed_on) as missed_at
+from usables;
 
 -- customers ---------------------------------------------------------------------------------------------------------
 create table judged_customers as
@@ -69,7 +94,7 @@ from judged_customers;
 
 create table silver_customers as
 select
-    customer_id, first_name, last_name, full_name, email, phone, city, state, country, created_at, j.updated_at
+    customer_id, first_name, last_name, full_name, email, phone, city, state, country, created_at, j.updated_at, v.missed_at as _deleted_at
 from judged_customers as j join verdicts as v using (image)
 where v.source_table = 'customers' and v.verdict = 'kept';
 create index on silver_customers (customer_id);
@@ -109,7 +134,7 @@ from judged_products;
 create table silver_products as
 select
     product_id, product_name, category, brand, price, cost, as_margin(ratio(price - cost, price)) as profit_margin,
-    is_active, created_at, j.updated_at
+    is_active, created_at, j.updated_at, v.missed_at as _deleted_at
 from judged_products as j join verdicts as v using (image)
 where v.source_table = 'products' and v.verdict = 'kept';
 create index on silver_products (product_id);
@@ -147,7 +172,7 @@ select
 from judged_campaigns;
 
 create table silver_campaigns as
-select campaign_id, campaign_name, channel, start_date, end_date, budget, created_at, j.updated_at
+select campaign_id, campaign_name, channel, start_date, end_date, budget, created_at, j.updated_at, v.missed_at as _deleted_at
 from judged_campaigns as j join verdicts as v using (image)
 where v.source_table = 'campaigns' and v.verdict = 'kept';
 create index on silver_campaigns (campaign_id);
@@ -310,27 +335,21 @@ select
 from settled cross join unnest(reasons) as reason
 where verdict = 'open';
 
--- Since the beginning: every image is kept, deduplicated or open.
+-- Since the beginning: every image is kept, deduplicated, removed or open.
 create table counts as
 select
     source_table,
     count(image) as extracted,
     count(image) filter (where verdict = 'kept') as kept,
     count(image) filter (where verdict = 'deduplicated') as deduplicated,
+    count(image) filter (where verdict = 'removed') as removed,
     count(image) filter (where verdict = 'open') as open
 from unnest(array['customers', 'products', 'orders', 'order_items', 'inventory', 'campaigns']) as names (source_table)
     left join settled using (source_table)
 group by source_table;
 
--- Of the last run: batch + open before = those of them now kept + those now deduplicated + open after.
-create view brought as
-select 'customers' as source_table, image, brought_on from archive.customers
-union all select 'products', image, brought_on from archive.products
-union all select 'orders', image, brought_on from archive.orders
-union all select 'order_items', image, brought_on from archive.order_items
-union all select 'inventory', image, brought_on from archive.inventory
-union all select 'campaigns', image, brought_on from archive.campaigns;
-
+-- Of the last run: batch + open before + recalled = those of them now kept + now deduplicated + now removed + open after.
+-- Recalled are rows of silver whose key is gone by then. (No row of this shop waits for an order that is gone.)
 create view open_before as
 select source_table, image
 from archive.open_after
@@ -338,21 +357,38 @@ where business_date = (
     select max(a.business_date) from archive.open_after as a, parameters as p where a.business_date < p.business_date
 );
 
+create view recalled as
+select k.source_table, k.image
+from archive.kept_after as k join settled using (source_table, image)
+where k.business_date = (
+    select max(a.business_date) from archive.kept_after as a, parameters as p where a.business_date < p.business_date
+) and exists (
+    select from archive.gone as g, parameters as p
+    where g.source_table = k.source_table and g.key = settled.key and g.business_date = p.business_date
+);
+
 create table run_counts as
 select
     source_table,
     count(image) filter (where brought_on = business_date) as batch,
     count(image) filter (where was_open) as open_before,
-    count(image) filter (where (brought_on = business_date or was_open) and verdict = 'kept') as kept,
-    count(image) filter (where (brought_on = business_date or was_open) and verdict = 'deduplicated') as deduplicated,
+    count(image) filter (where is_recalled) as recalled,
+    count(image) filter (where taken_up and verdict = 'kept') as kept,
+    count(image) filter (where taken_up and verdict = 'deduplicated') as deduplicated,
+    count(image) filter (where taken_up and verdict = 'removed') as removed,
     count(image) filter (where verdict = 'open') as open_after
 from counts
     cross join parameters
     left join settled using (source_table)
     left join brought using (source_table, image)
     left join (select *, true as was_open from open_before) as b using (source_table, image)
+    left join (select *, true as is_recalled from recalled) as r using (source_table, image)
+    cross join lateral (select brought_on = business_date or was_open or is_recalled as taken_up) as t
 group by source_table;
 
 delete from archive.open_after where business_date = (select business_date from parameters);
 insert into archive.open_after
 select business_date, source_table, image from settled, parameters where verdict = 'open';
+delete from archive.kept_after where business_date = (select business_date from parameters);
+insert into archive.kept_after
+select business_date, source_table, image from settled, parameters where verdict = 'kept';

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -74,10 +74,10 @@ class Pipeline(Protocol):
         """What is open of a source table: each original row (its source columns, as bronze has them), every reason."""
 
     def counts(self, table: str) -> Row:
-        """Of a source table since the beginning: extracted, kept, deduplicated, open."""
+        """Of a source table since the beginning: extracted, kept, deduplicated, removed, open."""
 
     def run_counts(self, table: str) -> Row:
-        """Of its last run that brought a day: batch, open_before, kept, deduplicated, open_after."""
+        """Of its last run that brought a day: batch, open_before, recalled, kept, deduplicated, removed, open_after."""
 
 
 def apply(source: connection, *scripts: str) -> None:
@@ -89,7 +89,10 @@ def apply(source: connection, *scripts: str) -> None:
 
 
 def fill_in_one_go(source: connection) -> None:
-    """Bring the source to its last day, with every image that the days have shown as a row of its own."""
+    """Bring the source to its last day, with every image that the days have shown as a row of its own.
+
+    Without rows that leave when their key is gone: a first load has never seen them.
+    """
     apply(source, "schema.sql", "keep_every_image.sql", *(scripts[0] for scripts in DAYS.values()))
     with source, source.cursor() as cur:
         cur.execute("select kept.bring_back()")
@@ -209,3 +212,15 @@ def differences(table_key: Sequence[str], expected: Sequence[Row], found: Sequen
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:100]}… ({len(text)} characters)"
+
+
+def of_a_first_load(day_by_day: State) -> State:
+    """What day by day has left, as a run finds it that brings all at once: nothing was ever missed, and nothing removed."""
+    counts = {}
+    for table, row in day_by_day.counts.items():
+        counts[table] = {**row, "extracted": row["extracted"] - row["removed"], "removed": 0}
+    silver = {
+        table: [{k: v for k, v in row.items() if k != "_deleted_at"} for row in of]
+        for table, of in day_by_day.silver.items()
+    }
+    return replace(day_by_day, counts=counts, silver=silver)
