@@ -397,7 +397,7 @@ CAMPAIGNS = [
     ("one of two customers is new", DAY_1, "NEWS", {"orders": 3, "customers": 2, "new_customers": 1}),
     ("none, since an older order came in", DAY_3, "NEWS", {"orders": 3, "customers": 2, "new_customers": 0}),
     ("guests are not customers", DAY_1, "GUESTS", {"orders": 2, "customers": 0, "new_customers": 0}),
-    ("one has a name now", DAY_4, "GUESTS", {"orders": 2, "customers": 1, "new_customers": 0}),
+    ("one has a name now, and whose order before is gone", DAY_4, "GUESTS", {"customers": 1, "new_customers": 1}),
     ("the last good campaign stays", DAY_2, "BG-1", {"campaign_name": "x"}),
     ("fixed, and the order that named it", DAY_2, "BUDGET-NEGATIVE", {"orders": 0, "budget": m("50")}),
 ]
