@@ -233,6 +233,9 @@ class FakeLedger:
     def totals(self, layer: str) -> dict[str, Totals]:
         return {}
 
+    def quarantined(self) -> list[dict[str, Any]]:
+        return []
+
     def table_rows(self, layer: str) -> dict[str, int]:
         return {}
 
@@ -443,7 +446,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         return [
             Written(
                 p, TableRun(p.contract.table, lakehouse.lake.write("bronze", p.contract.table, before=p.head), 1,
-                            rows_removed=p.gone_keys, window_start=p.window.mark, window_end=p.window.end), Counts(1, 0, 0), 0, None)
+                            rows_removed=p.gone.count, window_start=p.window.mark, window_end=p.window.end), Counts(1, 0, 0), 0, None)
             for p in plans
         ]  # fmt: skip
 

@@ -46,6 +46,7 @@ class TableRun:
     window_start: datetime | None = None
     window_end: datetime | None = None
     snapshot: str | None = None
+    keys_seen: str | None = None
     reasons: dict[str, int] = field(default_factory=dict)
 
 
@@ -64,13 +65,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Published:
-    """The version of a table that readers see."""
+    """The version of a table that readers see.
+
+    `keys_seen`: of bronze, count and hash of the source's keys when those held were last compared with them.
+    """
 
     table: str
     version: int
     run_id: str
     business_date: date
     shape: dict[str, str]
+    keys_seen: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Totals
-from lakehouse.source.deletes import differing, gone, held_figures, source_figures
+from lakehouse.source.deletes import differing, gone, held_figures, keys_seen, source_figures
 from lakehouse.source.postgres import Snapshot
 
 MISSED_AT = "_deleted_at"
@@ -68,11 +68,19 @@ def _cleaned(key: tuple[str, ...]) -> list[Column]:
 
 @dataclass(frozen=True)
 class Gone:
-    """Keys of a table that are held and gone from the source: as a frame (None where there is none), how many, and of how many."""
+    """Keys of a table that are held and gone from the source: as a frame (None where there is none), how many, and of how many.
+
+    `seen`: all keys that the source has, as `keys_seen` tells them.
+    """
 
     keys: DataFrame | None
     count: int
     held: int
+    seen: str | None = None
+
+
+# Of a table whose keys were not compared.
+NOTHING = Gone(None, 0, 0)
 
 
 def gone_keys(
@@ -80,12 +88,15 @@ def gone_keys(
 ) -> dict[str, Gone]:
     """Which keys of tables are gone, in the snapshot; `tables`: their contracts, and the end of the last window of each.
 
-    One query of Spark for the figures of all tables, and for a table whose figures differ one more. The keys found are kept
-    in memory until `kept` is closed. Raises SourceError where the source refuses.
+    Of a table whose keys are those of the last comparison none is. For the others one query of Spark for the figures of all
+    tables, and for a table whose figures differ one more. The keys found are kept in memory until `kept` is closed. Raises
+    SourceError where the source refuses.
     """
-    held = {t: keys for t, (c, _) in tables.items() if (keys := held_keys(lakehouse, c)) is not None}
+    published, now = lakehouse.ledger.published("bronze"), {t: keys_seen(snapshot, c) for t, (c, _) in tables.items()}
+    found = {t: Gone(None, 0, 0, seen) for t, seen in now.items() if published[t].keys_seen == seen}
+    held = {t: keys for t, (c, _) in tables.items() if t not in found and (keys := held_keys(lakehouse, c)) is not None}
     if not held:
-        return {}
+        return found
     every = reduce(DataFrame.unionByName, (held_figures(keys, tables[t][0]) for t, keys in held.items()))
     with ThreadPoolExecutor(1) as pool:
         counting = pool.submit(every.collect)
@@ -93,7 +104,6 @@ def gone_keys(
         ours: dict[str, dict[str, tuple[int, int]]] = {t: {} for t in held}
         for table, bucket, count, total in counting.result():
             ours[table][bucket] = count, total
-    found = {}
     for table, keys in held.items():
         contract, number = tables[table][0], sum(count for count, _ in ours[table].values())
         buckets = differing(theirs[table], ours[table])
@@ -104,5 +114,5 @@ def gone_keys(
                 kept.callback(missing.unpersist)
                 count = missing.count()
         log.event("bronze.keys_compared", table=table, keys=number, buckets=len(buckets), gone=count)
-        found[table] = Gone(missing if count else None, count, number)
+        found[table] = Gone(missing if count else None, count, number, now[table])
     return found

@@ -104,8 +104,7 @@ def run(
             run.find(findings)
             if refused:
                 raise GateError(_refusal(day, gone, refused))
-            plans = [replace(p, gone=gone[t].keys, gone_keys=gone[t].count) if (t := p.contract.table) in gone else p
-                     for p in plans]  # fmt: skip
+            plans = [replace(p, gone=gone[t]) if (t := p.contract.table) in gone else p for p in plans]
             written = extract(lakehouse, run.record, day, snapshot, plans, replaces=replaces)
         # The shop's vacuum waits for its oldest snapshot: it is closed as soon as every row is read.
         run.find(_gated(lakehouse, run.record, day, written, exact=not replaces))

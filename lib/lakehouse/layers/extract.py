@@ -16,6 +16,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.columns import clean_identifier
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import spark_type
+from lakehouse.frame.held import NOTHING, Gone
 from lakehouse.frame.published import published_frame
 from lakehouse.judging.tombstones import DELETED, VOID, by_key, in_order, voided
 from lakehouse.layers import bronze_gate
@@ -41,9 +42,8 @@ class Plan:
     keys_once: bool
     # The version that it is written on; a commit above it is of a driver that lost its lock.
     head: int | None
-    # Keys that are gone from the source, and how many: they get a tombstone each.
-    gone: DataFrame | None = None
-    gone_keys: int = 0
+    # Keys that are gone from the source: they get a tombstone each.
+    gone: Gone = NOTHING
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def extract(
         facts = {"window_start": window.mark and window.mark.isoformat(), "window_end": window.end.isoformat(),
                  "snapshot": position}  # fmt: skip
         with lakehouse.source.read(table):
-            if plan.head is not None and not (counts.rows or late or plan.gone_keys or replaces or plan.widened):
+            if plan.head is not None and not (counts.rows or late or plan.gone.count or replaces or plan.widened):
                 # The version that is there holds the day as it is. No commit means that adopt reads the window again.
                 stamped = _stamped(lakehouse, run, day, rows)
                 seen = bronze_gate.of_no_rows(lakehouse, day, plan.contract, window, stamped)
@@ -79,10 +79,11 @@ def extract(
             else:
                 commit, kept_before, seen = _write(lakehouse, run, day, plan, rows, facts, replaces=replaces)
         written = commit.rows - kept_before
-        added = written - plan.gone_keys
-        log.event("bronze.extracted", table=table, rows=added, late=late, gone=plan.gone_keys)
-        table_run = TableRun(table, commit.version, added, written, rows_removed=plan.gone_keys, bytes_written=commit.bytes,
-                             window_start=window.mark, window_end=window.end, snapshot=position)  # fmt: skip
+        added = written - plan.gone.count
+        log.event("bronze.extracted", table=table, rows=added, late=late, gone=plan.gone.count)
+        table_run = TableRun(table, commit.version, added, written, rows_removed=plan.gone.count, bytes_written=commit.bytes,
+                             window_start=window.mark, window_end=window.end, snapshot=position,
+                             keys_seen=plan.gone.seen)  # fmt: skip
         return Written(plan, table_run, counts, late, seen)
 
     with ExitStack() as kept:
@@ -201,11 +202,11 @@ def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
 
 def _tombstones(lakehouse: Lakehouse, run: Run, day: BusinessDate, plan: Plan, rows: DataFrame) -> DataFrame | None:
     """A row for each key that is gone, with the columns of the others: its key, its lineage, and no value."""
-    if plan.gone is None:
+    if plan.gone.keys is None:
         return None
     key = plan.contract.key
     nothing = {f.name: F.lit(None).cast(f.dataType) for f in rows.schema if f.name not in key}
-    dead = _stamped(lakehouse, run, day, plan.gone.select(*key).withColumns(nothing))
+    dead = _stamped(lakehouse, run, day, plan.gone.keys.select(*key).withColumns(nothing))
     return dead.withColumn(DELETED, F.lit(True)).select(rows.columns)
 
 

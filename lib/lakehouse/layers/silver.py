@@ -38,10 +38,14 @@ GATES = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run catches up with: windows of bronze by table, judged again from the beginning where `rebuilds`."""
+    """What a run catches up with: windows of bronze by table, judged again from the beginning where `rebuilds`.
+
+    `again`: every row that is open is judged, whatever has changed.
+    """
 
     pending: Mapping[str, list[Extracted]]
     rebuilds: bool
+    again: bool
     inputs: Mapping[str, int]
     waived: Mapping[str, list[str]]
     covered_by: Last | None = None
@@ -65,7 +69,7 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, aga
         rebuilds = True
     pending = ledger.pending(tables, whole=rebuilds)
     is_covered = last and last.as_of >= day.day and not any(pending.values()) and not rebuilds and not again
-    return Plan(pending, rebuilds, inputs, waived, last if is_covered else None)
+    return Plan(pending, rebuilds, again, inputs, waived, last if is_covered else None)
 
 
 def run(
@@ -108,9 +112,11 @@ def _entered(lakehouse: Lakehouse, day: BusinessDate, run: OpenRun, due: Plan) -
         published, quarantine = ledger.published("silver"), ledger.published("quarantine")
     else:
         published, quarantine = run.restore("silver", tables), run.restore("quarantine", tables)
-    heads = {t: p.version for t, p in published.items()}
+    heads, reasons = {t: p.version for t, p in published.items()}, dict[str, dict[str, int]]()
+    for row in ledger.quarantined():
+        reasons.setdefault(row["table"], {})[row["reason"]] = row["rows"]
     return Silver(lakehouse, day, run.record, due.rebuilds, ledger.published("bronze"), published, quarantine,
-                  ledger.totals("silver"), due.waived, heads)  # fmt: skip
+                  ledger.totals("silver"), due.waived, heads, reasons, due.again)  # fmt: skip
 
 
 def _tables(
@@ -154,7 +160,8 @@ def _table(
     kept, waiting = TableRun(name, rows_read=batch_rows), TableRun(name)
     buried = sum(e.tombstones for e in pending)
     orphans = not silver.left.keys().isdisjoint(contract.parents)
-    if not is_new and batch_rows + open_before + buried == 0 and not orphans:
+    if not is_new and batch_rows + buried == 0 and not orphans and not (open_before and silver.may_free(contract)):
+        kept.rows_quarantined, kept.reasons = open_before, {**silver.reasons.get(name, {})}
         return kept, waiting, None
     waived = silver.waived.get(name, ())
     rules = [r for r in quarantine_rules(contract, lakehouse.suites["silver"][name]) if r.name not in waived]

@@ -41,8 +41,17 @@ class Silver:
     waived: Mapping[str, list[str]]
     # Heads written in this run: children are held against their parents as this run leaves them.
     heads: dict[str, int]
+    # How many rows of a table are open by each reason, as its last run left them.
+    reasons: Mapping[str, Mapping[str, int]]
+    # Whether every open row is judged again, whatever has changed.
+    again: bool = False
     # Keys whose row has left silver in this run: what refers to them is judged again.
     left: dict[str, DataFrame] = field(default_factory=dict)
+
+    def may_free(self, contract: Contract) -> bool:
+        """Whether rows that are open may be judged otherwise than before: their own table brings none, so only by a parent."""
+        before = {t: self.published[t].version if t in self.published else None for t in contract.parents}
+        return self.again or any(self.heads.get(t) != version for t, version in before.items())
 
 
 def balances(

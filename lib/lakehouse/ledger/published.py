@@ -38,12 +38,10 @@ class Pointers(Questions):
     def published(self, layer: str) -> dict[str, Published]:
         """The published version of each table of a layer."""
         rows = self._rows(
-            "select table_name, version, run_id, business_date, shape from ops.published where layer = %s", (layer,)
+            "select table_name as table, version, run_id, business_date, shape, keys_seen from ops.published where layer = %s",
+            (layer,),
         )
-        return {
-            r["table_name"]: Published(r["table_name"], r["version"], r["run_id"], r["business_date"], r["shape"])
-            for r in rows
-        }
+        return {r["table"]: Published(**r) for r in rows}
 
     def totals(self, layer: str) -> dict[str, Totals]:
         """The sums of each table of a layer since its last rebuild; a table without a run has none."""
@@ -100,13 +98,13 @@ class Pointers(Questions):
     @staticmethod
     def _move(cursor: Cursor, run: Run, layer: str, t: TableRun, shape: Mapping[str, str]) -> None:
         cursor.execute(
-            "insert into ops.published as o (layer, table_name, version, run_id, business_date, shape, published_at) "
-            "values (%s, %s, %s, %s, %s, %s, now()) on conflict (layer, table_name) do update set "
+            "insert into ops.published as o (layer, table_name, version, run_id, business_date, shape, keys_seen, published_at) "
+            "values (%s, %s, %s, %s, %s, %s, %s, now()) on conflict (layer, table_name) do update set "
             "version = excluded.version, run_id = excluded.run_id, shape = excluded.shape, "
-            "published_at = excluded.published_at, "
+            "keys_seen = excluded.keys_seen, published_at = excluded.published_at, "
             # An older day that is read again does not make the table older.
             "business_date = greatest(excluded.business_date, o.business_date)",
-            (layer, t.table, t.version, run.run_id, run.business_date, json.dumps(shape)),
+            (layer, t.table, t.version, run.run_id, run.business_date, json.dumps(shape), t.keys_seen),
         )
 
     @staticmethod

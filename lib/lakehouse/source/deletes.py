@@ -33,6 +33,14 @@ SEPARATOR = "\x1f"
 Figures = Mapping[str, tuple[int, int]]
 
 
+def keys_seen(snapshot: Snapshot, contract: Contract) -> str:
+    """Count and hash of all keys as they are written, by the server: the same again where no key came or went."""
+    text = ", ".join(f'coalesce("{k}"::text, \'\') collate "C"' for k in contract.key)
+    hashed = f"sum(hashtextextended(concat_ws(E'\\x1f', {text}), 0)::numeric)"
+    ((keys, total),) = snapshot.rows(f"select count(*), coalesce({hashed}, 0) from {_name(contract)}", contract.table)
+    return f"{keys}:{total}"
+
+
 def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None) -> Figures:
     """Figures of the plain keys of rows that were made before the mark (None: of all), by the server; doubles count twice."""
     made = f' and "{CREATED}" < {instant(mark)}' if mark and CREATED in contract.names else ""
