@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from lakehouse.layers.silver_gate import balances
-from lakehouse.records import Commit, Totals
+from lakehouse.contracts import load_contracts
+from lakehouse.layers.silver_gate import Silver, balances
+from lakehouse.records import Commit, Published, Totals
 
 pytestmark = pytest.mark.unit
 
@@ -78,3 +81,23 @@ def test_a_row_that_was_to_leave_and_is_still_there_is_critical() -> None:
 def test_what_was_removed_before_is_still_counted() -> None:
     assert broken(GONE, MERGED, Totals(read=1000, gone=90, held=898, open=2, removed=10)) == {}
     assert broken(GONE, MERGED, Totals(read=1000, gone=90, held=898, open=2)) == {"rows_since_beginning_add_up": 10}
+
+
+LINES = load_contracts()["silver"]["order_items"]  # which refer to orders and products
+
+
+@pytest.mark.parametrize(
+    ("heads", "again", "may"),
+    [
+        ({"orders": 4, "products": 7}, False, False),
+        ({"orders": 5, "products": 7}, False, True),
+        ({"orders": 4, "products": 7, "customers": 9}, False, False),
+        ({"orders": 4, "products": 7}, True, True),
+    ],
+)
+def test_rows_that_wait_are_judged_again_where_a_row_that_they_refer_to_may_have_come(
+    heads: dict[str, int], again: bool, may: bool
+) -> None:
+    published = {t: Published(t, v, "silver-1", date(2020, 1, 1), {}) for t, v in (("orders", 4), ("products", 7))}
+    run = Silver(None, None, None, False, {}, published, {}, {}, {}, heads, {}, again)  # type: ignore[arg-type]
+    assert run.may_free(LINES) is may

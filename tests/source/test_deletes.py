@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.source.deletes import STRANGE, differing, gone, held_figures, source_figures
+from lakehouse.source.deletes import STRANGE, differing, gone, held_figures, keys_seen, source_figures
 from tests.source.conftest import Shop
 from tests.tables import contract, instant
 
@@ -141,3 +141,41 @@ def test_it_is_of_the_snapshots_moment(shop: Shop, spark: SparkSession) -> None:
         every = {r["bucket"] for r in held_figures(keys, ORDERS).collect()}
         assert gone(spark, snapshot, ORDERS, keys, every).collect() == []
     assert compared(spark, shop, keys)[1] == ["A", "B"]
+
+
+def test_keys_are_seen_to_be_the_same_and_each_change_of_one_is_seen(shop: Shop) -> None:
+    def seen() -> str:
+        with shop.source().snapshot() as snapshot:
+            return keys_seen(snapshot, ORDERS)
+
+    def change(sql: str) -> None:
+        with shop.cursor() as cursor:
+            cursor.execute(sql)
+            cursor.connection.commit()
+
+    have(shop, "A", "B", " é\t", None)
+    first = seen()
+    change("update orders set status = 'shipped'")
+    change("insert into orders (order_id, status, ordered_at, created_at, updated_at) select order_id, status, ordered_at, "
+           "created_at, updated_at from orders where order_id = 'A'; delete from orders where ctid = (select min(ctid) from "
+           "orders where order_id = 'A')")  # fmt: skip
+    assert seen() == first
+    others = []
+    for sql in ("delete from orders where order_id = 'A'", "update orders set order_id = 'b' where order_id = 'B'",
+                "update orders set order_id = '' where order_id = 'b'", "delete from orders where order_id is null",
+                "truncate orders"):  # fmt: skip
+        change(sql)
+        others.append(seen())
+    assert len({first, *others}) == 6
+
+
+def test_parts_of_a_key_are_told_apart(shop: Shop) -> None:
+    found = []
+    for parts in (("a", "bc"), ("ab", "c"), ("abc", "")):
+        with shop.cursor() as cursor:
+            cursor.execute("truncate inventory; insert into inventory (product_id, warehouse_id, created_at, updated_at) "
+                           "values (%s, %s, '2020-01-01', '2020-01-01')", parts)  # fmt: skip
+            cursor.connection.commit()
+        with shop.source().snapshot() as snapshot:
+            found.append(keys_seen(snapshot, INVENTORY))
+    assert len(set(found)) == 3
