@@ -236,6 +236,9 @@ class FakeLedger:
     def quarantined(self) -> list[dict[str, Any]]:
         return []
 
+    def removed_since_gold(self) -> dict[str, int]:
+        return {}
+
     def table_rows(self, layer: str) -> dict[str, int]:
         return {}
 

@@ -137,5 +137,5 @@ def test_a_table_that_gold_has_not_published_yet_is_computed_whatever_changed(la
 
 def test_a_table_is_computed_and_not_staged_where_only_one_that_is_built_on_it_is_touched() -> None:
     asks = {"sales": ["orders"], "stock": ["sales", "inventory"], "customers": ["people"]}
-    assert gold._asked(asks, ["stock"]) == ["sales", "stock"]
-    assert gold._asked(asks, []) == []
+    assert gold._needed(asks, ["stock"]) == ["sales", "stock"]
+    assert gold._needed(asks, []) == []

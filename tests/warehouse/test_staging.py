@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,11 +88,13 @@ def test_every_text_number_and_instant_arrives_as_it_is(store: Store, spark: Spa
 def test_rows_on_their_way_lie_in_files_that_are_closed_to_others_and_gone_afterwards(
     store: Store, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_temporary", lambda _: str(tmp_path))
+    home = tmp_path / "my shop %20"
+    home.mkdir()
+    monkeypatch.setattr(loading, "_temporary", lambda _: str(home))
     seen: list[tuple[int, int]] = []
 
     def refuse(*_: object) -> None:
-        (folder,) = tmp_path.iterdir()
+        (folder,) = home.iterdir()
         seen.append((folder.stat().st_mode & 0o077, len(list(folder.glob("part-*")))))
         raise StoreError("no way in")
 
@@ -98,7 +102,20 @@ def test_rows_on_their_way_lie_in_files_that_are_closed_to_others_and_gone_after
     with pytest.raises(StoreError, match="no way in"):
         loading.load(table(spark, STREETS, "street length", ("s", "1")), STREETS, store.database, "nowhere")
     assert seen == [(0, 1)]
-    assert list(tmp_path.iterdir()) == []
+    assert list(home.iterdir()) == []
+    assert [f.name for f in tmp_path.iterdir()] == ["my shop %20"]
+
+
+def test_a_load_deletes_what_a_killed_driver_left_the_day_before(
+    store: Store, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_temporary", lambda _: str(tmp_path))
+    for name, hours in (("staging-dead", 25), ("staging-at-work", 23), ("spark-dead", 25)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part-0").touch()
+        os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
+    store.gold.staging("r1").load(table(spark, STREETS, "street length", ("s", "1")), STREETS)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["spark-dead", "staging-at-work"]
 
 
 @pytest.mark.usefixtures("way")

@@ -37,7 +37,8 @@ OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "
 # What somebody sets of Airflow by Airflow's own names is meant for it.
 OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 # Of a shop's settings these may be meant for one command only.
-OF_ONE_COMMAND = ("LAKEHOUSE_DEBUG", "LAKEHOUSE_EXTRACT_LOOKBACK", "LAKEHOUSE_MAX_QUARANTINED_SHARE")
+OF_ONE_COMMAND = ("LAKEHOUSE_DEBUG", "LAKEHOUSE_DELETES_ON", "LAKEHOUSE_EXTRACT_LOOKBACK", "LAKEHOUSE_MAX_DELETED_SHARE",
+                  "LAKEHOUSE_MAX_QUARANTINED_SHARE")  # fmt: skip
 # Of the caller's environment these reach the programs. Everything else is a setting of the stack or not its business.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE",
              "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip

@@ -18,7 +18,6 @@ from lakehouse.contracts import Contract
 from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Totals
 from lakehouse.source.deletes import differing, gone, held_figures, keys_seen, source_figures
 from lakehouse.source.postgres import Snapshot
 
@@ -35,12 +34,12 @@ def held_keys(lakehouse: Lakehouse, contract: Contract) -> DataFrame | None:
     # Asked for before silver: what is published between the two answers is held twice, and not left out.
     pending = ledger.pending([table])[table]
     parts: list[DataFrame] = []
-    if silver := ledger.published("silver").get(table):
+    silver, waiting = ledger.silver_and_open(table)
+    if silver:
         rows = lake.read("silver", table, silver.version)
         rows = rows.where(F.col(MISSED_AT).isNull()) if MISSED_AT in rows.columns else rows
         parts.append(rows.select(*key, F.lit(OLDER).alias(ORDER)))
-    waiting = ledger.published("quarantine").get(table)
-    if waiting and ledger.totals("silver").get(table, Totals()).open:
+    if waiting:
         rows = lake.read("quarantine", table, waiting.version)
         parts.append(rows.select(*_cleaned(key), F.lit(OLDER).alias(ORDER)))
     brings, buries = any(e.rows for e in pending), any(e.tombstones for e in pending)

@@ -45,18 +45,18 @@ def counted_write(
     write: Callable[[DataFrame], Commit],
 ) -> tuple[Commit, Seen]:
     """Writes the rows that a run brings of a table, and counts them as they pass. Raises what `write` raises."""
-    measures, also = _asked(lakehouse, day, contract, window, frame)
+    measures, also = _measures(lakehouse, day, contract, window, frame)
     commit, counts = observed(frame, measures, also, write)
     return commit, Seen(frame, measures, counts)
 
 
 def of_no_rows(lakehouse: Lakehouse, day: BusinessDate, contract: Contract, window: Window, frame: DataFrame) -> Seen:
     """What is counted of a window without rows, by the source's own count: all of it is 0, and nothing is read."""
-    measures, also = _asked(lakehouse, day, contract, window, frame)
+    measures, also = _measures(lakehouse, day, contract, window, frame)
     return Seen(frame, measures, dict.fromkeys((*measures.aggregates, *also), 0))
 
 
-def _asked(
+def _measures(
     lakehouse: Lakehouse, day: BusinessDate, contract: Contract, window: Window, frame: DataFrame
 ) -> tuple[Measures, dict[str, Column]]:
     """What the suite must know of the rows, and what is counted beside it."""

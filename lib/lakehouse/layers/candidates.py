@@ -44,7 +44,7 @@ def judged_candidates(
     standard = _standard(silver, contract, _images(silver, bronze, pending, open_before, ordered=buries))
     if buries or left:
         standard = _with_recalled(silver, contract, standard, pending, left, buries=buries, is_new=is_new)
-    few = sum(e.rows + e.tombstones for e in pending) + open_before <= FEW_CANDIDATES
+    few = sum(e.rows + e.tombstones for e in pending) + open_before <= FEW_CANDIDATES and not left
     many = {t for t in (contract.table, *contract.parents) if few and silver.totals.get(t, Totals()).held > MANY_HELD}
     if many:
         # Read once for themselves, and once for each table in which their keys are looked up.

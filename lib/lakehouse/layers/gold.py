@@ -24,6 +24,7 @@ from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest, inputs_of, transform_of
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.lake.published import check_shape
+from lakehouse.layers.bronze_gate import too_many_gone
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
 from lakehouse.warehouse.staging import Staging
@@ -106,7 +107,16 @@ def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reas
             last = due.covered_by
             run.after(lambda: lakehouse.gold.refresh_marts(last.run_id))
             return run.cover(f"{day} was already published ({last.run_id})", due.inputs)
-        return carry_out(lakehouse, run, due, lakehouse.ledger.table_rows("gold"), rebuilds=rebuilds)
+        before = {} if rebuilds or _shrank(lakehouse) else lakehouse.ledger.table_rows("gold")
+        return carry_out(lakehouse, run, due, before, rebuilds=rebuilds)
+
+
+def _shrank(lakehouse: Lakehouse) -> bool:
+    """Whether, since gold's last run, so many rows left a table of silver as only a person lets through: gold follows."""
+    removed, totals = lakehouse.ledger.removed_since_gold(), lakehouse.ledger.totals("silver")
+    return any(
+        too_many_gone(lakehouse, rows, rows + totals[table].held) for table, rows in removed.items() if table in totals
+    )
 
 
 def carry_out(
@@ -115,7 +125,7 @@ def carry_out(
 ) -> Outcome:  # fmt: skip
     """Computes, gates and publishes what a plan says; `also` joins the transaction.
 
-    `before`: rows of each table so far, which the gate holds the new ones against.
+    `before`: rows of each table so far, which the gate holds the new ones against; empty where it is not to.
     """
     ledger, gold, contracts = lakehouse.ledger, lakehouse.gold, lakehouse.contracts["gold"]
     shapes = {t: c.shape for t, c in contracts.items()}
@@ -133,7 +143,8 @@ def carry_out(
     run.find([*findings, *_roll_ups(totals)])
     tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
               for t, row in totals.items()]  # fmt: skip
-    tables += [TableRun(t, rows_kept=before.get(t, 0)) for t in sorted(due.untouched)]
+    held = ledger.table_rows("gold") if due.untouched else {}
+    tables += [TableRun(t, rows_kept=held.get(t, 0)) for t in sorted(due.untouched)]
     changes: dict[str, Changes] = {}
 
     def change(cursor: Cursor) -> None:
@@ -168,9 +179,9 @@ def _staged(
     silver, as_of = due.silver, due.as_of
     contracts = lakehouse.contracts["gold"]
     arguments = inputs_of(contracts)
-    asked = _asked(arguments, contracts.keys() - due.untouched)
-    built_on = {name for table in asked for name in arguments[table]}
-    wide: dict[str, Future[DataFrame]] = {name: Future() for name in asked}
+    needed = _needed(arguments, contracts.keys() - due.untouched)
+    built_on = {name for table in needed for name in arguments[table]}
+    wide: dict[str, Future[DataFrame]] = {name: Future() for name in needed}
 
     def argument(name: str) -> DataFrame | date:
         if name == "business_date":
@@ -196,12 +207,12 @@ def _staged(
         log.event("gold.staged", table=name, rows=totals["rows"])
         return totals, _judged(lakehouse, suite, frame, totals)
 
-    with ThreadPoolExecutor(max(len(asked), 1)) as pool:
-        staged = {name: done for name, done in zip(asked, pool.map(table, asked), strict=True) if done}
+    with ThreadPoolExecutor(max(len(needed), 1)) as pool:
+        staged = {name: done for name, done in zip(needed, pool.map(table, needed), strict=True) if done}
     return {n: totals for n, (totals, _) in staged.items()}, [f for _, findings in staged.values() for f in findings]
 
 
-def _asked(arguments: Mapping[str, list[str]], tables: Iterable[str]) -> list[str]:
+def _needed(arguments: Mapping[str, list[str]], tables: Iterable[str]) -> list[str]:
     """The tables, and those that they are built on, however deep; in the order of the contracts."""
     found = set[str]()
     ask = list(tables)

@@ -31,17 +31,30 @@ TOTALS = """
         rows_open = excluded.rows_open
 """
 
+POINTER = "p.table_name as table, p.version, p.run_id, p.business_date, p.shape, p.keys_seen"
+
 
 class Pointers(Questions):
     """The published version of each table, and its sums."""
 
     def published(self, layer: str) -> dict[str, Published]:
         """The published version of each table of a layer."""
-        rows = self._rows(
-            "select table_name as table, version, run_id, business_date, shape, keys_seen from ops.published where layer = %s",
-            (layer,),
-        )
+        rows = self._rows(f"select {POINTER} from ops.published p where layer = %s", (layer,))
         return {r["table"]: Published(**r) for r in rows}
+
+    def silver_and_open(self, table: str) -> tuple[Published | None, Published | None]:
+        """A table of silver, and its quarantine where rows are open in it, as of one moment.
+
+        By two answers a row that a publish moves in between, from one to the other, would be in neither.
+        """
+        rows = self._rows(
+            f"select p.layer, {POINTER} from ops.published p left join ops.totals t on t.layer = 'silver' "
+            "and t.table_name = p.table_name where p.table_name = %s "
+            "and (p.layer = 'silver' or p.layer = 'quarantine' and coalesce(t.rows_open, 1) > 0)",
+            (table,),
+        )
+        found = {row.pop("layer"): Published(**row) for row in rows}
+        return found.get("silver"), found.get("quarantine")
 
     def totals(self, layer: str) -> dict[str, Totals]:
         """The sums of each table of a layer since its last rebuild; a table without a run has none."""
@@ -53,6 +66,15 @@ class Pointers(Questions):
             r["table_name"]: Totals(r["rows_read"], r["rows_gone"], r["rows_held"], r["rows_open"], r["rows_removed"])
             for r in rows
         }
+
+    def removed_since_gold(self) -> dict[str, int]:
+        """Images of each table that tombstones voided in silver's runs since the last run of gold."""
+        rows = self._rows(
+            "select t.table_name, sum(t.rows_removed)::bigint as rows from ops.runs r join ops.run_tables t using (run_id) "
+            "where r.layer = 'silver' and t.layer = 'silver' and r.state = 'published' and r.seq > (select seq from ops.runs "
+            "where layer = 'gold' and state = 'published' order by seq desc limit 1) group by 1"
+        )
+        return {r["table_name"]: r["rows"] for r in rows}
 
     def table_rows(self, layer: str) -> dict[str, int]:
         """Rows each published table of a layer holds, by the ledger's own sums."""

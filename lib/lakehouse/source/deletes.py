@@ -55,8 +55,7 @@ def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None
 
 def held_figures(held: DataFrame, contract: Contract) -> DataFrame:
     """Figures of keys that are held, each once: `table`, `bucket`, `keys`, `total`."""
-    plain = reduce(Column.__and__, (F.col(k).rlike(r"\A[!-~]+\z") for k in contract.key))
-    hashed = held.select(F.when(plain, F.sha2(F.concat_ws(SEPARATOR, *contract.key), 256)).alias("hash"))
+    hashed = held.select(F.when(_is_plain(contract), _digest(contract)).alias("hash"))
     digits = F.conv(F.substring("hash", BUCKET + 1, SUMMED), 16, 10).cast("bigint")
     bucket = F.coalesce(F.substring("hash", 1, BUCKET), F.lit(STRANGE)).alias("bucket")
     counted = hashed.groupBy(bucket).agg(F.count(F.lit(1)).alias("keys"), F.sum(digits).alias("total"))
@@ -85,14 +84,22 @@ def gone(
         # A key that is held may be there in a spelling that is not plain, so all of those are read.
         named = ", ".join(f"'{b}'" for b in sorted(plain)) or "null"
         there += f" and case when {_plain(contract)} then left({_hash(contract)}, {BUCKET}) in ({named}) else true end"
-        figure = F.substring(F.sha2(F.concat_ws(SEPARATOR, *contract.key), 256), 1, BUCKET)
-        strange = reduce(Column.__or__, (~F.col(k).rlike(r"\A[!-~]+\z") for k in contract.key))
-        held = held.where(strange | figure.isin(plain))
+        held = held.where(~_is_plain(contract) | F.substring(_digest(contract), 1, BUCKET).isin(plain))
     keys = ", ".join(f'"{k}"::text as "{k}"' for k in contract.key)
     read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there}")
     return held.join(
         read.select(*(clean_identifier(k).alias(k) for k in contract.key)), list(contract.key), how="left_anti"
     )
+
+
+def _is_plain(contract: Contract) -> Column:
+    """Whether a key that is held is plain, in every part."""
+    return reduce(Column.__and__, (F.col(k).rlike(r"\A[!-~]+\z") for k in contract.key))
+
+
+def _digest(contract: Contract) -> Column:
+    """Spark's hash of a key that is held, which `_hash` makes of a plain one too."""
+    return F.sha2(F.concat_ws(SEPARATOR, *contract.key), 256)
 
 
 def _plain(contract: Contract) -> str:

@@ -127,7 +127,7 @@ def _whole(lakehouse: Lakehouse, counted: Mapping[str, Counted]) -> list[str]:
     """
     windows = lakehouse.ledger.windows_between(date.min, date.max)
     return [table for table, runs in counted.items()
-            if all(e.run_id in runs for e in windows if e.table == table and e.rows)]  # fmt: skip
+            if all(e.run_id in runs for e in windows if e.table == table and (e.rows or e.tombstones))]  # fmt: skip
 
 
 def _unknown(

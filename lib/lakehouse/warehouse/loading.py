@@ -1,13 +1,16 @@
-"""Two ways of a frame's rows into a staging table: COPY from this machine's disk, and JDBC from wherever executors are.
+"""Two ways to load a frame's rows into a staging table: COPY from this machine's disk, JDBC from wherever executors are.
 
-COPY takes in about three times as many rows a second, and for a third of the work (docs/benchmark.md). Its files lie in the
-folder of temporary files, closed to others and deleted with the load, so executors must be on this machine.
+COPY costs far less. Its files lie in the folder of temporary files, closed to others and deleted with the load, so
+executors must be on this machine.
 """
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +28,7 @@ BATCH_ROWS = 5_000
 MOST_CONNECTIONS = 4
 # A batch goes into a table without index or key that nobody else touches: what takes longer is a server that is gone.
 BATCH_SECONDS = 600
+PREFIX, LEFT_SECONDS = "staging-", 24 * 60 * 60
 # What COPY's text form cannot hold as it is, in the order of replacing; a null is `\N`.
 ESCAPED = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
@@ -62,10 +66,21 @@ def _by_copy(rows: DataFrame, columns: Sequence[Column], database: Database, tab
             except psycopg2.Error as e:
                 raise database.refused(e, doing) from None
 
-    with TemporaryDirectory(prefix="staging-", dir=_temporary(rows)) as folder:
-        rows.select(_line(columns)).write.mode("append").text(Path(folder).as_uri())
+    temporary = Path(_temporary(rows))
+    _sweep(temporary)
+    with TemporaryDirectory(prefix=PREFIX, dir=temporary) as folder:
+        # Not as_uri(): Hadoop takes %20 for what it says.
+        rows.select(_line(columns)).write.mode("append").text(f"file://{folder}")
         with ThreadPoolExecutor(MOST_CONNECTIONS) as pool:
             list(pool.map(copy, sorted(Path(folder).glob("part-*"))))
+
+
+def _sweep(temporary: Path) -> None:
+    """Deletes what drivers that were killed left a day ago and longer."""
+    for folder in temporary.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - LEFT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _temporary(rows: DataFrame) -> str:
