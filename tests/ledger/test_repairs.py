@@ -188,6 +188,30 @@ def test_a_run_that_is_taken_in_is_published_with_its_window(lived: Lived) -> No
     assert ledger.identity() == "another"
 
 
+def test_tombstones_are_rows_of_bronze_and_no_images(lived: Lived) -> None:
+    """Whoever writes them down: the run that made them, one that is taken in, or the sums that are added up again."""
+    ledger, before = lived.ledger, lived.ledger.totals("bronze")["orders"]
+    window: dict[str, Any] = {"window_start": end(3), "window_end": end(4), "snapshot": "1:1:"}
+    lived.publish("bronze", 4, {"bronze": [TableRun("orders", 4, 3, 5, rows_removed=2, **window)]})
+    lost = AdoptedTable("orders", 5, 4, end(4), end(5), "9:9:", tombstones=1)
+    lived.change(lambda c: ledger.take_in(c, [Adopted("bronze-2020-01-05-lost", day(5), end(5), (lost,))]))
+    assert [(e.rows, e.tombstones) for e in ledger.pending(["orders"])["orders"]] == [(3, 2), (3, 1)]
+    lived.change(lambda c: ledger.add_up(c, ["bronze"]))
+    assert ledger.totals("bronze")["orders"] == Totals(before.read + 6, 0, before.held + 9, 0, 3)
+
+
+def test_rows_that_are_gone_are_in_the_sums_of_silver_however_they_are_added_up(lived: Lived) -> None:
+    """Nine images so far: six held, three open. A row of silver is recalled; one image is removed, one deduplicated."""
+    gone = TableRun("orders", 4, rows_deduplicated=1, rows_quarantined=2, rows_removed=1, rows_recalled=1)
+    before = lived.ledger.totals("silver")["orders"]
+    assert before == Totals(9, 0, 6, 3)
+    lived.publish("silver", 4, {"silver": [gone], "quarantine": []})
+    expected = Totals(9, 1, 5, 2, 1)
+    assert lived.ledger.totals("silver")["orders"] == expected
+    lived.change(lambda c: lived.ledger.add_up(c, ["silver"]))
+    assert lived.ledger.totals("silver")["orders"] == expected
+
+
 @pytest.mark.parametrize("state", ["running", "abandoned", "failed", "rewound"])
 def test_a_run_that_stands_otherwise_in_an_older_ledger_is_taken_in_as_published_and_the_newest(
     lived: Lived, state: str

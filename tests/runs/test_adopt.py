@@ -43,7 +43,7 @@ def counted(lakehouse: Any, table: str, version: int) -> adopt.Counted:
             version = c.facts["version"]
         elif c.version <= version and c.rows:
             rows[c.run] += c.rows
-    return {run_id: (n, AT) for run_id, n in rows.items()}
+    return {run_id: (n, AT, 0) for run_id, n in rows.items()}
 
 
 class Story:
@@ -114,7 +114,7 @@ class Story:
     def rows(self) -> dict[str, int]:
         """Rows of each table as published, by the lake itself."""
         pointers = self.lakehouse.ledger.published("bronze")
-        return {t: sum(n for n, _ in counted(self.lakehouse, t, p.version).values()) for t, p in pointers.items()}
+        return {t: sum(n for n, _, _ in counted(self.lakehouse, t, p.version).values()) for t, p in pointers.items()}
 
     def refused(self) -> None:
         before = {at: list(held) for at, held in self.lake.tables.items()}
