@@ -15,6 +15,7 @@ from lakehouse.errors import GateError, RightLostError, StoreError
 from lakehouse.layers import gold
 from lakehouse.layers.gold import Totals
 from lakehouse.records import Finding
+from lakehouse.records import Totals as Sums
 from lakehouse.runs import day as days
 from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies
 
@@ -139,3 +140,15 @@ def test_a_table_is_computed_and_not_staged_where_only_one_that_is_built_on_it_i
     asks = {"sales": ["orders"], "stock": ["sales", "inventory"], "customers": ["people"]}
     assert gold._needed(asks, ["stock"]) == ["sales", "stock"]
     assert gold._needed(asks, []) == []
+
+
+@pytest.mark.parametrize(
+    ("held", "removed", "lets"),
+    [(1_000, 50, False), (300, 700, True), (1_000_000, 40_000, False), (60, 90, False), (0, 401, True)],
+)
+def test_gold_may_shrink_where_a_person_let_the_deletes_through(
+    lakehouse: Any, held: int, removed: int, lets: bool
+) -> None:
+    lakehouse.ledger.totals = lambda _: {"orders": Sums(held=held)}
+    lakehouse.ledger.removed_since_gold = lambda: {"orders": removed}
+    assert gold._shrank(lakehouse) is lets

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
 from lakehouse.contracts import load_contracts
-from lakehouse.layers.silver_gate import Silver, balances
+from lakehouse.layers.silver_gate import Silver, balances, quality
 from lakehouse.records import Commit, Published, Totals
 
 pytestmark = pytest.mark.unit
@@ -101,3 +102,27 @@ def test_rows_that_wait_are_judged_again_where_a_row_that_they_refer_to_may_have
     published = {t: Published(t, v, "silver-1", date(2020, 1, 1), {}) for t, v in (("orders", 4), ("products", 7))}
     run = Silver(None, None, None, False, {}, published, {}, {}, {}, heads, {}, again)  # type: ignore[arg-type]
     assert run.may_free(LINES) is may
+
+
+@pytest.mark.parametrize(
+    ("rebuilds", "was_open", "is_open", "passes"),
+    [
+        (False, 0, 1_500, False),
+        # They were held back as their orders were gone, a few a night, and nobody had to be asked.
+        (True, 1_500, 1_500, True),
+        (True, 1_500, 2_200, False),
+        # An ordinary night's batch is not what has waited for long.
+        (False, 1_500, 1_500, False),
+    ],
+)
+def test_a_rebuild_is_refused_for_rows_that_it_holds_back_anew_and_for_no_others(
+    rebuilds: bool, was_open: int, is_open: int, passes: bool
+) -> None:
+    parts = SimpleNamespace(
+        gate=SimpleNamespace(judge=lambda *_: []), settings=SimpleNamespace(max_quarantined_share=0.05)
+    )
+    totals = {"order_items": Totals(open=was_open)}
+    run = Silver(parts, None, None, rebuilds, {}, {}, {}, totals, {}, {}, {})  # type: ignore[arg-type]
+    counts = {"kept": 10_000 - is_open, "deduplicated": 0, "removed": 0, "open": is_open, "open_in_batch": is_open}
+    findings = quality(run, LINES, SimpleNamespace(columns=[]), [], 10_000, counts, None)  # type: ignore[arg-type]
+    assert [(f.rule, f.success) for f in findings] == [("quarantined_share", passes)]
