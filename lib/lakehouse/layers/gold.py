@@ -144,7 +144,8 @@ def carry_out(
     tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
               for t, row in totals.items()]  # fmt: skip
     held = ledger.table_rows("gold") if due.untouched else {}
-    tables += [TableRun(t, rows_kept=held.get(t, 0)) for t in sorted(due.untouched)]
+    # They are as of this date too, in the version that they have.
+    tables += [TableRun(t, published[t].version, rows_kept=held.get(t, 0)) for t in sorted(due.untouched)]
     changes: dict[str, Changes] = {}
 
     def change(cursor: Cursor) -> None:
