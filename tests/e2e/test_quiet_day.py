@@ -47,6 +47,7 @@ def test_a_day_without_a_change_asks_spark_little_and_leaves_everything_as_it_is
     assert asked <= 15
 
 
+@pytest.mark.slow
 def test_the_day_after_it_is_as_if_it_had_not_been(shop: SmallShop, postgres: Any, tmp_path: Path) -> None:
     shop.live(5)
     other = SmallShop(postgres, "restless", tmp_path)
