@@ -125,6 +125,7 @@ def test_what_is_gone_leaves_or_stays_marked_and_comes_back(shop: SmallShop) -> 
     assert shop.hashes() == held
 
 
+@pytest.mark.slow
 def test_a_key_is_gone_only_when_no_row_has_it(shop: SmallShop) -> None:
     """Another spelling keeps it, and so does a row outside every window."""
     shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
@@ -174,6 +175,7 @@ def test_a_key_is_gone_only_when_no_row_has_it(shop: SmallShop) -> None:
     assert broken(shop) == []
 
 
+@pytest.mark.slow
 def test_a_row_that_comes_back_as_it_was_is_brought_again(postgres: Any, tmp_path: Path) -> None:
     """Its image is in bronze already, and void: late rows are held against what counts."""
     shop = SmallShop(postgres, "deletes", tmp_path / "lake", NO_KEYS, extract_lookback=timedelta(days=30))
@@ -190,6 +192,7 @@ def test_a_row_that_comes_back_as_it_was_is_brought_again(postgres: Any, tmp_pat
     shop.close()
 
 
+@pytest.mark.slow
 def test_images_that_a_line_now_held_back_had_overtaken_are_open_again(shop: SmallShop) -> None:
     shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
     shop.write(shop.source, order("X", "2020-01-01") + line("V", "X", 0, "2020-01-01 01:00"))
