@@ -189,7 +189,7 @@ def test_a_run_that_is_taken_in_is_published_with_its_window(lived: Lived) -> No
 
 
 def test_tombstones_are_rows_of_bronze_and_no_images(lived: Lived) -> None:
-    """Whoever writes them down: the run that made them, one that is taken in, or the sums that are added up again."""
+    """However they were written down: by the run that made them, one that is taken in, or the sums that are added up again."""
     ledger, before = lived.ledger, lived.ledger.totals("bronze")["orders"]
     window: dict[str, Any] = {"window_start": end(3), "window_end": end(4), "snapshot": "1:1:"}
     lived.publish("bronze", 4, {"bronze": [TableRun("orders", 4, 3, 5, rows_removed=2, **window)]})

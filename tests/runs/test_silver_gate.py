@@ -115,7 +115,7 @@ def test_rows_that_wait_are_judged_again_where_a_row_that_they_refer_to_may_have
         (False, 1_500, 1_500, False),
     ],
 )
-def test_a_rebuild_is_refused_for_rows_that_it_holds_back_anew_and_for_no_others(
+def test_a_rebuild_is_refused_for_rows_that_it_holds_back_for_the_first_time(
     rebuilds: bool, was_open: int, is_open: int, passes: bool
 ) -> None:
     parts = SimpleNamespace(
