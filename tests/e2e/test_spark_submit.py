@@ -36,15 +36,16 @@ def zipped() -> Path:
 
 
 def submit(
-    zipped: Path, environment: dict[str, str], job: str, date: str, *options: str
-) -> subprocess.CompletedProcess[str]:
+    zipped: Path, environment: dict[str, str], job: str, date: str, *options: str,
+    properties: Path = ROOT / "spark-defaults.conf", limit: float = 400,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
     # Nothing of the checkout is importable but the zip: -S would lose pyspark, so the editable package is outranked.
-    command = [BIN / "spark-submit", "--properties-file", ROOT / "spark-defaults.conf", *options, "--py-files", zipped]
+    command = [BIN / "spark-submit", "--properties-file", properties, *options, "--py-files", zipped]
     kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "JAVA_HOME", "PATH")}
     return subprocess.run(
         [*command, ROOT / "jobs" / f"{job}.py", "--date", date],
         env={**kept, "PATH": f"{BIN}:{kept['PATH']}", "PYSPARK_PYTHON": sys.executable, **environment},
-        text=True, capture_output=True, timeout=400,
+        text=True, capture_output=True, timeout=limit,
     )  # fmt: skip
 
 
@@ -94,4 +95,17 @@ def test_a_day_on_executors_that_share_nothing_with_the_driver(
     done = submit(zipped, settings, "day", "2020-01-01", "--master", "local-cluster[2,1,1024]")
     assert done.returncode == 0, done.stderr[-3000:]
     assert minio.secret_key not in done.stderr + done.stdout
+    assert_gold(settings)
+
+
+@pytest.mark.slow
+def test_a_day_on_executors_with_the_options_of_a_cluster(
+    zipped: Path, postgres: Any, minio: Any, tmp_path: Path
+) -> None:
+    both = tmp_path / "cluster.conf"
+    both.write_text("\n".join((ROOT / file).read_text() for file in ("spark-defaults.conf", "conf/spark-cluster.conf")))
+    settings = {**environment(postgres, minio, tmp_path, "options"), "LAKEHOUSE_LAKE": "s3a://lake-options/a/shop"}
+    master = ("--master", "local-cluster[2,1,1024]")
+    done = submit(zipped, settings, "day", "2020-01-01", *master, properties=both, limit=1500)
+    assert done.returncode == 0, done.stderr[-3000:]
     assert_gold(settings)
