@@ -1,41 +1,25 @@
-"""Staging by COPY and by JDBC: what arrives, by a role with limits, and what is said when Postgres refuses it."""
+"""Staging through Spark's JDBC: what arrives, by a role with limits, and what is said when Postgres refuses it."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import StoreError
 from lakehouse.records import Changes
-from lakehouse.warehouse import loading
 from tests.tables import table
 from tests.warehouse.conftest import CONTRACTS, Store
 
 pytestmark = pytest.mark.integration
 STREETS = CONTRACTS["agg_streets"]
 SECRET = "s3cret-word"
-# What COPY's text form gives a meaning of its own, and what a line or a file could take for its end.
+# What a statement, a line or a text form of Postgres could take for something else.
 HOSTILE = [
     "", " ", "\\N", "\\", "\\.", "\\\\", "\t", "\n", "\r", "\r\n", "a\tb\nc\rd\\", "\\t", "\b\f\v", '"', "'", ",", ";", "NULL", "null",
     "É", "E\u0301", "\U0001f9e6", "\u2028", "\u0085", "\x1a", "\x1f", "\x04", "\ufeff", " x ",
 ]  # fmt: skip
-
-
-@pytest.fixture(params=["by COPY", "by JDBC"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways into Postgres; of a session on this machine the first is taken."""
-    if request.param == "by JDBC":
-        monkeypatch.setattr(
-            loading,
-            "_by_copy",
-            lambda rows, columns, database, table, doing: loading._by_jdbc(rows, database, table, doing),
-        )
-    return str(request.param)
 
 
 @pytest.fixture
@@ -52,7 +36,6 @@ def limited(store_of: Callable[..., Store]) -> Store:
     return store
 
 
-@pytest.mark.usefixtures("way")
 def test_a_frame_is_staged_whole_and_published_by_a_role_with_limits(limited: Store, spark: SparkSession) -> None:
     staging = limited.stage({})
     frame = table(spark, STREETS, "street length opened_at opened", ("s", "1.50", "2011-12-09 12:50", "1899-12-31"))
@@ -66,7 +49,6 @@ def test_a_frame_is_staged_whole_and_published_by_a_role_with_limits(limited: St
         assert cursor.fetchall() == [("s", "1.50", "2011-12-09 12:50:00", "1899-12-31")]
 
 
-@pytest.mark.usefixtures("way")
 def test_every_text_number_and_instant_arrives_as_it_is(store: Store, spark: SparkSession) -> None:
     rows = [(f"{n:02}{text}", text, "1.50", None, None) for n, text in enumerate(HOSTILE)]
     rows += [
@@ -85,40 +67,6 @@ def test_every_text_number_and_instant_arrives_as_it_is(store: Store, spark: Spa
     assert sorted(arrived, key=str) == sorted(expected, key=str)
 
 
-def test_rows_on_their_way_lie_in_files_that_are_closed_to_others_and_gone_afterwards(
-    store: Store, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = tmp_path / "my shop %20"
-    home.mkdir()
-    monkeypatch.setattr(loading, "_temporary", lambda _: str(home))
-    seen: list[tuple[int, int]] = []
-
-    def refuse(*_: object) -> None:
-        (folder,) = home.iterdir()
-        seen.append((folder.stat().st_mode & 0o077, len(list(folder.glob("part-*")))))
-        raise StoreError("no way in")
-
-    monkeypatch.setattr(store.database, "connection", refuse)
-    with pytest.raises(StoreError, match="no way in"):
-        loading.load(table(spark, STREETS, "street length", ("s", "1")), STREETS, store.database, "nowhere")
-    assert seen == [(0, 1)]
-    assert list(home.iterdir()) == []
-    assert [f.name for f in tmp_path.iterdir()] == ["my shop %20"]
-
-
-def test_a_load_deletes_what_a_killed_driver_left_the_day_before(
-    store: Store, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loading, "_temporary", lambda _: str(tmp_path))
-    for name, hours in (("staging-dead", 25), ("staging-at-work", 23), ("spark-dead", 25)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "part-0").touch()
-        os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
-    store.gold.staging("r1").load(table(spark, STREETS, "street length", ("s", "1")), STREETS)
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["spark-dead", "staging-at-work"]
-
-
-@pytest.mark.usefixtures("way")
 def test_what_postgres_refuses_of_a_staging_is_one_sentence_with_the_table_and_no_value(
     store: Store, spark: SparkSession
 ) -> None:
@@ -135,7 +83,6 @@ def test_what_postgres_refuses_of_a_staging_is_one_sentence_with_the_table_and_n
 def test_a_server_that_does_not_take_the_staging_over_jdbc_is_named(
     store: Store, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spark.sparkContext, "master", "spark://elsewhere:7077")
     address = store.database.jdbc()
     monkeypatch.setattr(store.database, "jdbc", lambda **_: {**address, "password": "wrong"})
     with pytest.raises(

@@ -98,9 +98,9 @@ class Database:
         return self.error(f"the {self.role} database at {self.where} does not let us in: {words}; "
                           f"check LAKEHOUSE_{self.role.upper()}_DSN and that the server runs")  # fmt: skip
 
-    def refused(self, cause: psycopg2.Error, doing: str = "") -> LakehouseError:
-        """One sentence about what Postgres refused while `doing`, by its SQLSTATE, without a value."""
-        return self.error(sentence(self.role, self.where, cause, doing))
+    def refused(self, cause: psycopg2.Error) -> LakehouseError:
+        """One sentence about what Postgres refused, by its SQLSTATE, without a value."""
+        return self.error(sentence(self.role, self.where, cause))
 
     def refused_by_jdbc(self, cause: BaseException, doing: str) -> LakehouseError | None:
         """The same for an error of Spark's while `doing`; None where Postgres has no part in it."""

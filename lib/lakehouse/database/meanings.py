@@ -89,8 +89,8 @@ def meaning(sqlstate: str | None) -> Meaning:
     return MEANINGS.get(sqlstate) or MEANINGS.get(sqlstate[:2]) or UNKNOWN
 
 
-def sentence(role: str, where: str, error: psycopg2.Error, doing: str = "") -> str:
-    """What psycopg2 met while `doing`, in one sentence without a value: names of objects are shown, messages are not."""
+def sentence(role: str, where: str, error: psycopg2.Error) -> str:
+    """What psycopg2 met, in one sentence without a value: names of objects are shown, messages are not."""
     happened, advice = meaning(error.pgcode)
     diag = getattr(error, "diag", None)
     names = [
@@ -99,8 +99,7 @@ def sentence(role: str, where: str, error: psycopg2.Error, doing: str = "") -> s
         if n
     ]
     where_in_it = f" at {'.'.join(names)}" if names else ""
-    meanwhile = f" {doing}" if doing else ""
-    return f"the {role} database at {where} {happened}{where_in_it}{meanwhile} ({safe_words(error)}); {advice}"
+    return f"the {role} database at {where} {happened}{where_in_it} ({safe_words(error)}); {advice}"
 
 
 def jdbc_sentence(role: str, where: str, error: BaseException, doing: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Staging: tables of one run, into which Spark's rows are loaded, and which the server verifies before anything is published.
+"""Staging: tables of one run, into which Spark loads over JDBC, and which the server verifies before anything is published.
 
 Their names hold the run. So a driver that lost its lock and lives on fills, empties and drops its own tables, and never
 those which the run that took over has verified.
@@ -11,16 +11,22 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
-from pyspark.sql import DataFrame
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.contracts import Contract
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
 from lakehouse.warehouse import ddl
-from lakehouse.warehouse.loading import load
 from lakehouse.warehouse.patience import patiently
 
+BATCH_ROWS = 5_000
+MOST_CONNECTIONS = 4
+# A batch goes into a table without index or key that nobody else touches: what takes longer is a server that is gone.
+BATCH_SECONDS = 600
 # A stopped driver can hold its tables for days: a later run drops them.
 DROP_TIMEOUT = "1s"
 # Tables in the schema that this role may drop; a name is that of a gold table (the first releases' was no more than that),
@@ -59,7 +65,22 @@ class Staging:
         """Loads a frame into its staging table, which is made for it. Raises StoreError for whatever Postgres refuses."""
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(ddl.staging_ddl(contract, self.table(contract)))
-        load(frame, contract, self.database, self.table(contract))
+        address = self.database.jdbc(reWriteBatchedInserts="true", socketTimeout=str(BATCH_SECONDS))
+        writer = (
+            frame.select(*(_carried(c.name, c.type) for c in contract.columns))
+            .coalesce(MOST_CONNECTIONS)
+            .write.format("jdbc")
+            .options(**address, batchsize=str(BATCH_ROWS))
+            .option("dbtable", self.table(contract))
+            .mode("append")
+        )
+        try:
+            writer.save()
+        except (Py4JJavaError, CapturedException) as e:
+            refused = self.database.refused_by_jdbc(e, f"while {contract.id} was staged, and nothing was published")
+            if refused is None:
+                raise
+            raise refused from None
 
     def verify(self, contract: Contract, expected: Mapping[str, Any]) -> None:
         """Holds a staged table's row count and sums, by the server, against Spark's. Raises StoreError."""
@@ -123,3 +144,9 @@ class Staging:
 def _differs(contract: Contract, wrong: Sequence[str]) -> StoreError:
     return StoreError(f"staging of {contract.id} differs from what was sent in {', '.join(wrong)}: nothing was published; "
                       f"run gold again")  # fmt: skip
+
+
+def _carried(name: str, kind: str) -> Column:
+    if kind == "timestamptz":
+        return F.unix_micros(name).alias(name)
+    return F.unix_date(name).alias(name) if kind == "date" else F.col(name)
