@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pyspark.sql import SparkSession
 
+from lakehouse import address
 from lakehouse.contracts import Contracts, load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import SourceError, StoreError
@@ -90,6 +91,6 @@ class Lakehouse:
 
     @cached_property
     def lake(self) -> Lake:
-        lake = Lake(self.spark, self.settings.lake_root)
+        lake = Lake(self.spark, self.settings.lake_root, address.storage_options(self.settings))
         lake.check()
         return lake

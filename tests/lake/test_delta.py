@@ -15,8 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.errors import LedgerError, StoreError
-from lakehouse.lake.delta import Lake, LostError
+from lakehouse.lake.delta import Lake
 from lakehouse.lake.log import Log
+from lakehouse.lake.reading import LostError
 from lakehouse.records import Commit, Stamped
 
 DAY = date(2026, 1, 31)

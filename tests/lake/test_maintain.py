@@ -17,7 +17,8 @@ from pyspark.sql import SparkSession
 from lakehouse import log as events
 from lakehouse.errors import StoreError
 from lakehouse.lake import maintain
-from lakehouse.lake.delta import Lake, LostError
+from lakehouse.lake.delta import Lake
+from lakehouse.lake.reading import LostError
 from lakehouse.records import Cleaned
 from tests.conftest import MinioForTests
 from tests.lake.buckets import bucket_lake

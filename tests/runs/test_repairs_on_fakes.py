@@ -13,7 +13,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import BusyError, LakehouseError, LedgerError, RightLostError, StoreError, UsageError
 from lakehouse.frame.run import opened
-from lakehouse.lake.delta import LostError
+from lakehouse.lake.reading import LostError
 from lakehouse.ledger.past import Cut
 from lakehouse.records import Published, Stamped
 from lakehouse.upkeep import again, readable, rewind

@@ -15,7 +15,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LedgerError
 from lakehouse.frame.run import opened
-from lakehouse.lake.delta import LostError
+from lakehouse.lake.reading import LostError
 from lakehouse.records import Marks, Published, Stamped
 from tests.fakes import Row, fake_lakehouse
 

@@ -15,8 +15,8 @@ import pytest
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import StoreError
-from lakehouse.lake.delta import LostError
 from lakehouse.lake.maintain import Recent
+from lakehouse.lake.reading import LostError
 from lakehouse.records import Cleaned, Published
 from lakehouse.upkeep import maintain, readable, verify
 from tests.runs.java import AWAY, DAMAGED, GONE, JavaError, raising

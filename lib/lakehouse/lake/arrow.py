@@ -1,10 +1,12 @@
-"""Reads lake tables without a JVM, at the versions that the ledger says are published: for people and small tools."""
+"""What deltalake reads of the lake without Spark: rows at published versions, for people and small tools, and the data files
+of a version, which Spark is then given by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import pyarrow
 import pyarrow.dataset
@@ -16,6 +18,40 @@ from lakehouse.errors import StoreError
 from lakehouse.settings import Settings
 
 LONGEST_SHOWN = 100
+
+
+class DataFiles(NamedTuple):
+    """Data files of a version, relative to their table, with their rows (None where one does not say); the table's schema as
+    Spark's JSON."""
+
+    names: list[str]
+    rows: int | None
+    schema: str
+
+
+def data_files(
+    path: str, version: int, options: Mapping[str, str] | None, partitions: Sequence[Mapping[str, str]] = ()
+) -> DataFiles | None:
+    """The files of a version, of some partitions only where these are given.
+
+    None where files alone do not say which rows there are (deletion vectors), and where the table cannot be opened: Delta
+    itself reads the one, and says what is wrong with the other.
+    """
+    try:
+        table = DeltaTable(path, version=version, storage_options=dict(options) if options else None)
+        protocol = table.protocol()
+        if protocol.min_reader_version > 1 or protocol.reader_features:
+            return None
+        files = pyarrow.table(table.get_add_actions(flatten=True)).to_pylist()
+        schema = table.schema().to_json()
+    except (DeltaError, OSError):
+        return None
+    if partitions:
+        levels = tuple(partitions[0])
+        wanted = {tuple(p[level] for level in levels) for p in partitions}
+        files = [f for f in files if tuple(f[f"partition.{level}"] for level in levels) in wanted]
+    counted = [f.get("num_records") for f in files]
+    return DataFiles([unquote(f["path"]) for f in files], None if None in counted else sum(counted), schema)
 
 
 def dataset(

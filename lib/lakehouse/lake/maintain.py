@@ -17,9 +17,10 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
 
 from lakehouse.errors import safe_words
-from lakehouse.lake.delta import Lake, LostError
+from lakehouse.lake.delta import Lake
 from lakehouse.lake.files import GONE, Listed, kinds, sentence
 from lakehouse.lake.log import FOLDER, commit_info, commit_name, newest_version_in, stamped
+from lakehouse.lake.reading import LostError
 from lakehouse.log import warning
 from lakehouse.records import Cleaned
 
@@ -57,7 +58,7 @@ def reading(lake: Lake, layer: str, table: str) -> Iterator[None]:
 def files_of(lake: Lake, layer: str, table: str, version: int) -> set[str]:
     """The names of a version's data files; each holds an id of its own. Raises LostError where it cannot be read."""
     with reading(lake, layer, table):
-        return {_name(unquote(path)) for path in lake.read(layer, table, version).inputFiles()}
+        return {_name(unquote(path)) for path in lake.read_by_delta(layer, table, version).inputFiles()}
 
 
 def recent_versions(lake: Lake, layer: str, table: str, since: datetime) -> Recent:

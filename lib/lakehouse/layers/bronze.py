@@ -20,7 +20,7 @@ from lakehouse.errors import DriftError, GateError, LedgerError, UsageError
 from lakehouse.frame.held import Gone, gone_keys
 from lakehouse.frame.published import frame
 from lakehouse.frame.run import opened
-from lakehouse.lake.published import check_shape
+from lakehouse.lake.reading import check_shape
 from lakehouse.layers import bronze_gate
 from lakehouse.layers.archive import bring_back
 from lakehouse.layers.extract import READERS, Plan, Written, extract, partition

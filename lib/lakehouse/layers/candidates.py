@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.business_date import BusinessDate
+from lakehouse.columns import clean_identifier
 from lakehouse.conform import conformed
 from lakehouse.contracts import Contract
 from lakehouse.frame.checkpoint import checkpoint
@@ -42,9 +43,15 @@ def judged_candidates(
         if c.references and c.references.reason and c.references.table in silver.left
     }  # fmt: skip
     standard = _standard(silver, contract, _images(silver, bronze, pending, open_before, ordered=buries))
+    number = sum(e.rows + e.tombstones for e in pending) + open_before
     if buries or left:
-        standard = _with_recalled(silver, contract, standard, pending, left, buries=buries, is_new=is_new)
-    few = sum(e.rows + e.tombstones for e in pending) + open_before <= FEW_CANDIDATES and not left
+        dead = _dead(silver, contract, pending) if buries else None
+        orphans, again = _orphans(silver, contract, left, dead)
+        standard, number = (
+            _with_recalled(silver, contract, standard, pending, orphans, dead, is_new=is_new),
+            number + again,
+        )
+    few = number <= FEW_CANDIDATES
     many = {t for t in (contract.table, *contract.parents) if few and silver.totals.get(t, Totals()).held > MANY_HELD}
     if many:
         # Read once for themselves, and once for each table in which their keys are looked up.
@@ -81,22 +88,50 @@ def _met(held: DataFrame, candidates: DataFrame, *key: str) -> DataFrame:
     return F.broadcast(held.join(F.broadcast(candidates.select(*key)), list(key), how="left_semi"))
 
 
+def _dead(silver: Silver, contract: Contract, pending: list[Extracted]) -> DataFrame:
+    """Keys with a tombstone of a pending run, as `by_key` gives them."""
+    published, spark = silver.bronze[contract.table], silver.lakehouse.spark
+    places = () if silver.rebuilds else _places(silver, pending)
+    bronze = frame(silver.lakehouse, "bronze", contract.table, published, places)
+    dead = checkpoint(by_key(bronze, in_order(spark, pending), contract.key), eager=False)
+    return F.broadcast(dead) if sum(e.tombstones for e in pending) <= FEW_CANDIDATES else dead
+
+
+def _orphans(
+    silver: Silver, contract: Contract, left: Mapping[str, DataFrame], dead: DataFrame | None
+) -> tuple[DataFrame | None, int]:
+    """Keys whose row in silver names a row that has left it, and how many they are; None for none.
+
+    Without those with a tombstone of this run: it voids what was judged of them before.
+    """
+    if not left:
+        return None, 0
+    held = silver.lakehouse.lake.read("silver", contract.table, silver.heads[contract.table])
+    touched = [
+        held.join(gone.toDF(column), column, how="left_semi").select(*contract.key) for column, gone in left.items()
+    ]
+    keys = reduce(DataFrame.unionByName, touched).distinct()
+    if dead is not None:
+        keys = keys.join(dead, list(contract.key), how="left_anti")
+    keys = checkpoint(keys, eager=False)
+    number = keys.count()
+    return (F.broadcast(keys) if number <= FEW_CANDIDATES else keys) if number else None, number
+
+
 def _with_recalled(
-    silver: Silver, contract: Contract, standard: DataFrame, pending: list[Extracted], left: Mapping[str, DataFrame],
-    *, buries: bool, is_new: bool,
+    silver: Silver, contract: Contract, standard: DataFrame, pending: list[Extracted], orphans: DataFrame | None,
+    dead: DataFrame | None, *, is_new: bool,
 ) -> DataFrame:  # fmt: skip
     """Adds what was judged before and is judged again, marked `_recalled`, and to each image by which tombstone it is void."""
     nothing = {RECALLED: F.lit(False), MISSED_AT: F.lit(None).cast("timestamp")}
-    standard = standard.withColumns(nothing if buries else {**nothing, ORDER: F.lit(OLDER)})
-    if left:
-        again = _judged_once_more(silver, contract, standard, pending, left).withColumns(
+    standard = standard.withColumns(nothing if dead is not None else {**nothing, ORDER: F.lit(OLDER)})
+    if orphans is not None:
+        again = _judged_once_more(silver, contract, standard, pending, orphans).withColumns(
             {**nothing, RECALLED: F.lit(True)}
         )
         standard = standard.unionByName(again, allowMissingColumns=True)
-    if not buries:
+    if dead is None:
         return standard.withColumn(VOID, F.lit(None).cast(VOID_TYPE)).drop(MISSED_AT)
-    bronze = frame(silver.lakehouse, "bronze", contract.table, silver.bronze[contract.table])
-    dead = by_key(bronze, in_order(silver.lakehouse.spark, pending), contract.key)
     if not is_new:
         standard = standard.unionByName(_rows_of_silver(silver, contract, dead), allowMissingColumns=True)
     # A row that was missed before stays as it was missed then.
@@ -121,9 +156,9 @@ def _rows_of_silver(silver: Silver, contract: Contract, dead: DataFrame) -> Data
 
 
 def _judged_once_more(
-    silver: Silver, contract: Contract, standard: DataFrame, pending: list[Extracted], left: Mapping[str, DataFrame]
+    silver: Silver, contract: Contract, standard: DataFrame, pending: list[Extracted], orphans: DataFrame
 ) -> DataFrame:
-    """Every image that was judged before and still counts, of keys of which one names a row that has left silver.
+    """Every image of some keys that was judged before and still counts.
 
     All of a key, as an image that had been overtaken by one that is now held back is open again. What is open already is a
     candidate by itself.
@@ -133,17 +168,24 @@ def _judged_once_more(
     new = {e.run_id for e in pending}
     bronze = frame(lakehouse, "bronze", table, silver.bronze[table])
     runs = in_order(lakehouse.spark, every)
-    old = images(bronze).where(~F.col("_run_id").isin(sorted(new))).join(F.broadcast(runs), "_run_id", how="inner")
+    identifiers = {k: f"_identifier_{k}" for k in key}
+    old = images(bronze).where(~F.col("_run_id").isin(sorted(new)))
+    old = old.withColumns({name: clean_identifier(k) for k, name in identifiers.items()})
+    old = old.join(orphans.withColumnsRenamed(identifiers), list(identifiers.values()), how="left_semi")
+    old = old.join(F.broadcast(runs), "_run_id", how="inner")
     names = lakehouse.contracts["bronze"][table].names
     mine = old.select(*names, "_not_representable", F.lit(False).alias("_batch"),
                       F.lit(None).cast("timestamp").alias("_first_seen_at"), ORDER)  # fmt: skip
-    known = _standard(silver, contract, mine)
-    touched = [known.join(gone.toDF(column), column, how="left_semi").select(*key) for column, gone in left.items()]
-    found = known.join(reduce(DataFrame.unionByName, touched).distinct(), list(key), how="left_semi")
+    found = _standard(silver, contract, mine)
     if lakehouse.contracts["bronze"][table].deletes != "none":
         found = voided(found, by_key(bronze, runs, key), key).where(F.col(VOID).isNull()).drop(VOID)
     is_open = standard.where(~F.col("_batch")).select(*TIE_BREAKERS).distinct()
     return found.join(is_open, list(TIE_BREAKERS), how="left_anti").withColumn(ORDER, F.lit(OLDER))
+
+
+def _places(silver: Silver, pending: list[Extracted]) -> list[dict[str, str]]:
+    """The partitions of bronze that hold what pending runs brought."""
+    return [BusinessDate(d, silver.day.zone).partition for d in sorted({e.business_date for e in pending})]
 
 
 def _images(
@@ -152,16 +194,14 @@ def _images(
     """Images of the pending runs, and those open in quarantine; `ordered`: with the place of their run."""
     lakehouse, table = silver.lakehouse, bronze.table
     columns = [*bronze.names, "_not_representable"]
-    rows = images(frame(lakehouse, "bronze", table, silver.bronze[table]))
-    runs = [e.run_id for e in pending]
-    days = sorted({e.business_date for e in pending})
+    runs, places = [e.run_id for e in pending], _places(silver, pending)
+    rows = images(frame(lakehouse, "bronze", table, silver.bronze[table], () if silver.rebuilds else places))
     # Rows of runs that never published lie in a version unseen; they are nobody's.
     if silver.rebuilds or ordered:
         rows = rows.join(F.broadcast(in_order(lakehouse.spark, pending)), "_run_id", how="inner")
     if not silver.rebuilds:
         rows = rows.where(F.col("_run_id").isin(runs))
-        rows = rows.where(F.concat_ws("-", *PARTITION).isin([d.isoformat() for d in days]))
-        places = [BusinessDate(d, silver.day.zone).partition for d in days]
+        rows = rows.where(F.concat_ws("-", *PARTITION).isin(["-".join(p[part] for part in PARTITION) for p in places]))
         for part in PARTITION:
             rows = rows.where(F.col(part).isin(sorted({place[part] for place in places})))
     place = [ORDER] if ordered else []

@@ -222,7 +222,7 @@ def _stamped(lakehouse: Lakehouse, run: Run, day: BusinessDate, rows: DataFrame)
 
 def partition(lakehouse: Lakehouse, day: BusinessDate, table: str, version: int) -> DataFrame:
     """The rows of a business date, in a version of a table of bronze."""
-    frame = lakehouse.lake.read("bronze", table, version)
+    frame = lakehouse.lake.read("bronze", table, version, [day.partition])
     for name, value in day.partition.items():
         frame = frame.where(F.col(name) == value)
     return frame

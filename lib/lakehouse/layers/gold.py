@@ -23,7 +23,7 @@ from lakehouse.frame.restore import recognise
 from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest, inputs_of, transform_of
 from lakehouse.gate.measures import Measures, observed
-from lakehouse.lake.published import check_shape
+from lakehouse.lake.reading import check_shape
 from lakehouse.layers.bronze_gate import too_many_gone
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun

@@ -26,7 +26,7 @@ from lakehouse.frame.transforms import digest
 from lakehouse.judging.rules import quarantine_rules
 from lakehouse.judging.tombstones import END, VOID
 from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, LEAVES, OPEN, REMOVED, TIE_BREAKERS
-from lakehouse.lake.published import check_shape
+from lakehouse.lake.reading import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
 from lakehouse.layers.silver_gate import Silver
@@ -227,18 +227,36 @@ def _write_kept(
         rows = rows.repartition(*levels) if levels else rows.coalesce(1)
         commit = lake.append(rows, "silver", table, levels, silver.heads[table])
     else:
-        places = (
-            winners.where(F.col("_current_updated_at").isNotNull())
-            .select(*(f"_current_{p}" for p in levels))
-            .distinct()
-        )
-        old = [dict(zip(levels, r, strict=True)) for r in places.collect()] if levels else []
-        many = counts[KEPT] + counts["left"] > FEW_CANDIDATES
-        rows = rows.coalesce(2) if many else F.broadcast(rows.coalesce(1))
-        leaves = LEAVES if recalls else None
-        commit = lake.merge(rows, "silver", table, contract.key, old, silver.heads[table], leaves)
+        commit = _replaced(silver, contract, winners, rows, counts, LEAVES if recalls else None)
     silver.heads[table] = commit.version
     return commit
+
+
+def _replaced(
+    silver: Silver,
+    contract: Contract,
+    winners: DataFrame,
+    rows: DataFrame,
+    counts: Mapping[str, int],
+    leaves: str | None,
+) -> Commit:
+    """Replaces rows by key: a few by writing the partitions again that they lie in, many by a merge."""
+    lake, table, head = silver.lakehouse.lake, contract.table, silver.heads[contract.table]
+    levels = contract.partitioning.levels if contract.partitioning else ()
+    old, new = list[dict[str, str]](), list[dict[str, str]]()
+    if levels:
+        before = winners.where(F.col("_current_updated_at").isNotNull()).select(
+            F.lit(True).alias("_is_old"), *(F.col(f"_current_{p}").alias(p) for p in levels)
+        )
+        for is_old, *place in before.union(rows.select(F.lit(False), *levels)).distinct().collect():
+            (old if is_old else new).append(dict(zip(levels, place, strict=True)))
+    if counts[KEPT] + counts["left"] > FEW_CANDIDATES:
+        return lake.merge(rows.coalesce(2), "silver", table, contract.key, old, head, leaves)
+    rows, changed = rows.coalesce(1), counts["displaced"] + counts["recalled"] - counts["left"]
+    places = [*old, *(p for p in new if p not in old)]
+    written = lake.rewrite(rows, "silver", table, contract.key, places, head,
+                           updated=changed, deleted=counts["left"], leaves=leaves)  # fmt: skip
+    return written or lake.merge(F.broadcast(rows), "silver", table, contract.key, old, head, leaves)
 
 
 def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: TableRun) -> None:

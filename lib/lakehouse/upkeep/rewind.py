@@ -21,7 +21,7 @@ from lakehouse.contracts import LAYERS
 from lakehouse.errors import LedgerError
 from lakehouse.frame.restore import refuse_lost
 from lakehouse.frame.run import OpenRun, opened
-from lakehouse.lake.delta import LostError
+from lakehouse.lake.reading import LostError
 from lakehouse.layers import gold
 from lakehouse.ledger.lease import Lease
 from lakehouse.ledger.past import Cut

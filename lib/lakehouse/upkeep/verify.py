@@ -15,8 +15,8 @@ from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import functions as F
 
 from lakehouse.frame.published import published_frame
-from lakehouse.lake.delta import LostError
 from lakehouse.lake.maintain import reading
+from lakehouse.lake.reading import LostError
 from lakehouse.layers import gold
 from lakehouse.parts import Lakehouse
 from lakehouse.records import RUNS_OF, Published, Row, Totals
