@@ -104,7 +104,7 @@ def test_a_data_file_that_is_gone_is_said_where_it_is_missed(spark: SparkSession
         pytest.raises(StoreError, match=r"a file of the lake at .* is gone .*rebuild the layer, or restore"),
         lake.answering(),
     ):
-        lake.read("silver", "mugs", 0).collect()
+        lake.read_by_delta("silver", "mugs", 0).collect()
 
 
 def test_what_is_no_failure_of_the_store_keeps_its_kind(spark: SparkSession, lake: Lake) -> None:

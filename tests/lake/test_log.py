@@ -116,7 +116,7 @@ def with_a_checkpoint_every_second_version(spark: SparkSession, lake: Lake, prop
 
 def readable(spark: SparkSession, lake: Lake, version: int) -> bool:
     try:
-        return lake.read("silver", "mugs", version).columns == ["id"]
+        return lake.read_by_delta("silver", "mugs", version).columns == ["id"]
     except (PySparkException, Py4JJavaError):
         return False
 

@@ -178,9 +178,9 @@ def test_versions_of_a_time_are_known_by_one_look_at_each_commit_and_one_version
     mugs: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, loaded = list[str](), list[int]()
-    text, frame = mugs.files.read, mugs.read
+    text, frame = mugs.files.read, mugs.read_by_delta
     monkeypatch.setattr(mugs.files, "read", lambda path: (read.append(path), text(path))[1])
-    monkeypatch.setattr(mugs, "read", lambda *which: (loaded.append(which[2]), frame(*which))[1])
+    monkeypatch.setattr(mugs, "read_by_delta", lambda *which: (loaded.append(which[2]), frame(*which))[1])
     age(data(mugs), days=30)
     assert vacuumed(mugs, WEEK, {6}).files == 0, "every version is of today"
     assert len(read) == len(set(read)) == 7

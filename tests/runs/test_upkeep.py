@@ -118,7 +118,7 @@ def test_a_table_that_cannot_be_read_is_a_broken_check_and_the_others_are_looked
     lived.lake.files = SimpleNamespace(below=lambda _: [])
     # A table without a file, but for the orders of silver.
     look = raising(JavaError(*classes), "silver.orders")
-    lived.lake.read = lambda *which: look(None, *which) or SimpleNamespace(inputFiles=list)
+    lived.lake.read_by_delta = lambda *which: look(None, *which) or SimpleNamespace(inputFiles=list)
     monkeypatch.setattr(verify, "missing_files", readable.missing_files)
     checks = verify.verify(lived)
     (broken,) = [c for c in checks if not c.holds]
