@@ -27,14 +27,21 @@ from lakehouse.settings import Settings, secret_variables
 CLASS_ARCHIVE = Path(sys.prefix) / "share" / "lakehouse" / "classes.jsa"
 
 
-def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSession:
+# An option of spark-defaults.conf that leaves the optimizing compiler out. It pays for itself from about so many rows of a
+# shop on: measured at 0.4 million (without it 18 % less CPU) and at 3.7 million (with it a quarter less; ADR 0011).
+FIRST_COMPILER_ONLY, MANY_ROWS = "-XX:TieredStopAtLevel=1", 1_000_000
+JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+
+
+def spark_session(settings: Settings, app_name: str = "lakehouse", *, has_many_rows: bool = False) -> SparkSession:
     """The one session of the process, in the shop's zone.
 
     Plain Python in a checkout reads its spark-defaults.conf unless SPARK_CONF_DIR says otherwise; spark-submit was given it.
+    `has_many_rows`: Java may optimize what it runs often, as MANY_ROWS says.
     Raises ConfigError where Spark has not read spark-defaults.conf, SetupError where this machine cannot run it.
     """
     if SparkSession.getActiveSession() is None:
-        _start_java(settings)
+        _start_java(settings, has_many_rows=has_many_rows)
     builder = SparkSession.builder.appName(app_name).config("spark.sql.session.timeZone", settings.timezone)
     for option, value in _between_machines(settings).items():
         builder = builder.config(option, value)
@@ -50,7 +57,7 @@ def spark_session(settings: Settings, app_name: str = "lakehouse") -> SparkSessi
     return spark
 
 
-def _start_java(settings: Settings) -> None:
+def _start_java(settings: Settings, *, has_many_rows: bool) -> None:
     """Starts the JVM before there is a session: options of a session given to PySpark earlier end on its command line.
 
     Java's folder of temporary files is Spark's too, unless spark.local.dir or SPARK_LOCAL_DIRS says otherwise.
@@ -63,7 +70,7 @@ def _start_java(settings: Settings) -> None:
     else:
         check_java()
         with java_environment(secret_variables()):
-            _set_arguments(temporary)
+            _set_arguments(temporary, has_many_rows=has_many_rows)
             try:
                 SparkContext.setSystemProperty("java.io.tmpdir", str(temporary))
             except (PySparkException, OSError):
@@ -76,15 +83,19 @@ def _start_java(settings: Settings) -> None:
         )
 
 
-def _set_arguments(temporary: Path) -> None:
+def _set_arguments(temporary: Path, *, has_many_rows: bool) -> None:
     options = Path(__file__).parents[2] / "spark-defaults.conf"
     if {"SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"} & os.environ.keys() or not options.is_file():
         return
     # Not by SPARK_CONF_DIR: a folder on the class path would rule the shared class archive out.
-    words = ['"-Djava.io.tmpdir=' + str(temporary).replace("\\", r"\\").replace('"', r"\"") + '"']
+    ours = ['"-Djava.io.tmpdir=' + str(temporary).replace("\\", r"\\").replace('"', r"\"") + '"']
     if CLASS_ARCHIVE.is_file():
-        words.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
-    arguments = ["--properties-file", str(options), "--conf", f"spark.driver.defaultJavaOptions={' '.join(words)}"]
+        ours.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
+    arguments = ["--properties-file", str(options), "--conf", f"spark.driver.defaultJavaOptions={' '.join(ours)}"]
+    if has_many_rows:
+        lines = (line.partition(" ") for line in options.read_text(encoding="utf-8").splitlines())
+        java = next(words for option, _, words in lines if option == JAVA_OPTIONS)
+        arguments += ["--conf", f"{JAVA_OPTIONS}={java.replace(FIRST_COMPILER_ONLY, '').strip()}"]
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*arguments, "pyspark-shell"])
 
 

@@ -23,9 +23,9 @@ from lakehouse.ledger import Ledger
 from lakehouse.pages.pages import Pages
 from lakehouse.pages.store import DocsBucket, place
 from lakehouse.server.databases import database_url
-from lakehouse.session import spark_session
+from lakehouse.session import MANY_ROWS, spark_session
 from lakehouse.settings import Settings
-from lakehouse.source.postgres import Source
+from lakehouse.source.postgres import SCHEMA, Source
 from lakehouse.warehouse.gold import Gold
 
 OWN_SHOP = "This folder holds the lake, gold or Data Docs of a shop of your own: make demo leaves it alone.\n"
@@ -87,7 +87,17 @@ class Lakehouse:
     @cached_property
     def spark(self) -> SparkSession:
         self.gate.warm()
-        return spark_session(self.settings)
+        return spark_session(self.settings, has_many_rows=self._has_many_rows())
+
+    def _has_many_rows(self) -> bool:
+        """By the ledger's sums; for a first load by what the source's server believes to hold."""
+        for layer in ("silver", "bronze"):
+            if held := sum(totals.held for totals in self.ledger.totals(layer).values()):
+                return held > MANY_ROWS
+        try:
+            return self.source.database.rows_believed(SCHEMA, self.contracts["bronze"]) > MANY_ROWS
+        except SourceError:  # who needs the source meets it again
+            return False
 
     @cached_property
     def lake(self) -> Lake:
