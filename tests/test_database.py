@@ -37,6 +37,17 @@ def test_more_readers_than_connections_wait_for_one_another(postgres: Any) -> No
 
 
 @pytest.mark.integration
+def test_the_servers_statistics_say_about_how_many_rows_tables_hold_and_nothing_of_views(postgres: Any) -> None:
+    database = Database(postgres.create_database("believed"), "source", SourceError)
+    with database.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("create table mugs as select from generate_series(1, 1000); create table cups as select from mugs;"
+                       "create table \"Odd\" (n int); create view pots as select from mugs; analyze mugs; analyze cups")  # fmt: skip
+    assert database.rows_believed("public", ["mugs", "cups", "Odd", "pots", "absent"]) == 2000
+    assert database.rows_believed("public", []) == 0
+    database.close()
+
+
+@pytest.mark.integration
 def test_a_connection_that_breaks_off_is_an_error_of_its_database_in_words_without_values(postgres: Any) -> None:
     database = Database(postgres.create_database("broken"), "gold", StoreError)
     with (

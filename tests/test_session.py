@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from typing import Any
 
 import pytest
 
-from lakehouse.errors import ConfigError, SetupError
+from lakehouse import session
+from lakehouse.errors import ConfigError, SetupError, SourceError
 from lakehouse.home import make_home, scratch
 from lakehouse.java import check_java, java_environment
-from lakehouse.settings import load_settings, secret_variables
+from lakehouse.records import Totals
+from lakehouse.settings import Settings, load_settings, secret_variables
+from lakehouse.wiring import Lakehouse
 
 pytestmark = pytest.mark.unit
+DEFAULTS = Path(__file__).parent.parent / "spark-defaults.conf"
 # In processes of their own: what is looked at is all that reaches streams, process list and disk, the JVM's words included.
 FAILING = """
 import pyarrow as pa
@@ -68,6 +73,53 @@ def test_a_failing_query_puts_no_value_of_a_row_on_any_stream(tmp_path: Path) ->
     done = python(FAILING, tmp_path / "home")
     assert "failed as NumberFormatException CAST_INVALID_INPUT" in done.stdout
     assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("has_many_rows", [False, True])
+def test_java_may_optimize_where_a_shop_has_many_rows(
+    has_many_rows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    session._set_arguments(tmp_path, has_many_rows=has_many_rows)
+    words = shlex.split(os.environ["PYSPARK_SUBMIT_ARGS"])
+    options = dict(word.partition("=")[::2] for word in words if "=" in word)
+    java = options.get(session.JAVA_OPTIONS)
+    if not has_many_rows:
+        assert java is None, "spark-defaults.conf says it all"
+        return
+    (shipped,) = (line for line in DEFAULTS.read_text().splitlines() if line.startswith(session.JAVA_OPTIONS))
+    assert session.FIRST_COMPILER_ONLY in shipped
+    assert java is not None
+    assert java.split() == [word for word in shipped.split()[1:] if word != session.FIRST_COMPILER_ONLY]
+
+
+@pytest.mark.parametrize(
+    ("silver", "bronze", "source", "many"),
+    [
+        (1_000_001, 0, 0, True),
+        (1_000_000, 9_000_000, 9_000_000, False),
+        (0, 1_000_001, 0, True),
+        (0, 0, 1_000_001, True),
+        (0, 0, 0, False),
+        (0, 0, None, False),
+    ],
+)
+def test_how_many_rows_a_shop_has_is_asked_of_the_ledger_and_for_a_first_load_of_the_source(
+    silver: int, bronze: int, source: int | None, many: bool
+) -> None:
+    def believed(schema: str, tables: Any) -> int:
+        if source is None:
+            raise SourceError("away")
+        assert (schema, "orders" in tables) == ("public", True)
+        return source
+
+    sums = {"silver": {"orders": Totals(held=silver)}, "bronze": {"orders": Totals(held=bronze)}}
+    lakehouse = Lakehouse(
+        Settings(),
+        ledger=SimpleNamespace(totals=lambda layer: sums[layer]),
+        source=SimpleNamespace(database=SimpleNamespace(rows_believed=believed)),
+    )
+    assert lakehouse._has_many_rows() is many
 
 
 @pytest.fixture(scope="module")

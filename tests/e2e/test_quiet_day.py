@@ -1,4 +1,7 @@
-"""A day on which nothing changed costs next to nothing, and is a day like any other to everybody who looks."""
+"""What a day asks of Spark: next to nothing where nothing changed, and never more than a hundred queries.
+
+A day without a change is a day like any other to everybody who looks.
+"""
 
 from __future__ import annotations
 
@@ -66,3 +69,11 @@ def test_gold_computes_only_what_a_change_reaches(shop: SmallShop, spark: SparkS
     ) == [("agg_campaign_performance", False), ("agg_inventory_status", True), ("dim_customers", False),
           ("dim_products", True), ("fact_customer_orders", False), ("fact_daily_sales", False)]  # fmt: skip
     assert shop.ask("select category from gold.dim_products where product_id = 'P2'") == [("Cakes",)]
+
+
+def test_a_day_with_changes_of_every_kind_asks_spark_a_hundred_queries_at_most(
+    shop: SmallShop, spark: SparkSession
+) -> None:
+    shop.write(shop.source, "delete from order_items where order_id = 'O1'; delete from orders where order_id = 'O1'")
+    assert executions(spark, lambda: shop.live(7)) <= 100
+    assert shop.ask("select count(*) from gold.fact_customer_orders where order_id in ('O1', 'O7')") == [(1,)]

@@ -94,7 +94,7 @@ class Database:
         names = [f'{schema}."{table}"' for table in tables]
         with self.connection() as connection, connection.cursor() as cursor:
             cursor.execute("select coalesce(sum(greatest(reltuples, 0)), 0)::bigint from pg_class "
-                           "where oid in (select to_regclass(n) from unnest(%s) n)", (names,))  # fmt: skip
+                           "where oid in (select to_regclass(n) from unnest(%s::text[]) n)", (names,))  # fmt: skip
             return int((cursor.fetchone() or (0,))[0])
 
     def close(self) -> None:
