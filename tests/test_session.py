@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lakehouse import session
-from lakehouse.errors import ConfigError, SetupError, SourceError
+from lakehouse.errors import ConfigError, LedgerError, SetupError, SourceError
 from lakehouse.home import make_home, scratch
 from lakehouse.java import check_java, java_environment
 from lakehouse.records import Totals
@@ -120,6 +120,13 @@ def test_how_many_rows_a_shop_has_is_asked_of_the_ledger_and_for_a_first_load_of
         source=SimpleNamespace(database=SimpleNamespace(rows_believed=believed)),
     )
     assert lakehouse._has_many_rows() is many
+
+
+def test_a_ledger_of_an_earlier_release_is_asked_for_nothing_before_a_run_has_brought_it_up_to_date() -> None:
+    def totals(_: str) -> dict[str, Totals]:
+        raise LedgerError("of an earlier release")
+
+    assert Lakehouse(Settings(), ledger=SimpleNamespace(totals=totals))._has_many_rows() is False
 
 
 @pytest.fixture(scope="module")

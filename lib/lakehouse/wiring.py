@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from lakehouse import address
 from lakehouse.contracts import Contracts, load_contracts
 from lakehouse.database import Database
-from lakehouse.errors import SourceError, StoreError
+from lakehouse.errors import LakehouseError, SourceError, StoreError
 from lakehouse.gate.gate import Gate
 from lakehouse.home import make_home
 from lakehouse.judging.suites import Suites, load_suites
@@ -91,12 +91,12 @@ class Lakehouse:
 
     def _has_many_rows(self) -> bool:
         """By the ledger's sums; for a first load by what the source's server believes to hold."""
-        for layer in ("silver", "bronze"):
-            if held := sum(totals.held for totals in self.ledger.totals(layer).values()):
-                return held > MANY_ROWS
         try:
+            for layer in ("silver", "bronze"):
+                if held := sum(totals.held for totals in self.ledger.totals(layer).values()):
+                    return held > MANY_ROWS
             return self.source.database.rows_believed(SCHEMA, self.contracts["bronze"]) > MANY_ROWS
-        except SourceError:  # who needs the source meets it again
+        except LakehouseError:  # such as a ledger of an earlier release; who needs it, or the source, meets it again
             return False
 
     @cached_property
