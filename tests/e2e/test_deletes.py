@@ -246,7 +246,7 @@ def test_a_truncated_table_stops_the_night_until_a_person_lets_it_through(shop: 
     assert broken(shop) == []
 
 
-# Days in any order of what can happen to a shop, drawn afresh for each seed.
+# Days in any order of what can happen to a shop, drawn for each seed.
 
 SPELLINGS = ("{}", "{}", "{}", " {}", "{}\u00a0")
 KEYS = {"customers": 3, "products": 3, "orders": 4, "order_items": 6}

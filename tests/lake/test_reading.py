@@ -56,6 +56,10 @@ def test_rows_that_a_deletion_vector_takes_out_are_not_read(spark: SparkSession,
     assert seen(lake.read("silver", "sales", 1)) == {(1, "mug", "01", "2026")}
 
 
+def test_spark_looks_at_as_many_files_without_a_job_as_are_named(spark: SparkSession) -> None:
+    assert spark.conf.get("spark.sql.sources.parallelPartitionDiscovery.threshold") == str(reading.MOST_FILES)
+
+
 def test_many_files_are_found_by_delta_itself(spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.append(sales(spark, (1, "mug", "01"), (2, None, "02")), "silver", "sales", LEVELS, None)
     monkeypatch.setattr(reading, "MOST_FILES", 1)

@@ -20,7 +20,8 @@ from lakehouse.lake.files import Files
 from lakehouse.lake.identity import Identity
 from lakehouse.records import Published, Stamped
 
-# Each file named costs the driver a look at the store; of more Delta's own index is the cheaper one.
+# Each file named costs the driver a look at the store; of more Delta's own index is the cheaper one. Up to as many are looked
+# at without a job by spark.sql.sources.parallelPartitionDiscovery.threshold: a test holds the two together.
 MOST_FILES = 200
 
 

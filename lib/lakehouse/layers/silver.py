@@ -197,9 +197,9 @@ def _table(
 def _write_kept(
     silver: Silver, contract: Contract, frame: DataFrame, counts: Mapping[str, int], *, is_new: bool
 ) -> Commit:
-    """Writes the winners: a new table whole, new keys as an append, anything else as a merge on the key.
+    """Writes the winners: a new table whole, new keys as an append, anything else in the place of what had their keys.
 
-    A row that leaves silver is deleted by the same merge.
+    A row that leaves silver is gone with the same commit.
     """
     lake, table = silver.lakehouse.lake, contract.table
     levels = contract.partitioning.levels if contract.partitioning else ()

@@ -60,7 +60,8 @@ def balances(
     """The sums of this run and since the beginning, and the commit's own word. A row that is nowhere, or twice, is critical.
 
     The batch was judged against the rows that silver holds, so a key that stood there twice shows as two rows of one image;
-    and a merge that met another silver shows as more or fewer rows changed than were judged newer.
+    and a write that met another silver shows as more or fewer rows added than were judged new. A merge counts what it changed;
+    of a few rows that are replaced by a write only the rows of the files before and after say so (Lake.rewrite).
     """
     kept, displaced, removed = counts[KEPT], counts["displaced"], counts[REMOVED]
     recalled, reopened, left = counts["recalled"], counts["reopened"], counts["left"]
