@@ -88,13 +88,13 @@ def _set_arguments(temporary: Path, *, has_many_rows: bool) -> None:
     if {"SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"} & os.environ.keys() or not options.is_file():
         return
     # Not by SPARK_CONF_DIR: a folder on the class path would rule the shared class archive out.
-    ours = ['"-Djava.io.tmpdir=' + str(temporary).replace("\\", r"\\").replace('"', r"\"") + '"']
+    words = ['"-Djava.io.tmpdir=' + str(temporary).replace("\\", r"\\").replace('"', r"\"") + '"']
     if CLASS_ARCHIVE.is_file():
-        ours.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
-    arguments = ["--properties-file", str(options), "--conf", f"spark.driver.defaultJavaOptions={' '.join(ours)}"]
+        words.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
+    arguments = ["--properties-file", str(options), "--conf", f"spark.driver.defaultJavaOptions={' '.join(words)}"]
     if has_many_rows:
         lines = (line.partition(" ") for line in options.read_text(encoding="utf-8").splitlines())
-        java = next(words for option, _, words in lines if option == JAVA_OPTIONS)
+        java = next(value for option, _, value in lines if option == JAVA_OPTIONS)
         arguments += ["--conf", f"{JAVA_OPTIONS}={java.replace(FIRST_COMPILER_ONLY, '').strip()}"]
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*arguments, "pyspark-shell"])
 

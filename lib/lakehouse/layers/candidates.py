@@ -47,10 +47,8 @@ def judged_candidates(
     if buries or left:
         dead = _dead(silver, contract, pending) if buries else None
         orphans, again = _orphans(silver, contract, left, dead)
-        standard, number = (
-            _with_recalled(silver, contract, standard, pending, orphans, dead, is_new=is_new),
-            number + again,
-        )
+        standard = _with_recalled(silver, contract, standard, pending, orphans, dead, is_new=is_new)
+        number += again
     few = number <= FEW_CANDIDATES
     many = {t for t in (contract.table, *contract.parents) if few and silver.totals.get(t, Totals()).held > MANY_HELD}
     if many:
@@ -115,7 +113,9 @@ def _orphans(
         keys = keys.join(dead, list(contract.key), how="left_anti")
     keys = checkpoint(keys, eager=False)
     number = keys.count()
-    return (F.broadcast(keys) if number <= FEW_CANDIDATES else keys) if number else None, number
+    if not number:
+        return None, 0
+    return F.broadcast(keys) if number <= FEW_CANDIDATES else keys, number
 
 
 def _with_recalled(
