@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.source import deletes
 from lakehouse.source.deletes import STRANGE, differing, gone, held_figures, keys_seen, source_figures
+from lakehouse.source.digests import CRC_32, SHA_256, Digest, digest_of
 from tests.source.conftest import Shop
 from tests.tables import contract, instant
 
@@ -18,6 +20,14 @@ MARK = instant("2020-01-03")
 # Every printable character of ASCII, in either case, and numbers as floats write them.
 PLAIN = [*(f"k{chr(c)}" for c in range(0x21, 0x7F)), "17850.0", "1.00", ".0", "A1.0", "0.0", "x.0.0", "1.0.0", "007"]
 PLAIN_HELD = sorted({k.upper() for k in PLAIN} - {"17850.0", "0.0"} | {"17850", "0"})
+
+
+@pytest.fixture(autouse=True, params=[pytest.param(CRC_32, id="crc-32"), pytest.param(SHA_256, id="sha-256")])
+def digest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Digest:
+    """What a server of today is asked for, and what one before release 18 is, which every server can answer."""
+    digest: Digest = request.param
+    monkeypatch.setattr(deletes, "digest_of", lambda _: digest)
+    return digest
 
 
 def held(spark: SparkSession, *keys: str) -> DataFrame:
@@ -40,7 +50,10 @@ def have(shop: Shop, *keys: str | None, made: str = "2020-01-01") -> None:
 def compared(spark: SparkSession, shop: Shop, keys: DataFrame, source: Any = None) -> tuple[set[str], list[str]]:
     """Buckets that differ, and keys that are gone."""
     with (source or shop.source()).snapshot() as snapshot:
-        ours = {b: (n, total) for _, b, n, total in held_figures(keys, ORDERS).collect()}
+        ours = {
+            b: (n, total)
+            for _, b, n, total in held_figures(keys, ORDERS, deletes.digest_of(snapshot.release)).collect()
+        }
         buckets = differing(source_figures(snapshot, ORDERS, MARK), ours)
         return buckets, sorted(r[0] for r in gone(spark, snapshot, ORDERS, keys, buckets).collect()) if buckets else []
 
@@ -116,7 +129,10 @@ def test_a_key_of_two_columns_is_gone_where_one_of_them_differs(shop: Shop, spar
             "values ('p', 'W1', 1, 0, '2020-01-01', '2020-01-01'), ('q', 'W2', 1, 0, '2020-01-01', '2020-01-01')")  # fmt: skip
     keys = spark.createDataFrame([("P", "W1"), ("P", "W2"), ("Q", "W2")], "product_id string, warehouse_id string")
     with shop.source().snapshot() as snapshot:
-        ours = {b: (n, total) for _, b, n, total in held_figures(keys, INVENTORY).collect()}
+        ours = {
+            b: (n, total)
+            for _, b, n, total in held_figures(keys, INVENTORY, deletes.digest_of(snapshot.release)).collect()
+        }
         buckets = differing(source_figures(snapshot, INVENTORY, MARK), ours)
         assert [tuple(r) for r in gone(spark, snapshot, INVENTORY, keys, buckets).collect()] == [("P", "W2")]
 
@@ -138,7 +154,7 @@ def test_it_is_of_the_snapshots_moment(shop: Shop, spark: SparkSession) -> None:
     with shop.source().snapshot() as snapshot:
         shop.do("delete from orders")
         assert sum(n for n, _ in source_figures(snapshot, ORDERS, MARK).values()) == 2
-        every = {r["bucket"] for r in held_figures(keys, ORDERS).collect()}
+        every = {r["bucket"] for r in held_figures(keys, ORDERS, deletes.digest_of(snapshot.release)).collect()}
         assert gone(spark, snapshot, ORDERS, keys, every).collect() == []
     assert compared(spark, shop, keys)[1] == ["A", "B"]
 
@@ -179,3 +195,12 @@ def test_parts_of_a_key_are_told_apart(shop: Shop) -> None:
         with shop.source().snapshot() as snapshot:
             found.append(keys_seen(snapshot, INVENTORY))
     assert len(set(found)) == 3
+
+
+def test_the_cheaper_digest_is_for_servers_that_know_it() -> None:
+    assert [digest_of(release) for release in (140_019, 179_999, 180_000, 190_001)] == [
+        SHA_256,
+        SHA_256,
+        CRC_32,
+        CRC_32,
+    ]

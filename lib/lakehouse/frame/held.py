@@ -19,6 +19,7 @@ from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
 from lakehouse.source.deletes import differing, gone, held_figures, keys_seen, source_figures
+from lakehouse.source.digests import digest_of
 from lakehouse.source.postgres import Snapshot
 
 MISSED_AT = "_deleted_at"
@@ -96,7 +97,8 @@ def gone_keys(
     held = {t: keys for t, (c, _) in tables.items() if t not in found and (keys := held_keys(lakehouse, c)) is not None}
     if not held:
         return found
-    every = reduce(DataFrame.unionByName, (held_figures(keys, tables[t][0]) for t, keys in held.items()))
+    digest = digest_of(snapshot.release)
+    every = reduce(DataFrame.unionByName, (held_figures(keys, tables[t][0], digest) for t, keys in held.items()))
     with ThreadPoolExecutor(1) as pool:
         counting = pool.submit(every.collect)
         theirs = {t: source_figures(snapshot, *tables[t]) for t in held}

@@ -19,19 +19,16 @@ from pyspark.sql import functions as F
 from lakehouse.columns import clean_identifier
 from lakehouse.contracts import Contract
 from lakehouse.source.carried import UTF_8
+from lakehouse.source.digests import Digest, digest_of
 from lakehouse.source.postgres import SCHEMA, Snapshot
 from lakehouse.source.windows import CREATED, instant
 
-# Three digits of the hash name the bucket, twelve are summed: no bucket of any shop overflows 64 bits. Spark takes far longer to
-# read digits to the base of 16 than to make the hash, so they are written to the base of 10.
-BUCKET, SUMMED = 3, 12
-HEX, DECIMAL = "abcdef", "012345"
 # So many buckets that differ cost as much to ask for as all of them.
 MOST_BUCKETS = 1024
 # The bucket of keys that are not plain: no hash of them is compared.
 STRANGE = ""
 SEPARATOR = "\x1f"
-# Of each bucket the keys and the sum of their hashes.
+# Of each bucket the keys and the sum of their digests.
 Figures = Mapping[str, tuple[int, int]]
 
 
@@ -46,21 +43,21 @@ def keys_seen(snapshot: Snapshot, contract: Contract) -> str:
 def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None) -> Figures:
     """Figures of the plain keys of rows that were made before the mark (None: of all), by the server; doubles count twice."""
     made = f' and "{CREATED}" < {instant(mark)}' if mark and CREATED in contract.names else ""
-    digits = f"translate(substr(hash, {BUCKET + 1}, {SUMMED}), '{HEX}', '{DECIMAL}')::bigint"
+    digest = digest_of(snapshot.release)
     rows = snapshot.rows(
-        f"select left(hash, {BUCKET}), count(*), sum({digits}) from (select {_hash(contract)} as hash "
-        f"from {_name(contract)} where {_plain(contract)}{made} offset 0) h group by 1",
+        f"select {digest.bucket_sql('hash')}, count(*), sum({digest.summed_sql('hash')}) from (select "
+        f"{digest.hash_sql(_text(contract))} as hash from {_name(contract)} where {_plain(contract)}{made} offset 0) h group by 1",
         contract.table,
     )
     return {bucket: (int(keys), int(total)) for bucket, keys, total in rows}
 
 
-def held_figures(held: DataFrame, contract: Contract) -> DataFrame:
-    """Figures of keys that are held, each once: `table`, `bucket`, `keys`, `total`."""
-    hashed = held.select(F.when(_is_plain(contract), _digest(contract)).alias("hash"))
-    digits = F.translate(F.substring("hash", BUCKET + 1, SUMMED), HEX, DECIMAL).cast("bigint")
-    bucket = F.coalesce(F.substring("hash", 1, BUCKET), F.lit(STRANGE)).alias("bucket")
-    counted = hashed.groupBy(bucket).agg(F.count(F.lit(1)).alias("keys"), F.sum(digits).alias("total"))
+def held_figures(held: DataFrame, contract: Contract, digest: Digest) -> DataFrame:
+    """Figures of keys that are held, each once, by the digest of the server's release: `table`, `bucket`, `keys`, `total`."""
+    hashed = held.select(F.when(_is_plain(contract), digest.hash(_key(contract))).alias("hash"))
+    bucket = F.coalesce(digest.bucket(F.col("hash")), F.lit(STRANGE)).alias("bucket")
+    total = F.sum(digest.summed(F.col("hash"))).alias("total")
+    counted = hashed.groupBy(bucket).agg(F.count(F.lit(1)).alias("keys"), total)
     return counted.select(
         F.lit(contract.table).alias("table"), "bucket", "keys", F.coalesce("total", F.lit(0)).alias("total")
     )
@@ -85,8 +82,10 @@ def gone(
     if len(plain) <= MOST_BUCKETS:
         # A key that is held may be there in a spelling that is not plain, so all of those are read.
         named = ", ".join(f"'{b}'" for b in sorted(plain)) or "null"
-        there += f" and case when {_plain(contract)} then left({_hash(contract)}, {BUCKET}) in ({named}) else true end"
-        held = held.where(~_is_plain(contract) | F.substring(_digest(contract), 1, BUCKET).isin(plain))
+        digest = digest_of(snapshot.release)
+        theirs = digest.bucket_sql(digest.hash_sql(_text(contract)))
+        there += f" and case when {_plain(contract)} then {theirs} in ({named}) else true end"
+        held = held.where(~_is_plain(contract) | digest.bucket(digest.hash(_key(contract))).isin(plain))
     keys = ", ".join(f'"{k}"::text as "{k}"' for k in contract.key)
     read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there}")
     return held.join(
@@ -99,24 +98,24 @@ def _is_plain(contract: Contract) -> Column:
     return reduce(Column.__and__, (F.col(k).rlike(r"\A[!-~]+\z") for k in contract.key))
 
 
-def _digest(contract: Contract) -> Column:
-    """Spark's hash of a key that is held, which `_hash` makes of a plain one too."""
-    return F.sha2(F.concat_ws(SEPARATOR, *contract.key), 256)
+def _key(contract: Contract) -> Column:
+    """A key that is held as one text, which `_text` makes of a plain one too."""
+    return F.concat_ws(SEPARATOR, *contract.key)
 
 
 def _plain(contract: Contract) -> str:
     return " and ".join(f'("{k}"::text collate "C") ~ \'^[!-~]+$\'' for k in contract.key)
 
 
-def _hash(contract: Contract) -> str:
-    """SQL of a plain key's hash, after the identifier rule. Not md5, which some servers may not compute."""
+def _text(contract: Contract) -> str:
+    """SQL of a plain key as one text, after the identifier rule."""
     parts = (
         f"case when \"{k}\"::text like '%.0' then "
         f"regexp_replace(upper(\"{k}\"::text collate \"C\"), E'^([0-9]+)\\\\.0$', E'\\\\1') "
         f'else upper("{k}"::text collate "C") end'
         for k in contract.key
     )
-    return f"encode(sha256(convert_to(concat_ws(E'\\x1f', {', '.join(parts)}), 'SQL_ASCII')), 'hex')"
+    return f"concat_ws(E'\\x1f', {', '.join(parts)})"
 
 
 def _name(contract: Contract) -> str:

@@ -89,6 +89,7 @@ class Snapshot:
     def __init__(self, database: Database, cursor: Cursor, standing: Standing, jdbc: Mapping[str, str]) -> None:
         self._database, self._cursor, self.standing, self._jdbc = database, cursor, standing, jdbc
         self._relations: dict[str, frozenset[str]] = {}
+        self.release: int = cursor.connection.info.server_version
         self._name, self.transactions = self._ask("select pg_export_snapshot(), pg_current_snapshot()::text")[0]
 
     def require_over(self, end: datetime) -> None:
