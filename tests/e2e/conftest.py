@@ -68,6 +68,7 @@ def lived(
     with closing(psycopg2.connect(source_dsn)) as source, pytest.MonkeyPatch.context() as patch:
         # One of the two shops has its keys looked up as those of a big shop are.
         patch.setattr(candidates, "MANY_HELD", -1 if zone == ZONES[1] else candidates.MANY_HELD)
+        patch.setattr(warehouse, "MANY_ROWS", 0 if zone == ZONES[1] else warehouse.MANY_ROWS)
         shop.apply(source, "schema.sql")
         for business_date, scripts in DAYS.items():
             shop.apply(source, *scripts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -139,11 +139,11 @@ def carry_out(
     run.at_the_end(staging.drop)
     with run.lease.transaction() as cursor:
         staging.sweep(cursor)
-    totals, findings = _staged(lakehouse, run, due, before, staging)
+    held = ledger.table_rows("gold")
+    totals, findings = _staged(lakehouse, run, due, before, staging, set() if rebuilds else gold.compares(held))
     run.find([*findings, *_roll_ups(totals)])
     tables = [TableRun(t, (published[t].version if t in published else 0) + 1, row["rows"], row["rows"])
               for t, row in totals.items()]  # fmt: skip
-    held = ledger.table_rows("gold") if due.untouched else {}
     # They are as of this date too, in the version that they have.
     tables += [TableRun(t, published[t].version, rows_kept=held.get(t, 0)) for t in sorted(due.untouched)]
     changes: dict[str, Changes] = {}
@@ -170,11 +170,16 @@ def _shape_changed(published: Published, shapes: Mapping[str, Mapping[str, str]]
 
 
 def _staged(
-    lakehouse: Lakehouse, run: OpenRun, due: Plan, before: Mapping[str, int], staging: Staging
+    lakehouse: Lakehouse,
+    run: OpenRun,
+    due: Plan,
+    before: Mapping[str, int],
+    staging: Staging,
+    compared: Collection[str],
 ) -> tuple[dict[str, Totals], list[Finding]]:
     """Computes, stages and gates every touched table, several at a time, each when those its transform names are there.
 
-    Returns the totals of each table, and what the gate found. A table built on another is given its computed, still wide
+    Of the `compared` only what differs from gold is staged. Returns the totals of each table, and what the gate found. A table built on another is given its computed, still wide
     frame: sums are narrowed once, when they are published.
     """
     silver, as_of = due.silver, due.as_of
@@ -203,9 +208,23 @@ def _staged(
         frame = conformed(wide[name].result(), contract)
         parameters = {"previous_rows": before.get(name), "next_date": as_of + timedelta(days=1)}
         suite = lakehouse.gate.measures(contract, lakehouse.suites["gold"][name], frame.columns, parameters)
-        _, totals = observed(frame, suite, _totals(contract, frame), lambda rows: _load(run, staging, contract, rows))
-        staging.verify(contract, {n: v for n, v in totals.items() if n == "rows" or n in contract.names})
-        log.event("gold.staged", table=name, rows=totals["rows"])
+
+        def load(rows: DataFrame) -> Totals | None:
+            """Stages a table. Raises RightLostError, before anything is written, once the right is lost."""
+            run.lease.check()
+            if name not in compared:
+                staging.load(rows, contract)
+                return None
+            rows = lakehouse.gold.differing(rows, contract)
+            # The suite looked at every row, on the way to here.
+            suiteless = replace(suite, rules=(), aggregates={})
+            counted = _sums(contract)
+            return observed(rows, suiteless, counted, lambda rows: staging.load_differences(rows, contract))[1]
+
+        sent, totals = observed(frame, suite, _totals(contract, frame), load)
+        sent = sent or {n: totals[n] for n in _sums(contract)}
+        staging.verify(contract, sent)
+        log.event("gold.staged", table=name, rows=totals["rows"], sent=sent["rows"])
         return totals, _judged(lakehouse, suite, frame, totals)
 
     with ThreadPoolExecutor(max(len(needed), 1)) as pool:
@@ -227,17 +246,16 @@ def _needed(arguments: Mapping[str, list[str]], tables: Iterable[str]) -> list[s
 
 def _totals(contract: Contract, frame: DataFrame) -> dict[str, Column]:
     """What is counted as a table is staged beside what its suite asks for: rows, sums of every number, roll-up, warnings."""
-    numbers = [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
-    totals = {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in numbers}}
+    totals = _sums(contract)
     if contract.table in ROLL_UPS:
         totals[ROLL_UP] = F.coalesce(F.sum(F.expr(ROLL_UPS[contract.table])), F.lit(0))
     return totals | {w: F.count_if(F.col(w)) for w in warning_columns(frame)}
 
 
-def _load(run: OpenRun, staging: Staging, contract: Contract, rows: DataFrame) -> None:
-    """Stages a table. Raises RightLostError, before anything is written, once the right is lost."""
-    run.lease.check()
-    staging.load(rows, contract)
+def _sums(contract: Contract) -> dict[str, Column]:
+    """What staging is held against: the rows of a table, and the sum of each of its numbers."""
+    numbers = [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
+    return {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in numbers}}
 
 
 def _judged(lakehouse: Lakehouse, suite: Measures, frame: DataFrame, totals: Totals) -> list[Finding]:

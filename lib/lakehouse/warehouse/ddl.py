@@ -16,6 +16,8 @@ GOLD, STAGING = "gold", "gold_staging"
 INDEXED_CHARACTERS = 200
 # What format_type calls a contract's type in other words.
 POSTGRES_NAMES = {"timestamp with time zone": "timestamptz"}
+# Of a staged row: its key stands in gold, and belongs to no row any more.
+IS_GONE = "_is_gone"
 TECHNICAL = "_published_at timestamptz not null, _run_id text not null"
 
 
@@ -170,7 +172,17 @@ def drop_tables(cursor: Cursor, tables: Sequence[str], ours: Sequence[str]) -> N
 def staging_ddl(contract: Contract, name: str) -> str:
     """Statements that make the empty table into which Spark loads, its instants and dates as numbers."""
     columns = ", ".join(f"{c.name} {STAGED_TYPES.get(c.type, c.type)}" for c in contract.columns)
-    return f"drop table if exists {name}; create unlogged table {name} ({columns}) with (autovacuum_enabled = false)"
+    return (
+        f"drop table if exists {name}; create unlogged table {name} ({columns}, {IS_GONE} boolean not null default false) "
+        f"with (autovacuum_enabled = false)"
+    )
+
+
+def staged(column: Column) -> str:
+    """SQL that turns a column's value into the staged form, exactly."""
+    if column.type == "date":
+        return f"{column.name} - date '1970-01-01'"
+    return f"(extract(epoch from {column.name}) * 1000000)::bigint" if column.type == "timestamptz" else column.name
 
 
 def restored(column: Column) -> str:

@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
+from pyspark.sql import DataFrame
 
 from lakehouse.contracts import Contract
 from lakehouse.database import Database
@@ -18,6 +19,7 @@ from lakehouse.database.rights import missing_schema_rights, missing_table_right
 from lakehouse.errors import ConfigError, GateError, LedgerError, StoreError
 from lakehouse.records import Changes
 from lakehouse.warehouse import ddl
+from lakehouse.warehouse.differences import KNOWS_CRC, MANY_ROWS, differing
 from lakehouse.warehouse.marts import Marts
 from lakehouse.warehouse.patience import CHANGING_ROWS, FOR_A_PUBLISH, READING, holders, patiently
 from lakehouse.warehouse.staging import Staging
@@ -71,6 +73,16 @@ class Gold:
         """The staging tables of a run: none yet, and nobody else's ever. `untouched`: tables that it does not stage."""
         return Staging(self.database, self._contracts, run_id, untouched)
 
+    def differing(self, frame: DataFrame, contract: Contract) -> DataFrame:
+        """What a computed table would change of the rows that stand, in the staged form."""
+        return differing(frame, contract, self.database)
+
+    def compares(self, held: Mapping[str, int]) -> set[str]:
+        """Tables of which only what differs is to be staged: those that hold many rows, on a server that can tell."""
+        with self.database.connection() as connection:
+            knows = connection.info.server_version >= KNOWS_CRC
+        return {table for table, rows in held.items() if knows and rows >= MANY_ROWS}
+
     def publish(self, cursor: Cursor, staging: Staging) -> dict[str, Changes]:
         """Changes the rows that differ from a run's staging, in the caller's transaction, once nobody changes the tables.
 
@@ -93,7 +105,8 @@ class Gold:
                 changes[contract.table][0] = cursor.rowcount
             for contract in reversed(staging.contracts):
                 at_work = contract.table
-                cursor.execute(_delete(contract, staging.table(contract)))
+                gone = _delete_gone if contract.table in staging.by_difference else _delete
+                cursor.execute(gone(contract, staging.table(contract)))
                 changes[contract.table][2] = cursor.rowcount
             ddl.validate_foreign_keys(cursor, self._contracts)
         except psycopg2.IntegrityError as e:
@@ -150,7 +163,7 @@ def parents_first(contracts: Mapping[str, Contract]) -> list[Contract]:
 
 def _staged(contract: Contract, staging: str) -> str:
     columns = ", ".join(f"{ddl.restored(c)} as {c.name}" for c in contract.columns)
-    return f"(select {columns} from {staging}) s"
+    return f"(select {columns} from {staging} where not {ddl.IS_GONE}) s"
 
 
 def _same_key(contract: Contract) -> str:
@@ -182,4 +195,12 @@ def _delete(contract: Contract, staging: str) -> str:
     return (
         f"delete from {ddl.GOLD}.{contract.table} t "
         f"where not exists (select from {_staged(contract, staging)} where {_same_key(contract)})"
+    )
+
+
+def _delete_gone(contract: Contract, staging: str) -> str:
+    columns = ", ".join(f"{ddl.restored(contract.column(k))} as {k}" for k in contract.key)
+    return (
+        f"delete from {ddl.GOLD}.{contract.table} t using (select {columns} from {staging} where {ddl.IS_GONE}) s "
+        f"where {_same_key(contract)}"
     )

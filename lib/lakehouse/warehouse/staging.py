@@ -13,14 +13,14 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from lakehouse import log
 from lakehouse.contracts import Contract
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
 from lakehouse.warehouse import ddl
+from lakehouse.warehouse.differences import carried
 from lakehouse.warehouse.patience import patiently
 
 BATCH_ROWS = 5_000
@@ -41,7 +41,8 @@ STANDING = """
 class Staging:
     """The staging tables of one run. `rows`: of each table that was verified, as Spark counted them.
 
-    `contracts`: of the tables that the run stages, which are all but the `untouched`.
+    `contracts`: of the tables that the run stages, which are all but the `untouched`. `by_difference`: names of those of
+    which it stages what differs from gold, and not every row.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Staging:
     ) -> None:
         self.database, self.run_id = database, run_id
         self.rows: dict[str, int] = {}
+        self.by_difference = set[str]()
         self.contracts = [c for c in contracts if c.table not in untouched]
         self._of_any_run = [c.table for c in contracts]
 
@@ -62,13 +64,21 @@ class Staging:
         return self.run_id.rpartition("-")[2]
 
     def load(self, frame: DataFrame, contract: Contract) -> None:
-        """Loads a frame into its staging table, which is made for it. Raises StoreError for whatever Postgres refuses."""
+        """Loads a whole table, as computed. Raises StoreError for whatever Postgres refuses."""
+        self._append(carried(frame, contract), contract)
+
+    def load_differences(self, rows: DataFrame, contract: Contract) -> None:
+        """Loads the rows of a table that differ from gold's, as `differing` gives them. Raises StoreError as `load` does."""
+        self.by_difference.add(contract.table)
+        self._append(rows, contract)
+
+    def _append(self, rows: DataFrame, contract: Contract) -> None:
+        """Loads a frame into its staging table, which is made for it."""
         with self.database.connection() as connection, connection.cursor() as cursor:
             cursor.execute(ddl.staging_ddl(contract, self.table(contract)))
         address = self.database.jdbc(reWriteBatchedInserts="true", socketTimeout=str(BATCH_SECONDS))
         writer = (
-            frame.select(*(_carried(c.name, c.type) for c in contract.columns))
-            .coalesce(MOST_CONNECTIONS)
+            rows.coalesce(MOST_CONNECTIONS)
             .write.format("jdbc")
             .options(**address, batchsize=str(BATCH_ROWS))
             .option("dbtable", self.table(contract))
@@ -144,9 +154,3 @@ class Staging:
 def _differs(contract: Contract, wrong: Sequence[str]) -> StoreError:
     return StoreError(f"staging of {contract.id} differs from what was sent in {', '.join(wrong)}: nothing was published; "
                       f"run gold again")  # fmt: skip
-
-
-def _carried(name: str, kind: str) -> Column:
-    if kind == "timestamptz":
-        return F.unix_micros(name).alias(name)
-    return F.unix_date(name).alias(name) if kind == "date" else F.col(name)
