@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from lakehouse.layers import candidates
+from lakehouse.warehouse import gold as warehouse
 from tests.e2e.hostile import shop
 from tests.e2e.hostile.shop import DAY_4, DAYS, ZONES, Lived, Pipeline, State
 from tests.e2e.lakehouse import RealPipeline

@@ -23,6 +23,7 @@ from lakehouse.warehouse.differences import KNOWS_CRC, MANY_ROWS, differing
 from lakehouse.warehouse.marts import Marts
 from lakehouse.warehouse.patience import CHANGING_ROWS, FOR_A_PUBLISH, READING, holders, patiently
 from lakehouse.warehouse.staging import Staging
+from lakehouse.warehouse.straight import straight
 
 # Of so many changed rows a table's statistics are gathered at once.
 MANY_CHANGES = 5_000
@@ -96,13 +97,15 @@ class Gold:
         changes: dict[str, list[int]] = {c.table: [0, 0, 0] for c in staging.contracts}
         at_work = ""
         try:
-            for contract in staging.contracts:
-                at_work, source = contract.table, staging.table(contract)
-                if len(contract.key) < len(contract.names):
-                    cursor.execute(_update(contract, source), (staging.run_id,))
-                    changes[contract.table][1] = cursor.rowcount
-                cursor.execute(_insert(contract, source), (staging.run_id,))
-                changes[contract.table][0] = cursor.rowcount
+            tables = [f"{ddl.GOLD}.{c.table}" for c in staging.contracts]
+            with straight(cursor, tables, sum(staging.rows.values())):
+                for contract in staging.contracts:
+                    at_work, source = contract.table, staging.table(contract)
+                    if len(contract.key) < len(contract.names):
+                        cursor.execute(_update(contract, source), (staging.run_id,))
+                        changes[contract.table][1] = cursor.rowcount
+                    cursor.execute(_insert(contract, source), (staging.run_id,))
+                    changes[contract.table][0] = cursor.rowcount
             for contract in reversed(staging.contracts):
                 at_work = contract.table
                 gone = _delete_gone if contract.table in staging.by_difference else _delete
