@@ -238,7 +238,8 @@ def _last_words(stack: Stack, log: Path) -> str:
 def _check_installed(wanted: list[Part]) -> None:
     for part in wanted:
         if not Path(part.command[0]).exists():
-            raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
+            hint = " and `make monitoring`" if part.name in ("victoria", "vmalert") else ""
+            raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`{hint}.")
 
 
 def _print_places(stack: Stack, wanted: list[Part]) -> None:
@@ -251,6 +252,8 @@ def _print_places(stack: Stack, wanted: list[Part]) -> None:
     if "minio" in urls:
         print(f"  MinIO      {urls['minio']}")
         print(f"             user and password in {stack.secrets / 'minio_root_user'} and …_password")
+    if "victoria" in urls:
+        print(f"  Metrics    {urls['victoria']}, alerts {urls['vmalert']}")
     print(f"  Jupyter    {urls['jupyter']}")
     print(f"             token in {stack.secrets / 'jupyter_token'}")
 
