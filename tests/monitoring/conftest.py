@@ -18,6 +18,7 @@ from lakehouse.monitoring.server import exposition
 from lakehouse.records import Finding, Run, TableRun
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+Scraped = Callable[[str], Samples]
 
 
 class Nights:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,11 +11,10 @@ from lakehouse.errors import BusyError, GateError
 from lakehouse.ledger.migrations import files
 from lakehouse.monitoring.collector import OF_A_SCRAPE, OF_MEASURES, questions
 from lakehouse.records import Finding
-from tests.monitoring.conftest import Nights, Samples, value
+from tests.monitoring.conftest import Nights, Scraped, value
 
 pytestmark = pytest.mark.integration
 DAY = date(2026, 1, 31)
-Scraped = Callable[[str], Samples]
 
 
 def broken(table: str, rule: str, severity: Any = "critical", *, success: bool = False) -> Finding:
@@ -89,20 +87,23 @@ def test_drift_is_counted_without_the_name_that_the_source_gave_a_column(nights:
 
 
 def test_backups_are_told_once_the_ledger_has_a_table_of_them(nights: Nights, scraped: Scraped) -> None:
-    assert not any(name.startswith("lakehouse_backup") for name, _ in scraped(nights.dsn))
     nights.execute("drop table if exists ops.backups")
+    assert not any(name.startswith("lakehouse_backup") for name, _ in scraped(nights.dsn))
     nights.execute(
         "create table ops.backups (id text, kind text, started_at timestamptz, finished_at timestamptz, state text, "
         "bytes bigint, covers_until timestamptz, location text)"
     )
     nights.execute(
-        "insert into ops.backups values ('1', 'base', now(), '2026-01-31 02:00+00', 'complete', 7, now(), 'there'), "
-        "('2', 'base', now(), '2026-02-01 02:00+00', 'failed', null, null, 'there'), ('3', 'base', now(), null, 'running', null, null, null)"
+        "insert into ops.backups values "
+        "('1', 'full', now(), '2026-01-31 02:00+00', 'done', 7, '2026-01-31 01:00+00', 'there'), "
+        "('2', 'full', now(), '2026-02-01 02:00+00', 'failed', null, null, 'there'), "
+        "('3', 'full', now(), null, 'running', null, null, 'there')"
     )
     found = scraped(nights.dsn)
     at = datetime(2026, 1, 31, 2, tzinfo=UTC).timestamp()
-    assert value(found, "lakehouse_backup_finished_timestamp_seconds", kind="base") == at
-    assert value(found, "lakehouse_backup_bytes", kind="base") == 7
+    assert value(found, "lakehouse_backup_finished_timestamp_seconds", kind="full") == at
+    assert value(found, "lakehouse_backup_covers_until_timestamp_seconds") == at - 3600
+    assert value(found, "lakehouse_backup_bytes", kind="full") == 7
 
 
 def test_postgres_tells_of_itself(nights: Nights, scraped: Scraped) -> None:

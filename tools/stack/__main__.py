@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from lakehouse.errors import LakehouseError
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import load_settings
+from tools.setup.go.modules import check
+from tools.setup.go.victoria import VICTORIA
 from tools.setup.machine import EXIT_CODE, ROOT, SetupError
 from tools.stack import ports
 from tools.stack.access import databases, secrets
@@ -236,10 +238,11 @@ def _last_words(stack: Stack, log: Path) -> str:
 
 
 def _check_installed(wanted: list[Part]) -> None:
+    if any(part.name == "victoria" for part in wanted):
+        check(VICTORIA)
     for part in wanted:
         if not Path(part.command[0]).exists():
-            hint = " and `make monitoring`" if part.name in ("victoria", "vmalert") else ""
-            raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`{hint}.")
+            raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
 
 
 def _print_places(stack: Stack, wanted: list[Part]) -> None:

@@ -149,16 +149,21 @@ QUESTIONS = (
         "lakehouse_backup_finished_timestamp_seconds",
         "When the newest complete backup of a kind ended",
         ("kind",),
-        "select kind, extract(epoch from max(finished_at)) from ops.backups "
-        "where finished_at is not null and state not in ('running', 'failed') group by 1 order by 1",
+        "select kind, extract(epoch from max(finished_at)) from ops.backups where state = 'done' group by 1 order by 1",
+        needs="ops.backups",
+    ),
+    Question(
+        "lakehouse_backup_covers_until_timestamp_seconds",
+        "The newest moment to which lake, ledger and gold can be restored from a backup",
+        (),
+        "select extract(epoch from max(covers_until)) from ops.backups where state = 'done'",
         needs="ops.backups",
     ),
     Question(
         "lakehouse_backup_bytes",
         "Bytes of the newest complete backup of a kind",
         ("kind",),
-        "select distinct on (kind) kind, bytes from ops.backups "
-        "where finished_at is not null and state not in ('running', 'failed') order by kind, finished_at desc",
+        "select distinct on (kind) kind, bytes from ops.backups where state = 'done' order by kind, finished_at desc",
         needs="ops.backups",
     ),
 )
