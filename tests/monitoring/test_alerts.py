@@ -55,7 +55,9 @@ def watched(nights: Nights, folder: Path, webhook: str) -> Iterator[Callable[[],
     ]  # fmt: skip
     with (
         ours("serve", "metrics"),
-        running(database, f"http://{at['victoria']}/health", folder / "victoria.log", SCRAPE_INTERVAL="1s", **addresses),
+        running(
+            database, f"http://{at['victoria']}/health", folder / "victoria.log", SCRAPE_INTERVAL="1s", **addresses
+        ),
         running(rules, f"http://{at['vmalert']}/health", folder / "vmalert.log"),
     ):
         yield lambda: ours("alerts", "alerts")

@@ -53,7 +53,9 @@ def test_the_newest_day_is_judged_by_the_weekdays_before_it(newest: float, is_an
 
 @pytest.mark.unit
 def test_other_weekdays_and_weeks_that_are_long_past_do_not_count() -> None:
-    tuesdays = [Value("bronze", "orders", "rows", "rows", v.day + timedelta(days=1), 5_000) for v in series(*[1] * 9)[:-1]]
+    tuesdays = [
+        Value("bronze", "orders", "rows", "rows", v.day + timedelta(days=1), 5_000) for v in series(*[1] * 9)[:-1]
+    ]
     [found] = judged([*series(9_000, 9_000, *[100] * 8, 100), *tuesdays])
     assert found.band == Band(100, 50, 200)
 
@@ -94,7 +96,11 @@ def test_a_ledger_of_like_days_has_no_anomaly(nights: Nights, scraped: Scraped) 
 def test_few_rows_many_nulls_and_a_full_quarantine_are_three_anomalies(nights: Nights, scraped: Scraped) -> None:
     fill(nights, 40, nulls=60, waiting=20)
     found = scraped(nights.dsn)
-    odd = {(dict(key[1])["layer"], dict(key[1])["measure"]) for key, n in found.items() if key[0] == "lakehouse_anomaly" and n}
+    odd = {
+        (dict(key[1])["layer"], dict(key[1])["measure"])
+        for key, n in found.items()
+        if key[0] == "lakehouse_anomaly" and n
+    }
     assert odd == {("bronze", "rows"), ("silver", "customer_id_not_null"), ("silver", "quarantined")}
 
 

@@ -37,8 +37,12 @@ def filled(nights: Nights, tmp_path: Path) -> Iterator[str]:
     drift = Finding("bronze", "orders", "schema_new_note", "warning", False, None, None)
     nights.publish("bronze", MONDAY, (drift,), orders=110)
     nights.publish("gold", MONDAY, fact_daily_sales=3)
-    nights.execute("create schema gold; create table gold.fact_daily_sales (sales_date date, net_sales numeric, units_sold bigint)")
-    nights.execute("insert into gold.fact_daily_sales select %s::date - 7 * n, 10, 7 from generate_series(0, 6) n", MONDAY)
+    nights.execute(
+        "create schema gold; create table gold.fact_daily_sales (sales_date date, net_sales numeric, units_sold bigint)"
+    )
+    nights.execute(
+        "insert into gold.fact_daily_sales select %s::date - 7 * n, 10, 7 from generate_series(0, 6) n", MONDAY
+    )
     nights.execute("analyze gold.fact_daily_sales")
     scrape = Scrape(Database(nights.dsn, "gold", StoreError), tmp_path)
     up = 'up{job="lakehouse"} 1\nALERTS{alertname="GoldLate",alertstate="firing"} 1\n'
@@ -50,11 +54,17 @@ def filled(nights: Nights, tmp_path: Path) -> Iterator[str]:
     with running(command, f"{url}/health", tmp_path / "log"), httpx.Client(base_url=url, timeout=60) as client:
         now = int(time.time() * 1000)
         for number, at in enumerate((now - 120_000, now - 60_000, now - 2_000), start=1):
-            others = re.sub(r"(\d+)$", lambda n: str(int(n[1]) * number), OF_OTHERS.read_text(), flags=re.MULTILINE)
-            for text in (exposition(scrape).decode(), up, others):
+            for text in (exposition(scrape).decode(), up, of_others(number)):
                 client.post("/api/v1/import/prometheus", params={"timestamp": at}, content=text).raise_for_status()
         client.get("/internal/force_flush").raise_for_status()
         yield url
+
+
+def of_others(number: int) -> str:
+    """The series of others at the scrape of that number: they grow."""
+    return re.sub(
+        r"(\d+)$", lambda n: str(int(n[1]) * number), OF_OTHERS.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
 
 
 def queries(dashboard: dict[str, Any]) -> list[tuple[str, str]]:

@@ -41,7 +41,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
             for case in test["alert_rule_test"]:
                 cases[case["alertname"]].add(bool(case["exp_alerts"]))
                 groups[case["alertname"]].add(case["groupname"])
-    assert cases == dict.fromkeys(ALERTS, {True, False})
+    assert cases == {name: {True, False} for name in ALERTS}
     assert groups == {rule["alert"]: {group} for group, rule in RULES}
 
 
@@ -58,6 +58,11 @@ def test_a_rule_says_how_serious_it_is_and_where_its_page_is_and_no_value(group:
 
 
 def test_rules_ask_for_metrics_that_there_are() -> None:
-    ours = {q.exposed for q in questions()} | {*OF_MEASURES, *OF_A_SCRAPE, "lakehouse_disk_bytes", "lakehouse_disk_free_bytes"}
+    ours = {q.exposed for q in questions()} | {
+        *OF_MEASURES,
+        *OF_A_SCRAPE,
+        "lakehouse_disk_bytes",
+        "lakehouse_disk_free_bytes",
+    }
     asked = {name for _, rule in RULES for name in re.findall(r"lakehouse_\w+", rule["expr"])}
     assert asked - ours == set()

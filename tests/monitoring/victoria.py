@@ -18,7 +18,9 @@ from tools.setup.go.victoria import program
 def victoria(name: str) -> Path:
     """A program of VictoriaMetrics."""
     if not program(name).exists():
-        pytest.fail("VictoriaMetrics is not built yet: run `make monitoring` (once, about six minutes), then this again.")
+        pytest.fail(
+            "VictoriaMetrics is not built yet: run `make monitoring` (once, about six minutes), then this again."
+        )
     return program(name)
 
 

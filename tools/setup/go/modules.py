@@ -138,7 +138,9 @@ def _repaired(module: Module, fetched: Path, scratch: Path) -> Path:
         file = source / name
         text = file.read_text(encoding="utf-8")
         if text.count(before) != 1:
-            raise SetupError(f"{name} of {module.path} {module.version} is not as its repair knows it: it was not built.")
+            raise SetupError(
+                f"{name} of {module.path} {module.version} is not as its repair knows it: it was not built."
+            )
         file.chmod(0o644)
         file.write_text(text.replace(before, after), encoding="utf-8")
     return source
