@@ -66,3 +66,10 @@ def test_rules_ask_for_metrics_that_there_are() -> None:
     }
     asked = {name for _, rule in RULES for name in re.findall(r"lakehouse_\w+", rule["expr"])}
     assert asked - ours == set()
+
+
+def test_the_page_has_every_metric_with_its_words() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    rows = [f"| `{q.exposed}` | {', '.join(f'`{n}`' for n in q.labels) or '–'} | {q.words} |" for q in questions()]
+    assert [row for row in rows if row not in page] == []
+    assert [name for name in (*OF_MEASURES, *OF_A_SCRAPE) if f"| `{name}` |" not in page] == []
