@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -28,8 +28,8 @@ airflow: setup ## install Airflow into .venv-airflow (instant when nothing chang
 demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
 	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
 
-up: airflow minio zip ## the whole stack as plain processes, until all of it is healthy: docs/stack.md
-	@$(BIN)/python -m tools.stack up
+up: airflow minio zip $(if $(filter 1,$(MONITORING)),monitoring) ## the whole stack as plain processes, until all of it is healthy (MONITORING=1 with metrics and alerts)
+	@$(if $(MONITORING),LAKEHOUSE_MONITORING=$(MONITORING)) $(BIN)/python -m tools.stack up
 
 # Stopping and looking install and build nothing: without an environment there is no stack.
 down status:
@@ -40,7 +40,7 @@ status: ## how each part of the stack is, and where
 
 # Two workers, each with a Spark, a Postgres and a MinIO of its own; a file's tests stay together and in order. The DAGs'
 # tests run beside them, and what they had to say comes last.
-test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
+test: airflow minio monitoring zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
 	@dags=$$(mktemp); \
 	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
 	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
@@ -49,14 +49,14 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 	printf '\n  %-8s%6d s\n' tests $$SECONDS; \
 	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
-e2e: airflow minio zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
+e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/python -m benchmarks.peers.environment
 	@$(BIN)/pytest -m slow
 
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
 	@NIGHTS=$(NIGHTS) $(BIN)/pytest -m endurance
 
-browser: airflow minio zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
+browser: airflow minio monitoring zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "There is no Chromium: install one (Debian, Ubuntu: \`apt install chromium\`), then run \`make browser\` again." >&2; exit 9; }
 	@LAKEHOUSE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser
 
@@ -71,6 +71,9 @@ bench-report: setup ## benchmarks/README.md again, from the raw figures in bench
 
 minio: setup ## build the MinIO of the tests, once, into the user's cache
 	@$(BIN)/python -m tools.setup.minio
+
+monitoring: setup ## build VictoriaMetrics and vmalert, once, into the user's cache
+	@$(BIN)/python -m tools.setup.go.victoria
 
 lint: setup ## style and types
 	@$(BIN)/ruff check .

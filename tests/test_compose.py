@@ -23,6 +23,7 @@ import yaml
 
 from lakehouse.settings import Settings
 from tests.test_docs import example_settings
+from tools.stack.parts import VICTORIA_OPTIONS, VMALERT_OPTIONS, VMALERT_URLS
 
 pytestmark = pytest.mark.unit
 
@@ -81,7 +82,7 @@ def test_every_variable_is_in_the_example_and_one_without_a_default_has_its_valu
     used = {(name, modifier) for name, modifier in VARIABLE.findall(TEXT)}
     assert {name for name, _ in used} - example_settings() == set()
     set_there = set(re.findall(r"^(\w+)=.+", EXAMPLE, re.MULTILINE))
-    assert {name for name, modifier in used if modifier != ":-"} - set_there == set()
+    assert {name for name, modifier in used if modifier not in (":-", ":+")} - set_there == set()
 
 
 @each_service
@@ -127,13 +128,17 @@ def test_what_others_wait_for_is_there() -> None:
             )
 
 
-def test_profiles_bring_a_postgres_and_a_cluster_with_workers() -> None:
+def test_profiles_bring_a_postgres_a_cluster_with_workers_and_monitoring() -> None:
     by_profile = {name: s["profiles"] for name, s in SERVICES.items() if "profiles" in s}
     assert by_profile == {
         "postgres": ["postgres"],
         "postgres-init": ["postgres"],
         "spark-master": ["cluster"],
         "spark-worker": ["cluster"],
+        "metrics": ["monitoring"],
+        "alerts": ["monitoring"],
+        "victoria": ["monitoring"],
+        "vmalert": ["monitoring"],
     }
     assert SERVICES["spark-worker"]["deploy"]["replicas"] == 2
 
@@ -207,6 +212,26 @@ def test_commands_are_those_of_the_plain_processes() -> None:
         options = SERVICES[f"airflow-{name}"]["command"][2:]
         line = next(line for line in parts.splitlines() if f'part("{name}"' in line)
         assert re.findall(r'"(--[\w-]+)"', line) == options
+
+
+def test_monitoring_is_that_of_the_plain_processes() -> None:
+    parts = (STACK / "parts.py").read_text(encoding="utf-8")
+    given = {o for name in ("victoria", "vmalert") for o in SERVICES[name]["command"][1:]}
+    assert {f"-{option}" for option in (*VICTORIA_OPTIONS, *VMALERT_OPTIONS)} <= given
+    assert {f"--{what}.url=http://victoria:8428" for what in VMALERT_URLS} <= given
+    files = {word.rpartition("/")[2] for word in given if "conf/monitoring/" in word}
+    assert files == {"scrape.yml", "rules.yml", "dashboards"}
+    assert [file for file in files if f"'{file}'" not in parts] == []
+    asked = set(re.findall(r"%\{(\w+)\}", (ROOT / "conf/monitoring/scrape.yml").read_text(encoding="utf-8")))
+    assert asked == SERVICES["victoria"]["environment"].keys()
+    assert [name for name in asked if f'"{name}"' not in (STACK / "settings.py").read_text(encoding="utf-8")] == []
+
+
+def test_who_watches_reaches_what_it_scrapes_and_no_secret_but_those_it_needs() -> None:
+    assert {"metrics", "minio", "vmalert", "alerts"} <= neighbours("victoria")
+    assert not {"postgres", "metadata"} & neighbours("victoria")
+    assert [s["target"] for s in SERVICES["metrics"]["secrets"]] == ["LAKEHOUSE_GOLD_DSN"]
+    assert not any(SERVICES[name].get("secrets") for name in ("victoria", "vmalert"))
 
 
 def test_spark_gets_its_options_as_words_of_their_own() -> None:

@@ -24,10 +24,10 @@ PACKAGE = "lib/lakehouse"
 GROUND = ("errors", "log", "settings", "business_date", "records")
 LINES = (
     GROUND,
-    ("contracts", "columns", "address", "home", "java"),
+    ("contracts", "columns", "address", "home", "java", "receivers"),
     ("conform", "database", "session", "judging"),
     ("source", "lake", "warehouse", "ledger", "gate", "pages", "server"),
-    ("parts",),
+    ("parts", "monitoring"),
     ("frame",),
     ("layers",),
     ("runs",),
@@ -48,7 +48,8 @@ NOT_FOR_DOORS = ("silver", "gold", "columns")
 # Of libraries: what a pure transform needs, and what a DAG file or a contract must do without.
 PURE = ("__future__", "datetime", "pyspark", "lakehouse")
 HEAVY = ("pyspark", "py4j", "delta", "great_expectations")
-WITHOUT_SPARK = (*GROUND, "contracts", "address", "home", "java", "database", "ledger", "lake.arrow", "server")
+WITHOUT_SPARK = (*GROUND, "contracts", "address", "home", "java", "receivers", "database", "ledger", "lake.arrow", "server",
+                 "monitoring")  # fmt: skip
 TOPS = ("lib/lakehouse", "jobs", "dags", "samples", "benchmarks", "tools", "tests")
 # Longer than this a person does not read in one sitting.
 MOST_LINES = 300
@@ -127,7 +128,7 @@ def allowed(room: str, module: str, late: bool, *, in_package: bool) -> bool:
         return True
     if room == "dags":
         asked_when_it_runs = late and module.startswith(("lakehouse.ledger", "lakehouse.database"))
-        return theirs in ("contracts", *GROUND) or asked_when_it_runs
+        return theirs in ("contracts", "receivers", *GROUND) or asked_when_it_runs
     if room in MAY_IMPORT and in_package:
         if room in ("silver", "gold"):
             return theirs == "columns"

@@ -6,32 +6,23 @@ not answer is logged and hides nothing. Names, counts and links only: no value o
 terminal or a chat would obey: a column of the source may have any name.
 """
 
-import html
-import smtplib
-import ssl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from email.message import EmailMessage
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import httpx
 from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowException
 
 from lakehouse.errors import GateError, LakehouseError, StoreError
+from lakehouse.receivers import NotSentError, receivers
+from lakehouse.receivers import printable as cleaned
 from lakehouse.settings import Settings, load_settings
 from lakehouse_dags.run_date import business_date, day_before
 from lakehouse_dags.sensors import UpstreamFailed
 
-TIMEOUT_SECONDS = 10
 # A run by hand or of a backfill is late by nature: the person who started it is watching.
 EXPECTED_IN_TIME = ("scheduled", "asset_triggered")
-
-
-class NotSentError(Exception):
-    """A receiver that was not given the alert, in words that may be logged."""
 
 
 @dataclass(frozen=True)
@@ -75,26 +66,20 @@ class Alert(BaseNotifier):
             return
         message = printable(message)
         self.log.warning("alert: %s", message.title)
-        for receiver, send in (("webhook", _post), ("mail server", _mail)):
+        for receiver, send in receivers(settings).items():
             try:
-                send(message, settings)
-            except (NotSentError, httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, ValueError) as e:
-                # Other words than ours may hold the address, and with it a token or a password.
-                self.log.error(
-                    "the alert did not reach the %s: %s",
-                    receiver,
-                    e if isinstance(e, NotSentError) else type(e).__name__,
-                )
+                send(message.title, message.text, asdict(message))
+            except NotSentError as e:
+                self.log.error("the alert did not reach the %s: %s", receiver, e)
 
 
 def printable(message: Message) -> Message:
     """The message with a space for each character that is none to read: escapes, line breaks, turns of direction."""
 
-    def cleaned(word: Any) -> Any:
-        return "".join(c if c.isprintable() else " " for c in word) if isinstance(word, str) else word
+    def each(words: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: cleaned(word) if isinstance(word, str) else word for name, word in words.items()}
 
-    words = {name: cleaned(word) for name, word in vars(message).items()}
-    rules = tuple({name: cleaned(word) for name, word in rule.items()} for rule in message.rules)
+    words, rules = each(vars(message)), tuple(each(rule) for rule in message.rules)
     return replace(message, **{**words, "rules": rules})
 
 
@@ -181,39 +166,3 @@ def _docs(settings: Settings, page: str) -> str:
 
 def _counted(number: int | None) -> str:
     return "an unknown number" if number is None else f"{number:,}"
-
-
-def _post(message: Message, settings: Settings) -> None:
-    if settings.alert_webhook is not None:
-        # `text` is what chat programs show, and where `<!channel>` would call everybody.
-        body = {"text": html.escape(message.text, quote=False), **asdict(message)}
-        answer = httpx.post(settings.alert_webhook.get_secret_value(), json=body, timeout=TIMEOUT_SECONDS)
-        if not answer.is_success:  # a redirect too has delivered nothing
-            raise NotSentError(f"it answered {answer.status_code}")
-
-
-def _mail(message: Message, settings: Settings) -> None:
-    if settings.smtp_url is None:
-        return
-    url = urlsplit(settings.smtp_url.get_secret_value())
-    mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = message.title, settings.alert_email_from, settings.alert_email_to
-    mail.set_content(message.text)
-    with _connected(url.scheme, url.hostname or "", url.port) as server:
-        if url.username:
-            if not isinstance(server.sock, ssl.SSLSocket):
-                raise NotSentError("it offers no TLS, without which no password is sent")
-            server.login(unquote(url.username), unquote(url.password or ""))
-        server.send_message(mail)
-
-
-def _connected(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
-    context = ssl.create_default_context()
-    if scheme == "smtps":
-        return smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT_SECONDS, context=context)
-    server = smtplib.SMTP(host, port or 25, timeout=TIMEOUT_SECONDS)
-    server.ehlo()
-    if server.has_extn("starttls"):
-        server.starttls(context=context)
-        server.ehlo()
-    return server

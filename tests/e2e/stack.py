@@ -27,6 +27,7 @@ from tests.content_hash import content_hash
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 PORTS = ("AIRFLOW", "DOCS", "JUPYTER", "MINIO", "MINIO_CONSOLE")
+MONITORING_PORTS = ("VICTORIA", "VMALERT", "METRICS", "ALERTS")
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 # When each layer's DAG fires, by the clock of the shop.
 HOURS = {"bronze": 1, "silver": 3, "gold": 5}
@@ -40,7 +41,7 @@ class StackForTests:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.home = folder / "stack"
-        ports = {f"LAKEHOUSE_{name}_PORT": str(free_port()) for name in PORTS}
+        ports = {f"LAKEHOUSE_{name}_PORT": str(free_port()) for name in (*PORTS, *MONITORING_PORTS)}
         kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "PATH", "JAVA_HOME", "XDG_CACHE_HOME")}
         self.environment = {**kept, **ports, "LAKEHOUSE_HOME": str(folder), **settings}
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = ["postgres", "minio", "docs", "jupyter", "api-server", "scheduler", "dag-processor", "triggerer"]
+MONITORING = {"metrics", "alerts", "victoria", "vmalert"}
 
 
 # Refused before anything starts.
@@ -96,6 +97,15 @@ def test_a_stack_that_was_never_up_is_stopped_and_ends_without_a_word_of_complai
     assert status.stdout.count("stopped") == 8
     assert "The stack is down." in down.stdout
     assert stack.run("lakehouse", "status").stderr == "The stack is down: `make up` starts it.\n"
+
+
+def test_who_watches_is_part_of_a_stack_that_asks_for_it_and_has_ports_of_its_own(stack: StackForTests) -> None:
+    assert MONITORING.isdisjoint(status(stack))
+    stack.environment["LAKEHOUSE_MONITORING"] = "1"
+    assert status(stack).keys() - set(PARTS) == MONITORING
+    stack.environment["LAKEHOUSE_VICTORIA_PORT"] = stack.environment["LAKEHOUSE_DOCS_PORT"]
+    said = stack.run("up").stderr
+    assert "is given to both the Data Docs and VictoriaMetrics: set LAKEHOUSE_VICTORIA_PORT" in said
 
 
 @pytest.mark.parametrize(("command", "ends"), [("down", 0), ("status", 2)])

@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from lakehouse.errors import LakehouseError
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import load_settings
+from tools.setup.go.modules import check
+from tools.setup.go.victoria import VICTORIA
 from tools.setup.machine import EXIT_CODE, ROOT, SetupError
 from tools.stack import ports
 from tools.stack.access import databases, secrets
@@ -236,6 +238,8 @@ def _last_words(stack: Stack, log: Path) -> str:
 
 
 def _check_installed(wanted: list[Part]) -> None:
+    if any(part.name == "victoria" for part in wanted):
+        check(VICTORIA)
     for part in wanted:
         if not Path(part.command[0]).exists():
             raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
@@ -251,6 +255,8 @@ def _print_places(stack: Stack, wanted: list[Part]) -> None:
     if "minio" in urls:
         print(f"  MinIO      {urls['minio']}")
         print(f"             user and password in {stack.secrets / 'minio_root_user'} and …_password")
+    if "victoria" in urls:
+        print(f"  Metrics    {urls['victoria']}, alerts {urls['vmalert']}")
     print(f"  Jupyter    {urls['jupyter']}")
     print(f"             token in {stack.secrets / 'jupyter_token'}")
 

@@ -7,12 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lakehouse.server.embedded import EmbeddedPostgres
+from tools.setup.go.victoria import program
 from tools.setup.machine import ROOT, VENV
 from tools.setup.minio import binary
 from tools.stack import health
 from tools.stack.settings import AIRFLOW_BIN, Stack
 
 STACK = ROOT / "tools" / "stack"
+# As in docker-compose.yml. Metrics are kept for a year, and Airflow's get the names that rules and dashboards have.
+VICTORIA_OPTIONS = ("-retentionPeriod=1y", "-opentelemetry.usePrometheusNaming")
+VMALERT_OPTIONS = ("-evaluationInterval=30s",)
+# By the last two an alert that waits for its time is not forgotten by a restart.
+VMALERT_URLS = ("datasource", "remoteWrite", "remoteRead")
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ def parts(stack: Stack) -> list[Part]:
         *([_minio(stack)] if stack.brings_minio else []),
         _docs(stack),
         _jupyter(stack),
+        *(_monitoring(stack) if stack.is_watched else []),
         *_airflow(stack),
     ]
 
@@ -68,6 +75,37 @@ def _jupyter(stack: Stack) -> Part:
         f"--ServerApp.root_dir={ROOT / 'notebooks'}",
     ]
     return Part("jupyter", command, stack.jupyter_environment(), lambda: health.answers(f"{url}/api"), f"{url}/lab")
+
+
+def _monitoring(stack: Stack) -> list[Part]:
+    ours, conf = str(VENV / "bin" / "lakehouse"), ROOT / "conf" / "monitoring"
+    urls = {name: stack.url(f"LAKEHOUSE_{name.upper()}_PORT") for name in ("metrics", "alerts", "victoria", "vmalert")}
+
+    def part(name: str, command: list[str], environment: dict[str, str], page: str | None = None) -> Part:
+        healthy = f"{urls[name]}/health"
+        return Part(name, command, environment, lambda: health.answers(healthy), page)
+
+    def port(name: str) -> str:
+        return str(stack.port(f"LAKEHOUSE_{name}_PORT"))
+
+    # It reads what a notebook reads, and nothing else.
+    metrics = [ours, "metrics", "serve", "--port", port("METRICS")]
+    alerts = [ours, "metrics", "alerts", "--port", port("ALERTS")]
+    victoria = [
+        str(program("victoria-metrics")), f"-httpListenAddr=127.0.0.1:{port('VICTORIA')}",
+        f"-storageDataPath={stack.home / 'victoria'}", f"-promscrape.config={conf / 'scrape.yml'}",
+        f"-vmui.customDashboardsPath={conf / 'dashboards'}", *VICTORIA_OPTIONS,
+    ]  # fmt: skip
+    vmalert = [
+        str(program("vmalert")), f"-httpListenAddr=127.0.0.1:{port('VMALERT')}", f"-rule={conf / 'rules.yml'}",
+        f"-notifier.url={urls['alerts']}", *(f"-{what}.url={urls['victoria']}" for what in VMALERT_URLS), *VMALERT_OPTIONS,
+    ]  # fmt: skip
+    return [
+        part("metrics", metrics, stack.lakehouse("notebooks"), f"{urls['metrics']}/metrics"),
+        part("alerts", alerts, stack.lakehouse("pipeline")),
+        part("victoria", victoria, stack.scraped(), f"{urls['victoria']}/vmui"),
+        part("vmalert", vmalert, {}, urls["vmalert"]),
+    ]
 
 
 def _airflow(stack: Stack) -> list[Part]:

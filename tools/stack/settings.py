@@ -25,7 +25,12 @@ PORTS = {
     "LAKEHOUSE_JUPYTER_PORT": "Jupyter",
     "LAKEHOUSE_MINIO_PORT": "MinIO",
     "LAKEHOUSE_MINIO_CONSOLE_PORT": "MinIO's console",
+    "LAKEHOUSE_VICTORIA_PORT": "VictoriaMetrics",
+    "LAKEHOUSE_VMALERT_PORT": "vmalert",
+    "LAKEHOUSE_METRICS_PORT": "the metrics",
+    "LAKEHOUSE_ALERTS_PORT": "the receiver of alerts",
 }
+OF_MONITORING = ("LAKEHOUSE_VICTORIA_PORT", "LAKEHOUSE_VMALERT_PORT", "LAKEHOUSE_METRICS_PORT", "LAKEHOUSE_ALERTS_PORT")
 # By this in its environment a process is known as one of a stack's.
 MARK = "LAKEHOUSE_STACK"
 # What a shop sets by these names reaches the pipeline; what is the stack's own does not.
@@ -33,7 +38,7 @@ OF_A_SHOP = re.compile(
     "LAKEHOUSE_.+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ENDPOINT_URL|REGION|DEFAULT_REGION)"
 )
 OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
-                "LAKEHOUSE_POSTGRES", "LAKEHOUSE_POSTGRES_PORT", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
+                "LAKEHOUSE_MONITORING",                 "LAKEHOUSE_POSTGRES", "LAKEHOUSE_POSTGRES_PORT", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
 # What somebody sets of Airflow by Airflow's own names is meant for it.
 OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 # Of a shop's settings these may be meant for one command only.
@@ -106,6 +111,11 @@ class Stack:
         """Whether the lake is on the stack's own MinIO: a shop that names its lake has its own store for it."""
         return not self.named("LAKEHOUSE_LAKE")
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the parts run that scrape metrics and send alerts."""
+        return self.named("LAKEHOUSE_MONITORING") in ("1", "true", "yes")
+
     def lake(self, who: str) -> dict[str, str]:
         """The lake and, on the stack's MinIO, the credentials of `who`, one of its users."""
         if not self.brings_minio:
@@ -131,9 +141,9 @@ class Stack:
     @property
     def ports(self) -> dict[str, str]:
         """The settings of the ports that it listens on, and what each is for."""
-        return {
-            name: what for name, what in PORTS.items() if self.brings_minio or not name.startswith("LAKEHOUSE_MINIO")
-        }
+        left_out = () if self.brings_minio else ("LAKEHOUSE_MINIO_PORT", "LAKEHOUSE_MINIO_CONSOLE_PORT")
+        left_out += () if self.is_watched else OF_MONITORING
+        return {name: what for name, what in PORTS.items() if name not in left_out}
 
     # What the programs are told. But for what the command line asks Airflow with, no secret is among it, only where
     # secrets are.
@@ -181,7 +191,27 @@ class Stack:
             ),
             "LAKEHOUSE_ROOT": str(ROOT),
             "LAKEHOUSE_AIRFLOW_USER": self.settings["LAKEHOUSE_AIRFLOW_USER"],
+            **(self._airflow_metrics() if self.is_watched else {}),
             **{name: value for name, value in self.settings.items() if name.startswith(OF_AIRFLOW)},
+        }
+
+    def _airflow_metrics(self) -> dict[str, str]:
+        """What has Airflow's processes send their metrics to VictoriaMetrics."""
+        endpoint = f"{self.url('LAKEHOUSE_VICTORIA_PORT')}/opentelemetry/v1/metrics"
+        return {
+            **read_settings(ROOT / "conf" / "monitoring" / "airflow.env"),
+            "AIRFLOW__METRICS__OTEL_ON": "True",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
+        }
+
+    def scraped(self) -> dict[str, str]:
+        """What conf/monitoring/scrape.yml asks for."""
+        minio = f"127.0.0.1:{self.port('LAKEHOUSE_MINIO_PORT')}" if self.brings_minio else "none"
+        return {
+            "METRICS_ADDRESS": f"127.0.0.1:{self.port('LAKEHOUSE_METRICS_PORT')}",
+            "MINIO_ADDRESS": minio,
+            "SCRAPE_INTERVAL": "30s",
+            "VMALERT_ADDRESS": f"127.0.0.1:{self.port('LAKEHOUSE_VMALERT_PORT')}",
         }
 
     def asks_airflow(self) -> dict[str, str]:
@@ -198,6 +228,8 @@ class Stack:
             "MINIO_ROOT_USER_FILE": str(self.secrets / "minio_root_user"),
             "MINIO_ROOT_PASSWORD_FILE": str(self.secrets / "minio_root_password"),
             "MINIO_UPDATE": "off",
+            # Sizes and counts, without a name of an object, for this machine alone.
+            **({"MINIO_PROMETHEUS_AUTH_TYPE": "public"} if self.is_watched else {}),
         }
 
     def jupyter_environment(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
+from lakehouse.cli.watching.metrics import metrics
 from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 
@@ -42,6 +43,7 @@ for client in (clients.psql, clients.pg_dump, clients.pg_restore):
     app.command(client.__name__, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(client)
 app.add_typer(samples.sample, name="sample")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(metrics, name="metrics")
 
 
 def main() -> None:
