@@ -13,6 +13,8 @@ from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
+from lakehouse.cli.recovery.backup import backup
+from lakehouse.cli.recovery.restore import restore
 from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 
@@ -32,6 +34,7 @@ for command in (
     repair.pin,
     repair.unpin,
     repair.actions,
+    restore,
     databases.dsn,
     databases.stop,
     samples.demo,
@@ -42,6 +45,7 @@ for client in (clients.psql, clients.pg_dump, clients.pg_restore):
     app.command(client.__name__, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(client)
 app.add_typer(samples.sample, name="sample")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(backup, name="backup")
 
 
 def main() -> None:
