@@ -31,7 +31,7 @@ LINES = (
     ("frame",),
     ("layers",),
     ("runs",),
-    ("upkeep",),
+    ("upkeep", "recovery"),
     ("wiring",),
 )
 # A transform sees columns and nothing else, so the rooms of transforms stand on no line.
@@ -48,7 +48,18 @@ NOT_FOR_DOORS = ("silver", "gold", "columns")
 # Of libraries: what a pure transform needs, and what a DAG file or a contract must do without.
 PURE = ("__future__", "datetime", "pyspark", "lakehouse")
 HEAVY = ("pyspark", "py4j", "delta", "great_expectations")
-WITHOUT_SPARK = (*GROUND, "contracts", "address", "home", "java", "database", "ledger", "lake.arrow", "server")
+WITHOUT_SPARK = (
+    *GROUND,
+    "contracts",
+    "address",
+    "home",
+    "java",
+    "database",
+    "ledger",
+    "lake.arrow",
+    "server",
+    "recovery",
+)
 TOPS = ("lib/lakehouse", "jobs", "dags", "samples", "benchmarks", "tools", "tests")
 # Longer than this a person does not read in one sitting.
 MOST_LINES = 300

@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     gold_dsn: PostgresUrl | None = None
     lake: str = ""
     backup_uri: str = ""
+    backups_kept: int = Field(14, ge=1)
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
     max_deleted_share: float = Field(0.05, ge=0, le=1)

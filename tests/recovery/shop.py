@@ -59,7 +59,9 @@ class Shop:
                 if layer == "gold":
                     cursor.execute("create schema if not exists gold")
                     cursor.execute("create table if not exists gold.orders (order_id bigint primary key, day date)")
-                    cursor.execute("insert into gold.orders select i, %s from unnest(%s::bigint[]) i", (date(2020, 1, n), ids))
+                    cursor.execute(
+                        "insert into gold.orders select i, %s from unnest(%s::bigint[]) i", (date(2020, 1, n), ids)
+                    )
             if layer in LAYERS:
                 lakes.claim(lakes.layers(self.settings), ledger.identity(), {layer: run.run_id}, {layer: {"orders": versions[layer]}})  # fmt: skip
         ledger.database.close()
@@ -72,7 +74,12 @@ class Shop:
         path, options = address.arrow_path(self.settings.lake_root, layer, table), self.storage()
         if options is None:
             Path(path).mkdir(parents=True, exist_ok=True)
-        write_deltalake(path, pyarrow.table({"order_id": pyarrow.array(ids, pyarrow.int64())}), mode="append", storage_options=options)
+        write_deltalake(
+            path,
+            pyarrow.table({"order_id": pyarrow.array(ids, pyarrow.int64())}),
+            mode="append",
+            storage_options=options,
+        )
         return DeltaTable(path, storage_options=options).version()
 
     def storage(self) -> dict[str, str] | None:
@@ -80,7 +87,10 @@ class Shop:
 
     @contextmanager
     def gold(self) -> Iterator[Any]:
-        with closing(psycopg2.connect(database_url(self.settings, "gold"))) as connection, connection.cursor() as cursor:
+        with (
+            closing(psycopg2.connect(database_url(self.settings, "gold"))) as connection,
+            connection.cursor() as cursor,
+        ):
             yield cursor
 
     def look(self) -> tuple[Versions, Figures, dict[str, list[int]]]:
@@ -95,7 +105,11 @@ class Shop:
         return sorted(table.to_pyarrow_table()["order_id"].to_pylist())
 
     def head(self, layer: str) -> int:
-        return DeltaTable(address.arrow_path(self.settings.lake_root, layer, "orders"), storage_options=self.storage()).version()
+        return DeltaTable(
+            address.arrow_path(self.settings.lake_root, layer, "orders"), storage_options=self.storage()
+        ).version()
 
     def identity(self) -> str:
-        return str(json.loads(b"".join(lakes.layers(self.settings)["bronze"].read("_lakehouse/identity.json")))["ledger"])
+        return str(
+            json.loads(b"".join(lakes.layers(self.settings)["bronze"].read("_lakehouse/identity.json")))["ledger"]
+        )

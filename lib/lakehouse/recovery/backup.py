@@ -11,9 +11,10 @@ import os
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lakehouse import __version__, log
+from lakehouse import log
 from lakehouse.database import Database
 from lakehouse.errors import LakehouseError, LedgerError, StoreError
 from lakehouse.ledger import Ledger
@@ -147,7 +148,7 @@ def _make(
     new_bytes += listed.size + (dump.size if dump else 0) + (base.archive.size if base and kind == "full" else 0)
     made = Manifest(
         id=backup_id, kind=kind, covers_until=moment.at.isoformat(), finished_at=datetime.now(UTC).isoformat(),
-        release=__version__, ledger=moment.ledger, database=database.name, zone=settings.timezone, pointers=moment.pointers,
+        release=_release(), ledger=moment.ledger, database=database.name, zone=settings.timezone, pointers=moment.pointers,
         gold=moment.gold, ledger_rows=moment.ledger_rows, runs=moment.runs, inventory=listed, file_count=sum(map(len, inventory.values())), new_bytes=new_bytes, base=base,
         point=moment.point, wal_end=wal_end, dump=dump, lake=settings.lake_root, **_names(settings),
     )  # fmt: skip
@@ -197,6 +198,13 @@ def _due(server: EmbeddedPostgres, earlier: list[Manifest]) -> bool:
         cursor.execute("select timeline_id from pg_control_checkpoint()")
         timeline = cursor.fetchone()
     return (system, timeline) != ((base.system,), (base.timeline,))
+
+
+def _release() -> str:
+    try:
+        return version("lakehouse")
+    except PackageNotFoundError:  # on a machine that has the package as a zip alone
+        return ""
 
 
 def _names(settings: Settings) -> Mapping[str, tuple[str, ...]]:

@@ -25,6 +25,7 @@ from lakehouse.recovery.kept import lake as lakes
 from lakehouse.recovery.kept import manifest as manifests
 from lakehouse.recovery.kept.manifest import LakeFile
 from lakehouse.recovery.kept.place import Bucket, Held, Place, backups, lake_layer
+from lakehouse.recovery.postgres import newest_runs, pointers
 from lakehouse.settings import Settings
 
 COLUMNS = ("table", "file", "from_", "would")
@@ -130,6 +131,10 @@ def run(settings: Settings, found: list[Lost], *, reason: str, by_whom: str) -> 
                 continue
             if lost.kept:
                 place.write(lost.key, lakes.content(target, lost.kept))
+        lake = lakes.layers(settings)
+        if lakes.owner(lake) is None:
+            with ledger.database.connection() as connection, connection.cursor() as cursor:
+                lakes.claim(lake, ledger.identity(), newest_runs(cursor), pointers(cursor))
         with leases[0].transaction() as cursor:
             ledger.record_action(cursor, "restore objects", reason, rows(found), by_whom)
     log.event("restore.objects", files=len(found))

@@ -254,6 +254,7 @@ class Pieces(io.RawIOBase):
         self._pieces, self._rest = pieces, memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
+        """The next bytes, fewer than asked for at the end alone."""
         parts, length = list[memoryview](), 0
         while size < 0 or length < size:
             if not self._rest:
