@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import IO, cast
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
@@ -60,7 +61,7 @@ class Cluster:
 
         pieces = plain()
         try:
-            with tarfile.open(fileobj=Pieces(pieces), mode="r|") as tar:
+            with tarfile.open(fileobj=cast(IO[bytes], Pieces(pieces)), mode="r|") as tar:
                 tar.extractall(self.data, filter="data")
             for _ in pieces:
                 pass  # what follows the archive's end counts in its sum

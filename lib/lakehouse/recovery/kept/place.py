@@ -5,7 +5,6 @@ A file is there whole or not at all, and closed to other accounts. No Spark: a b
 
 from __future__ import annotations
 
-import io
 import os
 import uuid
 from collections.abc import Iterable, Iterator
@@ -247,7 +246,7 @@ class Bucket:
         )
 
 
-class Pieces(io.RawIOBase):
+class Pieces:
     """Pieces of bytes as a file that is read once."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
