@@ -145,7 +145,7 @@ def lake_begun(shop: Shop) -> Iterator[bool]:
         yield any(p.stat().st_ino != before.get(p) for p in folder(shop).glob("objects/*/*") if p.exists())
 
 
-@pytest.mark.parametrize("begun", [base_begun, lake_begun])
+@pytest.mark.parametrize("begun", [pytest.param(base_begun, marks=pytest.mark.slow), lake_begun])
 def test_a_backup_that_is_killed_is_none_and_the_next_is_whole(kept: Shop, begun: object) -> None:
     before = [m.id for m in backup.known(kept.settings)]
     killed(kept, begun(kept))  # type: ignore[operator]
@@ -171,6 +171,7 @@ def test_a_file_that_is_damaged_is_found_and_copied_again_by_a_full_backup(kept:
     assert broken(trial(kept.settings)[1]) == [], name
 
 
+@pytest.mark.slow
 def test_a_damaged_list_of_files_or_base_is_found(kept: Shop) -> None:
     made = backup.make(kept.settings, full=True)
     assert made.base is not None

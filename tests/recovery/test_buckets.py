@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +16,8 @@ from pydantic import SecretStr
 
 from lakehouse.errors import StoreError
 from lakehouse.recovery import backup, objects, restore
-from lakehouse.recovery.kept.place import Bucket, backups
+from lakehouse.recovery.kept import manifest as manifests
+from lakehouse.recovery.kept.place import Bucket, backups, whole
 from lakehouse.recovery.trial import trial
 from tests.conftest import MinioForTests, passable_folder
 from tests.recovery.shop import Shop
@@ -111,8 +114,6 @@ def test_an_object_that_nobody_has_any_more_is_named(shop: Shop) -> None:
 
 
 def _kept_keys(shop: Shop) -> set[str]:
-    from lakehouse.recovery.kept import manifest as manifests
-
     target = backups(shop.settings)
     return set(manifests.read_inventory(target, manifests.catalogue(target)[-1])["silver"])
 
@@ -130,7 +131,12 @@ def test_a_lake_in_buckets_goes_back_to_a_second_and_keeps_what_it_took_away(sho
     assert shop.look() == then
     assert shop.head("bronze") == then[0]["bronze"]["orders"]
     assert shop.ledger().identity() == shop.identity()
-    assert len(backups(shop.settings).names("aside/")) == 1
+    (aside,) = backups(shop.settings).names("aside/")
+    taken = json.loads(gzip.decompress(whole(backups(shop.settings), aside)))
+    newest = f"orders/_delta_log/{then[0]['bronze']['orders'] + 1:020d}.json"
+    assert newest in taken["bronze"]
     shop.days -= 1
     shop.publish()
     assert backup.make(shop.settings).kind == "log", "the server lived on, and its log with it"
+    backup.prune(shop.settings, 2)
+    assert manifests.object_key(taken["bronze"][newest][2]) in backups(shop.settings).names("objects/")

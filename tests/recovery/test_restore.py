@@ -93,6 +93,7 @@ def test_a_living_lakehouse_goes_back_to_a_second_between_two_runs_and_on_from_t
     assert shop.look() == then
 
 
+@pytest.mark.slow
 def test_a_run_that_was_at_work_at_the_moment_is_dead_after_it(shop: Shop) -> None:
     shop.publish()
     backup.make(shop.settings)
@@ -106,6 +107,7 @@ def test_a_run_that_was_at_work_at_the_moment_is_dead_after_it(shop: Shop) -> No
     assert shop.ledger().backups()[0]["state"] == "abandoned", "at the moment its own backup was being made"
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_lost_comes_back_with_another_password(shop: Shop) -> None:
     shop.publish()
     backup.make(shop.settings)
@@ -130,6 +132,7 @@ def test_a_machine_that_is_lost_comes_back_with_another_password(shop: Shop) -> 
     assert shop.look() == later
 
 
+@pytest.mark.slow
 def test_a_server_that_lost_its_data_comes_back_beside_a_lake_that_lives(shop: Shop) -> None:
     shop.publish()
     backup.make(shop.settings)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from datetime import UTC
+
 from lakehouse.errors import UsageError
 from lakehouse.recovery.kept.manifest import FOLDER, Manifest, catalogue, object_key, read_inventory
-from lakehouse.recovery.kept.place import Place
+from lakehouse.recovery.kept.place import Place, whole
 
-# Which files of the server's log a name stands for: timeline, then place in the log.
+# A file of the server's log is named by its timeline, then by its place in the log.
 TIMELINE = 8
+ASIDE = "aside/"
 
 
 def prune(place: Place, keep: int) -> tuple[list[str], int, int]:
@@ -21,7 +26,7 @@ def prune(place: Place, keep: int) -> tuple[list[str], int, int]:
     kept, old = known[-keep:], known[:-keep]
     if not old:
         return [], 0, 0
-    needed = _needed(place, kept)
+    needed = _needed(place, kept) | _aside(place, kept[0])
     starts = {m.base.system: m.base.wal_start for m in sorted(kept, key=_start, reverse=True) if m.base}
     files = size = 0
     # Manifests first: what is half deleted is no backup any more.
@@ -29,7 +34,7 @@ def prune(place: Place, keep: int) -> tuple[list[str], int, int]:
         place.delete(key)
         files += 1
     for key, held in place.names().items():
-        if key in needed or key.startswith("aside/") or _is_log(key, starts):
+        if key in needed or _is_log(key, starts):
             continue
         place.delete(key)
         files, size = files + 1, size + held.size
@@ -43,6 +48,16 @@ def _needed(place: Place, kept: list[Manifest]) -> set[str]:
         needed |= {part.key for part in (made.dump, made.base.archive if made.base else None) if part}
         for files in read_inventory(place, made).values():
             needed |= {object_key(f.sha256) for f in files.values()}
+    return needed
+
+
+def _aside(place: Place, oldest: Manifest) -> set[str]:
+    """What restores took away since the oldest backup that is kept."""
+    needed = set[str]()
+    for key in place.names(ASIDE):
+        if key.removeprefix(ASIDE) > f"{oldest.moment.astimezone(UTC):%Y%m%d%H%M%S}":
+            held = json.loads(gzip.decompress(whole(place, key)))
+            needed |= {key, *(object_key(file[2]) for files in held.values() for file in files.values())}
     return needed
 
 
