@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill lint zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -74,6 +74,9 @@ minio: setup ## build the MinIO of the tests, once, into the user's cache
 
 monitoring: setup ## build VictoriaMetrics and vmalert, once, into the user's cache
 	@$(BIN)/python -m tools.setup.go.victoria
+
+drill: setup minio ## lose objects, the database server and the whole machine, and come back to a chosen second: docs/recovery.md
+	@$(DEFAULTS) $(BIN)/python -m tools.drill
 
 lint: setup ## style and types
 	@$(BIN)/ruff check .

@@ -1,8 +1,11 @@
-"""Keeps the lake, the ledger and the logs small, each night at 07:00 in the shop's zone, when gold is usually done.
+"""Keeps lake, ledger and logs small and backed up, each night at 07:00 in the shop's zone, when gold is usually done.
 
 `maintain_lakehouse` runs `jobs/maintain.py`: files are compacted, what nobody needs any more is deleted, what is
-published stays. It needs the same connection and settings as bronze. It runs by the clock, whether or not the night
-went well, and while a layer is at work it waits for it, up to two hours.
+published stays. Then `back_up_lakehouse` copies ledger, gold and lake as of one moment (`jobs/backup.py`), and
+`verify_lakehouse` holds all three against each other, and the backup, restored for trial, against its manifest
+(`jobs/verify.py`). The backup is made though the maintenance failed, and is looked at only if it was made. All need the
+same connection and settings as bronze. They run by the clock, whether or not the night went well, and while a layer is
+at work they wait for it, up to two hours; the backup waits only for another one.
 
 `clean_task_logs` deletes logs of Airflow's tasks and of its DAG processor that are older than `LAKEHOUSE_LOG_RETENTION`.
 """
@@ -23,6 +26,8 @@ with DAG(
     doc_md=__doc__,
     tags=["lakehouse"],
 ):
-    LakehouseJob(task_id="maintain_lakehouse", job="maintain")
+    maintain = LakehouseJob(task_id="maintain_lakehouse", job="maintain")
+    backup = LakehouseJob(task_id="back_up_lakehouse", job="backup", trigger_rule="all_done")
+    maintain >> backup >> LakehouseJob(task_id="verify_lakehouse", job="verify")
     # By itself: logs are cleaned though the lake could not be.
     clean_task_logs()

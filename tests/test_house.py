@@ -31,7 +31,7 @@ LINES = (
     ("frame",),
     ("layers",),
     ("runs",),
-    ("upkeep",),
+    ("upkeep", "recovery"),
     ("wiring",),
 )
 # A transform sees columns and nothing else, so the rooms of transforms stand on no line.
@@ -49,7 +49,7 @@ NOT_FOR_DOORS = ("silver", "gold", "columns")
 PURE = ("__future__", "datetime", "pyspark", "lakehouse")
 HEAVY = ("pyspark", "py4j", "delta", "great_expectations")
 WITHOUT_SPARK = (*GROUND, "contracts", "address", "home", "java", "receivers", "database", "ledger", "lake.arrow", "server",
-                 "monitoring")  # fmt: skip
+                 "monitoring", "recovery")  # fmt: skip
 TOPS = ("lib/lakehouse", "jobs", "dags", "samples", "benchmarks", "tools", "tests")
 # Longer than this a person does not read in one sitting.
 MOST_LINES = 300

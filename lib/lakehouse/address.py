@@ -12,6 +12,9 @@ from pydantic import SecretStr
 
 from lakehouse.settings import Settings
 
+# Beside bronze's tables: whose lake it is, and what is published in it.
+MARKS = "_lakehouse"
+
 
 def layer(root: str, name: str) -> str:
     """Where the tables of a layer lie: a bucket of its name under `s3a:`, else a folder."""

@@ -8,17 +8,20 @@ from importlib import import_module
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
+from lakehouse.errors import GateError, LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 from lakehouse.runs.day import replace_day, run
 from lakehouse.settings import Settings, load_settings
 from lakehouse.wiring import Lakehouse
 
+# Upkeep is of no day.
+UPKEEP = ("maintain", "backup", "verify")
+
 
 def main(layer: str, description: str) -> None:
-    """Runs a layer (or `day`, all three) for --date, or `maintain`, and exits with the code of what happened (errors.py)."""
+    """Runs a layer (or `day`, all three) for --date, or upkeep, and exits with the code of what happened (errors.py)."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    if layer != "maintain":
+    if layer not in UPKEEP:
         parser.add_argument(
             "--date", required=True, metavar="YYYY-MM-DD", help="business date: the day whose data to bring"
         )
@@ -40,8 +43,8 @@ def main(layer: str, description: str) -> None:
     close_files_to_others()
     try:
         settings = load_settings()
-        if layer == "maintain":
-            _maintain(settings)
+        if layer in UPKEEP:
+            {"maintain": _maintain, "backup": _backup, "verify": _verify}[layer](settings)
             return
         day = BusinessDate.parse(arguments.date, settings.zone)
         lakehouse = Lakehouse(settings)
@@ -64,3 +67,27 @@ def _maintain(settings: Settings) -> None:
     """The one place that calls the upkeep of lake and ledger."""
     # By name and late: the layers' jobs have no use for it.
     import_module("lakehouse.upkeep.maintain").maintain(Lakehouse(settings))
+
+
+def _backup(settings: Settings) -> None:
+    """A backup of ledger, gold and lake; of backups, the newest that a setting names stay."""
+    work = import_module("lakehouse.recovery.backup")
+    work.make(settings)
+    work.prune(settings, settings.backups_kept)
+
+
+def _verify(settings: Settings) -> None:
+    """Ledger, lake and gold held against each other, and the newest backup, restored for trial, against its manifest.
+
+    Raises GateError, once both were looked at, where a check is broken.
+    """
+    trial, verify = import_module("lakehouse.recovery.trial"), import_module("lakehouse.upkeep.verify")
+    made, of_backup = trial.trial(settings)
+    broken = [f"backup {made.id} {check['check']}" for check in of_backup if check["holds"] != "yes"]
+    lakehouse = Lakehouse(settings)
+    with import_module("lakehouse.upkeep.locks").locked(lakehouse):
+        checks = verify.verify(lakehouse)
+    broken += [f"{c.layer}.{c.table} {c.name}" for c in checks if not c.holds]
+    log.event("verify.done", checks=len(checks) + len(of_backup), broken=len(broken))
+    if broken:
+        raise GateError(f"{len(broken)} checks are broken: {', '.join(broken)}. What to do: docs/operations.md, Verify")

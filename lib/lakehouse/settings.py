@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     source_dsn: PostgresUrl | None = None
     gold_dsn: PostgresUrl | None = None
     lake: str = ""
+    backup_uri: str = ""
+    backups_kept: int = Field(14, ge=1)
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
     max_deleted_share: float = Field(0.05, ge=0, le=1)
@@ -174,7 +176,7 @@ class Settings(BaseSettings):
             raise ValueError("must be UTC or a zone of the tz database by its region, for example Europe/Berlin")
         return value
 
-    @field_validator("lake")
+    @field_validator("lake", "backup_uri")
     @classmethod
     def _lake_known(cls, value: str) -> str:
         if value and not value.startswith(("file:///", "s3a://")):
@@ -195,6 +197,11 @@ class Settings(BaseSettings):
     def lake_root(self) -> str:
         # Not as_uri(): Hadoop takes %20 for what it says.
         return (self.lake or f"file://{self.home / 'lake'}").rstrip("/")
+
+    @property
+    def backup_root(self) -> str:
+        """Where backups are kept: beside the home, unless a setting names a place."""
+        return (self.backup_uri or f"file://{self.home.parent / f'{self.home.name}-backup'}").rstrip("/")
 
     def looks_for_deletes(self, day: date) -> bool:
         """Whether the run for a business date compares the keys of the source with those that are held."""

@@ -92,7 +92,7 @@ class Checkout:
 
     def ends(self, code: str) -> None:
         """What each job does: a Python expression for its end."""
-        for layer in ("bronze", "silver", "gold", "maintain"):
+        for layer in ("bronze", "silver", "gold", "maintain", "backup", "verify"):
             (self.root / "jobs" / f"{layer}.py").write_text(
                 f"import json, os, signal, sys\n"
                 f"seen = {{'arguments': sys.argv[1:], 'python': sys.executable, 'home': os.environ['SPARK_HOME']}}\n"

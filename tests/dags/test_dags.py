@@ -60,12 +60,26 @@ def test_a_dag_explains_itself_in_the_words_of_its_file(dags, dag_id):
     assert (FOLDER / f"{dag_id}.py").read_text(encoding="utf-8").startswith(f'"""{dag.doc_md.strip()}')
 
 
-def test_maintenance_goes_by_the_clock_and_its_tasks_do_not_wait_for_each_other(dags):
+def test_maintenance_goes_by_the_clock_and_is_followed_by_backup_and_verify(dags):
     maintenance = dags(LAKEHOUSE_SCHEDULE="assets")["nightly_maintenance"]
     assert maintenance.timetable.expression == TIMES["nightly_maintenance"]
-    assert sorted(maintenance.task_ids) == ["clean_task_logs", "maintain_lakehouse"]
-    assert [task.upstream_task_ids for task in maintenance.tasks] == [set(), set()]
-    assert maintenance.get_task("maintain_lakehouse").job == "maintain"
+    tasks = {task.task_id: task for task in maintenance.tasks}
+    assert {name: task.upstream_task_ids for name, task in tasks.items()} == {
+        "clean_task_logs": set(),
+        "maintain_lakehouse": set(),
+        "back_up_lakehouse": {"maintain_lakehouse"},
+        "verify_lakehouse": {"back_up_lakehouse"},
+    }
+    jobs = {name: task.job for name, task in tasks.items() if name != "clean_task_logs"}
+    assert jobs == {"maintain_lakehouse": "maintain", "back_up_lakehouse": "backup", "verify_lakehouse": "verify"}
+    # What maintenance could not do is no reason to go without a backup; without one there is nothing to look at.
+    assert tasks["back_up_lakehouse"].trigger_rule == "all_done"
+    assert tasks["verify_lakehouse"].trigger_rule == "all_success"
+
+
+def test_each_task_of_maintenance_has_its_alert(dags):
+    for task in dags()["nightly_maintenance"].tasks:
+        assert [type(callback).__name__ for callback in task.on_failure_callback] == ["Alert"], task.task_id
 
 
 def test_bronze_is_one_task_and_the_others_wait_first(dags):

@@ -232,9 +232,10 @@ def test_while_a_job_waits_for_another_run_it_holds_no_slot(metadata):
     assert Pool.get_pool("spark").include_deferred is False
 
 
-def test_the_job_of_maintenance_gets_no_day_and_needs_none(complete, checkout, dags, context):
+@pytest.mark.parametrize("task", ["maintain_lakehouse", "back_up_lakehouse", "verify_lakehouse"])
+def test_the_jobs_of_maintenance_get_no_day_and_need_none(complete, checkout, dags, context, task):
     complete()
-    dags()["nightly_maintenance"].get_task("maintain_lakehouse").execute(context(None))
+    dags()["nightly_maintenance"].get_task(task).execute(context(None))
     assert checkout.seen["arguments"] == []
 
 

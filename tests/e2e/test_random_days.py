@@ -46,6 +46,8 @@ def test_after_each_of_many_random_days_a_rebuild_changes_nothing(
     for n in range(1, NIGHTS + 1):
         shop.write(shop.source, happenings(draw, n))
         shop.run(n)
-        assert rebuilt(shop, postgres, tmp_path / "rebuilt") == (content(shop), shop.hashes()), f"day {n} of seed {SEED}"
+        assert rebuilt(shop, postgres, tmp_path / "rebuilt") == (content(shop), shop.hashes()), (
+            f"day {n} of seed {SEED}"
+        )
     assert broken(shop) == []
     shop.close()

@@ -14,6 +14,8 @@ from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.watching.metrics import metrics
+from lakehouse.cli.recovery.backup import backup
+from lakehouse.cli.recovery.restore import restore
 from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 
@@ -33,6 +35,7 @@ for command in (
     repair.pin,
     repair.unpin,
     repair.actions,
+    restore,
     databases.dsn,
     databases.stop,
     samples.demo,
@@ -44,6 +47,7 @@ for client in (clients.psql, clients.pg_dump, clients.pg_restore):
 app.add_typer(samples.sample, name="sample")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(metrics, name="metrics")
+app.add_typer(backup, name="backup")
 
 
 def main() -> None:

@@ -15,8 +15,6 @@ from lakehouse.errors import LedgerError, StoreError
 from lakehouse.lake.files import Files
 from lakehouse.records import Marks
 
-FOLDER = "_lakehouse"
-
 
 class Identity:
     """A lake as far as it knows its ledger."""
@@ -65,4 +63,4 @@ class Identity:
         return held
 
     def _path(self, name: str) -> str:
-        return f"{address.layer(self.root, 'bronze')}/{FOLDER}/{name}.json"
+        return f"{address.layer(self.root, 'bronze')}/{address.MARKS}/{name}.json"

@@ -2,7 +2,7 @@
 
 migrations   the schema, numbered (schema/0001.sql …), applied once by a run under a lock
 lease        a layer's lock, the connection that holds it, its heartbeat
-runs         runs and how they end
+runs         runs and how they end; backups
 published    published versions and running sums, the windows that bronze brought, versions by date
 quality      results of rules, quarantine by reason, the words of a failure
 repairs      what commands of repair ask and change; past: the values they hand on
@@ -20,11 +20,11 @@ from lakehouse.ledger import lease
 from lakehouse.ledger.published import Pointers, Windows
 from lakehouse.ledger.quality import Quality
 from lakehouse.ledger.repairs import Repairs
-from lakehouse.ledger.runs import Runs
+from lakehouse.ledger.runs import Backups, Runs
 from lakehouse.records import Run, Shapes, TableRun
 
 
-class Ledger(Runs, Windows, Pointers, Quality, Repairs):
+class Ledger(Runs, Windows, Pointers, Quality, Repairs, Backups):
     """Schema `ops` of the gold database. Reads ask what they need; a publish is one transaction of its run's own lease."""
 
     def alone(self, layer: str) -> AbstractContextManager[lease.Lease]:

@@ -19,7 +19,7 @@ from lakehouse.database import Database
 from lakehouse.errors import BusyError, LakehouseError, RightLostError
 from lakehouse.ledger.migrations import LOCK_SPACE
 
-LOCK_OF = {"bronze": 1, "silver": 2, "gold": 3}
+LOCK_OF = {"bronze": 1, "silver": 2, "gold": 3, "backup": 4}
 HEARTBEAT_SECONDS = 10.0
 # By the server's own settings it would hold the lock of a driver whose machine died for two hours and more; so it gives
 # up after a minute. Any role may set them, and a connection by a Unix socket takes no notice.

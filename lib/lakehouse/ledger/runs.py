@@ -1,4 +1,7 @@
-"""Runs: each is opened under its layer's lock, and ends published, covered or failed; a dead one is called abandoned."""
+"""Runs: each is opened under its layer's lock, and ends published, covered or failed; a dead one is called abandoned.
+
+And backups, which are made under a lock of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg2
@@ -183,4 +186,36 @@ class Runs(Questions):
         cursor.execute(
             "insert into ops.actions (action, reason, plan, by_whom) values (%s, %s, %s, %s)",
             (action, reason, json.dumps(plan, default=str), by_whom),
+        )
+
+
+class Backups(Questions):
+    """The rows of `ops.backups`. A backup is made under the lock `backup`, and writes on its connection."""
+
+    def begin_backup(self, cursor: Cursor, backup_id: str, kind: str, location: str) -> None:
+        """Writes the row of a backup; what was found running is dead, as the lock was free."""
+        cursor.execute(
+            "update ops.backups set state = 'abandoned', finished_at = clock_timestamp() where state = 'running'"
+        )
+        cursor.execute("insert into ops.backups (id, kind, location) values (%s, %s, %s)", (backup_id, kind, location))
+
+    def end_backup(
+        self, cursor: Cursor, backup_id: str, state: str, size: int | None = None, covers_until: datetime | None = None
+    ) -> None:
+        """How a backup ended: done, with its bytes and the moment it reaches, or failed."""
+        cursor.execute(
+            "update ops.backups set state = %s, finished_at = clock_timestamp(), bytes = %s, covers_until = %s where id = %s",
+            (state, size, covers_until, backup_id),
+        )
+
+    def forget_backups(self, cursor: Cursor, backup_ids: list[str]) -> None:
+        """Calls backups pruned that are not there any more."""
+        cursor.execute("update ops.backups set state = 'pruned', covers_until = null where id = any(%s)", (backup_ids,))
+
+    def backups(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest backups."""
+        return self._rows(
+            "select id, kind, started_at, finished_at, state, bytes, covers_until, location from ops.backups "
+            "order by started_at desc limit %s",
+            (limit,),
         )

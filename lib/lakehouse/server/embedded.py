@@ -47,6 +47,9 @@ OPTIONS = {
     "random_page_cost": "1.1",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",  # parallel plans want more /dev/shm than containers grant
+    # A file of the log is kept where `lakehouse backup` has left a script that says where; else it may go.
+    "archive_mode": "on",
+    "archive_command": "'test ! -e archive.sh || sh archive.sh %p %f'",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # The log holds no values of rows: neither the statement that failed nor the key it failed on.

@@ -1,0 +1,7 @@
+"""What is kept, and where.
+
+place       files by key, in a folder or a bucket
+manifest    what a backup says of itself, and the list of the lake's files
+lake        the lake's files, copied and brought back
+prune       which backups are kept
+"""

@@ -1,0 +1,142 @@
+"""A lake and its backups in buckets: objects that are gone or overwritten, and the way back to a moment."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from minio import Minio
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
+from pydantic import SecretStr
+
+from lakehouse.errors import StoreError
+from lakehouse.recovery import backup, objects, restore
+from lakehouse.recovery.kept import manifest as manifests
+from lakehouse.recovery.kept.place import Bucket, backups, whole
+from lakehouse.recovery.trial import trial
+from tests.conftest import MinioForTests, passable_folder
+from tests.recovery.shop import Shop
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def shop(minio: MinioForTests) -> Iterator[Shop]:
+    lake, kept = (f"{what}-{uuid.uuid4().hex}" for what in ("lake", "backup"))
+    minio.make_bucket(lake, kept)
+    client = Minio(f"127.0.0.1:{minio.port}", minio.access_key, minio.secret_key, secure=False)
+    client.set_bucket_versioning(bucket_name=lake, config=VersioningConfig(ENABLED))
+    with passable_folder() as folder:
+        shop = Shop(
+            home=folder / "home", lake=f"s3a://{lake}/shop", backup_uri=f"s3a://{kept}/of/shop", endpoint=minio.endpoint,
+            access_key=SecretStr(minio.access_key), secret_key=SecretStr(minio.secret_key),
+        )  # fmt: skip
+        try:
+            yield shop
+        finally:
+            shop.server.stop()
+
+
+def layer(shop: Shop, name: str) -> Bucket:
+    _, _, rest = shop.settings.lake_root.partition("s3a://")
+    return Bucket(shop.settings, rest.partition("/")[0], f"shop/{name}/")
+
+
+def forget_versions(place: Bucket, key: str) -> None:
+    """A bucket that does not keep what was deleted any more."""
+    found = place.client.list_object_versions(Bucket=place.bucket, Prefix=place.prefix + key)
+    for each in (*found.get("Versions", ()), *found.get("DeleteMarkers", ())):
+        place.client.delete_object(Bucket=place.bucket, Key=each["Key"], VersionId=each["VersionId"])
+
+
+def brought_back(shop: Shop) -> list[dict[str, Any]]:
+    return objects.run(shop.settings, objects.plan(shop.settings), reason="a drill", by_whom="tests")
+
+
+def test_a_backup_in_a_bucket_takes_the_servers_log_along_and_is_what_was_backed_up(shop: Shop) -> None:
+    shop.publish()
+    backup.make(shop.settings)
+    shop.publish()
+    made = backup.make(shop.settings)
+    assert made.kind == "log"
+    assert made.base is not None
+    kept = backups(shop.settings).names(f"wal/{made.base.system}/")
+    assert f"wal/{made.base.system}/{made.wal_end}.gz" in kept
+    assert not list((shop.settings.home / "archive" / "wal").glob("*/*.gz")), "it is in one place only"
+    assert [c["check"] for c in trial(shop.settings)[1] if c["holds"] != "yes"] == []
+
+
+def test_objects_that_a_slip_deleted_or_overwrote_come_back_from_the_buckets_older_versions(shop: Shop) -> None:
+    shop.publish()  # what no backup has yet
+    then, bronze = shop.look(), layer(shop, "bronze")
+    assert objects.plan(shop.settings) == []
+    data = [k for k in bronze.names("orders/") if k.endswith(".parquet")]
+    bronze.delete(data[0])
+    bronze.write(data[1], [b"not what was written"])
+    bronze.delete("orders/_delta_log/00000000000000000002.json")
+    done = brought_back(shop)
+    assert {r["from_"] for r in done} == {"its bucket's older version"}
+    # What the log names is known once the log is there: a second look finds the data.
+    brought_back(shop)
+    assert objects.plan(shop.settings) == []
+    assert shop.look() == then
+
+
+def test_objects_that_the_bucket_has_forgotten_come_back_from_the_backups(shop: Shop) -> None:
+    then, silver = shop.look(), layer(shop, "silver")
+    backup.make(shop.settings)
+    for key in silver.names("orders/"):
+        forget_versions(silver, key)
+    assert silver.names("orders/") == {}
+    done = brought_back(shop)
+    assert {r["from_"] for r in done} == {"the backups"}
+    assert shop.look() == then
+    assert shop.ledger().actions()[0]["action"] == "restore objects"
+
+
+def test_an_object_that_nobody_has_any_more_is_named(shop: Shop) -> None:
+    shop.publish()
+    silver = layer(shop, "silver")
+    then = silver.names("orders/")
+    backed = {k for k in then if k.endswith(".parquet")}
+    newest = next(k for k in backed if k not in _kept_keys(shop))
+    held = b"".join(silver.read(newest))
+    forget_versions(silver, newest)
+    assert [r["would"] for r in objects.rows(objects.plan(shop.settings))] == ["STAY LOST"]
+    with pytest.raises(StoreError, match="1 files of published versions are neither"):
+        brought_back(shop)
+    silver.write(newest, [held])
+
+
+def _kept_keys(shop: Shop) -> set[str]:
+    target = backups(shop.settings)
+    return set(manifests.read_inventory(target, manifests.catalogue(target)[-1])["silver"])
+
+
+def test_a_lake_in_buckets_goes_back_to_a_second_and_keeps_what_it_took_away(shop: Shop) -> None:
+    moment, then = shop.publish(), shop.look()
+    shop.publish()
+    backup.make(shop.settings)
+    bronze = layer(shop, "bronze")
+    for key in [k for k in bronze.names("orders/") if k.endswith(".parquet")][:2]:
+        forget_versions(bronze, key)
+    choice = restore.choice(shop.settings, to=moment)
+    done = restore.run(shop.settings, choice, reason="a drill", by_whom="tests", force=True)
+    assert [r["holds"] for r in done] == [True] * len(done)
+    assert shop.look() == then
+    assert shop.head("bronze") == then[0]["bronze"]["orders"]
+    assert shop.ledger().identity() == shop.identity()
+    (aside,) = backups(shop.settings).names("aside/")
+    taken = json.loads(gzip.decompress(whole(backups(shop.settings), aside)))
+    newest = f"orders/_delta_log/{then[0]['bronze']['orders'] + 1:020d}.json"
+    assert newest in taken["bronze"]
+    shop.days -= 1
+    shop.publish()
+    assert backup.make(shop.settings).kind == "log", "the server lived on, and its log with it"
+    backup.prune(shop.settings, 2)
+    assert manifests.object_key(taken["bronze"][newest][2]) in backups(shop.settings).names("objects/")

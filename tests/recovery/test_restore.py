@@ -1,0 +1,207 @@
+"""The way back to a moment: on a server that lives, on a machine that is lost, from a dump; and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+from pydantic import SecretStr
+
+from lakehouse.errors import BusyError, RightLostError, StoreError, UsageError
+from lakehouse.ledger import Ledger
+from lakehouse.records import Row, Run
+from lakehouse.recovery import backup, restore
+from tests.conftest import PostgresForTests, passable_folder
+from tests.recovery.shop import Shop
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with passable_folder() as folder:
+        shop = Shop(home=folder / "home")
+        try:
+            yield shop
+        finally:
+            shop.server.stop()
+
+
+def back(shop: Shop, to: datetime | None = None, *, force: bool = True, **which: object) -> list[Row]:
+    choice = restore.choice(shop.settings, to=to, **which)  # type: ignore[arg-type]
+    return restore.run(shop.settings, choice, reason="a drill", by_whom="tests", force=force)
+
+
+def test_a_living_lakehouse_goes_back_to_a_second_between_two_runs_and_on_from_there(shop: Shop) -> None:
+    shop.publish()
+    backup.make(shop.settings)
+    moment, then = shop.publish(), shop.look()
+    shop.publish()
+    with closing(psycopg2.connect(shop.server.dsn("ecommerce_source"))) as source, source, source.cursor() as cursor:
+        cursor.execute("create table orders as select 1 as id")
+    ledger = shop.ledger()
+    ours = ledger.identity()
+    with ledger.alone("silver") as lease, lease.transaction() as cursor:
+        at_work = ledger.open(cursor, "silver", datetime(2020, 1, 4).date())
+    backup.make(shop.settings)
+
+    with pytest.raises(UsageError, match="--force replaces it"):
+        back(shop, moment, force=False)
+    with ledger.alone("bronze"), pytest.raises(BusyError):
+        back(shop, moment)
+    assert shop.days == 3, "nothing was changed"
+    assert shop.look() != then
+
+    done = back(shop, moment)
+    assert [r["holds"] for r in done] == [True] * len(done)
+    assert shop.look() == then
+    assert shop.head("bronze") == shop.head("silver") == 1, "later versions are gone from the log"
+    now = shop.ledger()
+    assert now.identity() == shop.identity() != ours, "lake and ledger know each other by a new name"
+    assert now.actions()[0]["action"] == "restore"
+    # A driver of before has lost its right, whether the ledger knows its run or not.
+    assert now.state(at_work.run_id) is None
+    with now.alone("silver") as lease, pytest.raises(RightLostError), lease.transaction() as cursor:
+        now.publish(cursor, Run(at_work.run_id, "silver", at_work.business_date, at_work.started_at), {}, {})
+    # What was there is kept, and the shop's own database is as it was.
+    with shop.gold() as cursor:
+        cursor.execute("select nspname from pg_namespace where nspname ~ '_before_' order by 1")
+        gold, ops = (name for (name,) in cursor.fetchall())
+        cursor.execute(f"select count(*) from {gold}.orders")
+        assert cursor.fetchone() == (9,)
+        assert ops.startswith("ops_before_")
+    assert len(list(shop.settings.home.glob("lake.before-*"))) == 1
+    with closing(psycopg2.connect(shop.server.dsn("ecommerce_source"))) as source, source.cursor() as cursor:
+        cursor.execute("select id from orders")
+        assert cursor.fetchone() == (1,)
+    assert not [p.name for p in shop.settings.home.iterdir() if p.name.startswith("restore-")]
+
+    shop.days = 2
+    shop.publish()
+    later = shop.look()
+    made = backup.make(shop.settings)
+    shop.publish()
+    back(shop, backup_id=made.id)
+    assert shop.look() == later, "a later backup, of the ledger as it is called now"
+    # And still to the days before the first restore.
+    back(shop, moment)
+    assert shop.look() == then
+
+
+@pytest.mark.slow
+def test_a_run_that_was_at_work_at_the_moment_is_dead_after_it(shop: Shop) -> None:
+    shop.publish()
+    backup.make(shop.settings)
+    ledger = shop.ledger()
+    with ledger.alone("silver") as lease:
+        with lease.transaction() as cursor:
+            at_work = ledger.open(cursor, "silver", datetime(2020, 1, 2).date())
+        backup.make(shop.settings)
+    back(shop, backup_id=backup.known(shop.settings)[-1].id)
+    assert shop.ledger().state(at_work.run_id) == "abandoned"
+    assert shop.ledger().backups()[0]["state"] == "abandoned", "at the moment its own backup was being made"
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_lost_comes_back_with_another_password(shop: Shop) -> None:
+    shop.publish()
+    backup.make(shop.settings)
+    moment, then = shop.publish(), shop.look()
+    shop.publish()
+    backup.make(shop.settings)
+    password = (shop.server.folder / "password").read_text()
+    shop.server.stop()
+    shutil.rmtree(shop.settings.home)
+
+    done = back(shop, moment, force=False)
+    assert [r["holds"] for r in done] == [True] * len(done)
+    assert shop.look() == then
+    assert (shop.server.folder / "password").read_text() != password
+    shop.days = 2
+    shop.publish()
+    assert backup.make(shop.settings).kind == "full", "the server's log is another one from here on"
+    later = shop.look()
+    shop.server.stop()
+    shutil.rmtree(shop.settings.home)
+    back(shop, latest=True)
+    assert shop.look() == later
+
+
+@pytest.mark.slow
+def test_a_server_that_lost_its_data_comes_back_beside_a_lake_that_lives(shop: Shop) -> None:
+    shop.publish()
+    backup.make(shop.settings)
+    moment, then = shop.publish(), shop.look()
+    # A commit later, and a minute at most, it is in the archive.
+    with shop.gold() as cursor:
+        cursor.execute("create table public.later as select 1")
+        cursor.connection.commit()
+    with closing(psycopg2.connect(shop.server.dsn("postgres"))) as connection, connection.cursor() as cursor:
+        cursor.execute("select pg_walfile_name(pg_switch_wal())")
+        (name,) = cursor.fetchone() or ("",)
+    archive = Path(shop.settings.backup_root.removeprefix("file://")) / "wal"
+    while not list(archive.glob(f"*/{name}.gz")):
+        pass
+    shop.server.stop()
+    shutil.rmtree(shop.server.data)
+
+    # Day two was published after the last backup: its files are taken from the lake itself.
+    done = back(shop, moment)
+    assert [r["holds"] for r in done] == [True] * len(done)
+    assert shop.look() == then
+
+
+def test_what_is_damaged_or_out_of_reach_changes_nothing(shop: Shop) -> None:
+    with pytest.raises(UsageError, match="there is no backup at"):
+        back(shop, latest=True)
+    began = datetime.now(UTC)
+    shop.publish()
+    made = backup.make(shop.settings)
+    shop.publish()
+    then, ours = shop.look(), shop.ledger().identity()
+    with pytest.raises(UsageError, match="no backup reaches back to"):
+        back(shop, began)
+    with pytest.raises(UsageError, match="say to which moment"):
+        back(shop, began, latest=True)
+    with pytest.raises(UsageError, match="there is no backup none"):
+        back(shop, backup_id="none")
+    with pytest.raises(StoreError, match=r"ends before that moment: its last transaction is of 20.*--latest"):
+        back(shop, datetime.now(UTC) + timedelta(hours=1))
+    folder = Path(shop.settings.backup_root.removeprefix("file://"))
+    for damaged in (made.base.archive.key if made.base else "", made.inventory.key):
+        whole = (folder / damaged).read_bytes()
+        (folder / damaged).write_bytes(whole[:-20] + b"x" * 20)
+        with pytest.raises(StoreError, match="is damaged"):
+            back(shop, backup_id=made.id)
+        (folder / damaged).write_bytes(whole)
+    shutil.rmtree(folder / "objects")
+    with pytest.raises(StoreError, match="is gone"):
+        back(shop, backup_id=made.id)
+    assert (shop.look(), shop.ledger().identity(), shop.identity()) == (then, ours, ours)
+    assert {p.name for p in shop.settings.home.iterdir()} <= {"lake", "postgres", "tmp"}
+    shop.publish()  # and it goes on
+
+
+def test_gold_on_a_server_of_somebody_elses_is_dumped_and_restored(postgres: PostgresForTests, tmp_path: Path) -> None:
+    dsn = postgres.create_database("recovery_of_another")
+    shop = Shop(home=tmp_path / "home", gold_dsn=SecretStr(dsn))
+    shop.publish()
+    made, then = backup.make(shop.settings), shop.look()
+    assert (made.kind, made.base, made.point) == ("logical", None, "")
+    shop.publish()
+    latest, newest = backup.make(shop.settings), shop.look()
+    # A role that may read, and is not on the server any more when it is restored.
+    done = back(shop, backup_id=made.id)
+    assert [r["holds"] for r in done] == [True] * len(done)
+    assert shop.look() == then
+    assert backup.known(shop.settings)[-1].id == latest.id
+    postgres.create_database("recovery_of_another")
+    shutil.rmtree(shop.settings.home)
+    back(shop, latest.moment + timedelta(seconds=1), force=False)
+    assert shop.look() == newest
+    assert Ledger(backup.gold(shop.settings)).identity() == shop.identity()
