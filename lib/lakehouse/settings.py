@@ -114,6 +114,10 @@ class Settings(BaseSettings):
     home: Path = Path(".lakehouse")
     source_dsn: PostgresUrl | None = None
     gold_dsn: PostgresUrl | None = None
+    # Beside it, where each role has its own: who owns gold and makes it ready, and who only reads it.
+    owner_dsn: PostgresUrl | None = None
+    reader_dsn: PostgresUrl | None = None
+    pii_reader_dsn: PostgresUrl | None = None
     lake: str = ""
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
@@ -189,6 +193,13 @@ class Settings(BaseSettings):
         if any(mail.values()) and not all(mail.values()):
             missing = ", ".join(_variable(n) for n, there in mail.items() if not there)
             raise ValueError(f"alerts by e-mail need {missing} too")
+        return self
+
+    @model_validator(mode="after")
+    def _gold_named(self) -> Settings:
+        others = [n for n in ("owner_dsn", "reader_dsn", "pii_reader_dsn") if getattr(self, n)]
+        if others and self.gold_dsn is None:
+            raise ValueError(f"{', '.join(map(_variable, others))} are roles of LAKEHOUSE_GOLD_DSN, which is not set")
         return self
 
     @property

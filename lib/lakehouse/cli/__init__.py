@@ -32,6 +32,7 @@ for command in (
     repair.pin,
     repair.unpin,
     repair.actions,
+    databases.setup,
     databases.dsn,
     databases.stop,
     samples.demo,
