@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tools.setup.machine import ROOT, exit_with_sentence
+from tools.stack.access.policies import BY_LAYER
 from tools.stack.settings import Stack
 
 # MinIO's users: one a policy. Their names are secrets too: anyone who knows a key id may write (CVE-2026-40344).
@@ -41,16 +42,17 @@ METADATA_SERVER = "metadata:5432"  # docker compose: Airflow's own server, which
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
 
 
-def make_secrets(stack: Stack) -> None:
-    """Makes every secret that is not there yet."""
+def make_secrets(stack: Stack, *, by_layer: bool = False) -> None:
+    """Makes every secret that is not there yet; `by_layer`: those of the store's users for single layers too."""
+    users = (*MINIO_USERS, *BY_LAYER) if by_layer else MINIO_USERS
     words = ("airflow_password", "airflow_api_key", "airflow_jwt_key", "jupyter_token", "spark_secret")
     passwords = [
         *words,
         *(f"postgres_{role}_password" for role in ROLES),
-        *(f"minio_{u}_password" for u in MINIO_USERS),
+        *(f"minio_{u}_password" for u in users),
     ]
     made = {name: secrets.token_urlsafe(32) for name in passwords}
-    made |= {f"minio_{user}_user": secrets.token_hex(10) for user in MINIO_USERS}
+    made |= {f"minio_{user}_user": secrets.token_hex(10) for user in users}
     made["airflow_fernet_key"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     for name, secret in made.items():
         if not (stack.secrets / name).exists():
@@ -104,9 +106,11 @@ def write_settings(stack: Stack, server: str, metadata: str, folder: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the secrets of the stack for docker compose.")
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
-    stack = Stack(parser.parse_args().env_file)
+    parser.add_argument("--by-layer", action="store_true", help="a key of the object store for each layer, too")
+    given = parser.parse_args()
+    stack = Stack(given.env_file)
     stack.make_folder()
-    make_secrets(stack)
+    make_secrets(stack, by_layer=given.by_layer)
     write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA_SERVER, stack.secrets / "compose")
     write(stack.secrets / "compose" / "spark_properties", CLUSTER.format(secret=stack.secret("spark_secret")))
     print(f"The secrets are in {stack.secrets}.")
