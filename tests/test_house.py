@@ -24,7 +24,7 @@ PACKAGE = "lib/lakehouse"
 GROUND = ("errors", "log", "settings", "business_date", "records")
 LINES = (
     GROUND,
-    ("contracts", "columns", "address", "home", "java"),
+    ("contracts", "columns", "address", "home", "java", "tls"),
     ("conform", "database", "session", "judging"),
     ("source", "lake", "warehouse", "ledger", "gate", "pages", "server"),
     ("parts",),

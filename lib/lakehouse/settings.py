@@ -135,6 +135,8 @@ class Settings(BaseSettings):
     # What Amazon's own clients read, in their order. Stores that are not Amazon's seldom care.
     region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
     s3_path_style: bool = True
+    # Certificates (PEM) that every client of the stores trusts, and no others.
+    ca_file: Path | None = None
     spark_secret: SecretStr | None = None  # shared by all machines of a Spark cluster
     # What only Airflow's DAGs read; a job has no use for these.
     schedule: Literal["cron", "assets"] = "cron"
@@ -169,6 +171,13 @@ class Settings(BaseSettings):
                 f"is {str(home)!r}, and in a path {found[0]!r} is not read as it stands: choose another folder"
             )
         return home
+
+    @field_validator("ca_file", mode="after")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError("is no file that can be read")
+        return value.absolute() if value else None
 
     @field_validator("timezone")
     @classmethod

@@ -8,6 +8,7 @@ from lakehouse.errors import UsageError
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.server.roles import GOLD, OWNER, PII_READER, READER, shop_url
 from lakehouse.settings import Settings
+from lakehouse.tls import checked_dsn
 
 Role = Literal["source", "gold", "owner", "reader", "pii_reader"]
 OF_THE_EMBEDDED: dict[Role, str] = {"reader": READER, "pii_reader": PII_READER}
@@ -22,7 +23,7 @@ def database_url(settings: Settings, role: Role, *, create: bool = True) -> str:
     named = {"source": settings.source_dsn, "gold": settings.gold_dsn, "owner": settings.owner_dsn or settings.gold_dsn,
              "reader": settings.reader_dsn, "pii_reader": settings.pii_reader_dsn}[role]  # fmt: skip
     if named is not None:
-        return named.get_secret_value()
+        return checked_dsn(named.get_secret_value(), settings)
     if role != "source" and settings.gold_dsn is not None:
         raise UsageError(f"LAKEHOUSE_{role.upper()}_DSN is not set, and LAKEHOUSE_GOLD_DSN names a server of your own: set it, "
                          f"or ask for gold")  # fmt: skip
