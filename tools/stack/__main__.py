@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from lakehouse.errors import LakehouseError
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import load_settings
+from tools.setup import minio
 from tools.setup.machine import EXIT_CODE, ROOT, SetupError
 from tools.stack import ports
 from tools.stack.access import databases, secrets
@@ -239,6 +240,8 @@ def _check_installed(wanted: list[Part]) -> None:
     for part in wanted:
         if not Path(part.command[0]).exists():
             raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
+        if part.name == "minio":
+            minio.check()
 
 
 def _print_places(stack: Stack, wanted: list[Part]) -> None:
