@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tools.stack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
-    commands = parser.add_subparsers(required=True, metavar="up | down | status | lakehouse")
+    commands = parser.add_subparsers(required=True, metavar="up | down | status | rotate | lakehouse")
     commands.add_parser("up", help="start what does not run and wait until all is healthy").set_defaults(run=up)
     commands.add_parser("down", help="end everything; data stay").set_defaults(run=down)
     asked = commands.add_parser(
@@ -62,6 +62,9 @@ def _arguments() -> argparse.Namespace:
     )
     asked.add_argument("--json", action="store_true", help="as JSON")
     asked.set_defaults(run=status)
+    commands.add_parser("rotate", help="new secrets for all that the stack opens, while it is down").set_defaults(
+        run=rotate
+    )
     program = commands.add_parser("lakehouse", help="the program `lakehouse`, on the stack's databases and lake")
     program.add_argument("words", nargs=argparse.REMAINDER, help="what to give it, for example: status")
     program.set_defaults(run=lakehouse)
@@ -119,6 +122,14 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
             since = f"{t['seconds']} s" if t["pid"] else ""
             print(f"{t['name']:<14} {t['state']:<10} {since:>10}  {t['url'] or '':<28} {t['log']}")
     return 0 if healthy else 1 if any(t["pid"] for t in told) else NOT_RUNNING
+
+
+def rotate(stack: Stack, _: argparse.Namespace) -> int:
+    """Makes the stack's secrets again; roles and users get them with the next `up`."""
+    if Supervisor(stack).runs():
+        raise SetupError("The stack is up, on the secrets that it has: `make down` first.")
+    print(f"{len(secrets.rotate(stack))} secrets are new, in {stack.secrets}; `make up` hands them out.")
+    return 0
 
 
 def lakehouse(stack: Stack, given: argparse.Namespace) -> int:

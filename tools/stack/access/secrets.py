@@ -24,6 +24,15 @@ LAKE = (
     *("LAKEHOUSE_LAKE", "LAKEHOUSE_S3_PATH_STYLE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
+ROTATED = (
+    "minio_",
+    "postgres_",
+    "airflow_password",
+    "airflow_api_key",
+    "airflow_jwt_key",
+    "jupyter_token",
+    "spark_secret",
+)
 # Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
 OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
 # Docker compose: what master, workers and drivers of the cluster must share, and where its workers find the driver, which
@@ -57,6 +66,19 @@ def make_secrets(stack: Stack, *, by_layer: bool = False) -> None:
     for name, secret in made.items():
         if not (stack.secrets / name).exists():
             write(stack.secrets / name, secret)
+
+
+def rotate(stack: Stack) -> list[str]:
+    """Makes new secrets for all that the stack itself opens, and returns their names; the next start hands them out.
+
+    Not Airflow's Fernet key, by which it enciphers what it keeps.
+    """
+    mine = [f for f in stack.secrets.iterdir() if f.is_file() and f.name.startswith(ROTATED)]
+    by_layer = any(f.name == f"minio_{BY_LAYER[0]}_user" for f in mine)
+    for file in mine:
+        file.unlink()
+    make_secrets(stack, by_layer=by_layer)
+    return sorted(f.name for f in mine)
 
 
 def write(file: Path, secret: str) -> None:
