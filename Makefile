@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill lint zip lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill lint audit zip lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -9,7 +9,7 @@ WORKERS ?= 2
 NIGHTS ?= 60
 SIZE ?= S
 BIN := .venv/bin
-LOCKS := jobs airflow minio benchmarks
+LOCKS := jobs airflow minio benchmarks audit
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
@@ -83,6 +83,9 @@ lint: setup ## style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+audit: setup ## known weaknesses, secrets, licences and a list of all parts (dist/sbom.json): docs/security.md
+	@$(BIN)/python -m tools.audit
+
 zip: setup ## dist/lakehouse.zip for spark-submit --py-files
 	@$(BIN)/python -m tools.setup.zip
 
@@ -93,4 +96,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow .venv-benchmarks dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-audit .venv-benchmarks dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

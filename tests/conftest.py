@@ -130,6 +130,7 @@ class MinioForTests:
         self.access_key = "test" + secrets.token_hex(8)
         self.secret_key = secrets.token_hex(20)
         self.process: subprocess.Popen[bytes] | None = None
+        self.options: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Starts the server on its port and data, unless it runs, and waits until it answers."""
@@ -145,7 +146,8 @@ class MinioForTests:
             # Without one it is us-east-1, and every other is taken too; with one it takes no other.
             **({"MINIO_SITE_REGION": self.region} if self.region else {}),
         }
-        command = [self.binary, "server", "--address", f"127.0.0.1:{self.port}", self.folder / "data"]
+        address = f"127.0.0.1:{self.port}"
+        command = [self.binary, "server", *self.options, "--address", address, self.folder / "data"]
         with (self.folder / "minio.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._wait()

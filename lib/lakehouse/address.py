@@ -78,6 +78,8 @@ def client_arguments(settings: Settings) -> dict[str, Any]:
         "aws_access_key_id": _shown(settings.access_key),
         "aws_secret_access_key": _shown(settings.secret_key),
         "aws_session_token": _shown(settings.session_token),
+        # A file of certificates, or botocore's own.
+        **({"verify": str(settings.ca_file)} if settings.ca_file else {}),
     }
 
 

@@ -17,7 +17,7 @@ from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
-from lakehouse import address
+from lakehouse import address, tls
 from lakehouse.errors import ConfigError, SetupError
 from lakehouse.home import scratch
 from lakehouse.java import check_java, has_resolvable_name, java_environment
@@ -49,6 +49,9 @@ def spark_session(settings: Settings, app_name: str = "lakehouse", *, has_many_r
     if spark.conf.get("spark.sql.icu.caseMappings.enabled", "true") != "false":
         raise ConfigError("Spark was started without spark-defaults.conf, whose options decide results: give spark-submit "
                           "--properties-file spark-defaults.conf, or unset SPARK_CONF_DIR")  # fmt: skip
+    # Before any client of Java's has looked for certificates. Executors elsewhere are given theirs (docs/security.md).
+    for option, value in tls.java_options(settings, scratch(settings.home)).items():
+        SparkContext.setSystemProperty(option, value)
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     for option, value in address.s3a_options(settings).items():
         hadoop.set(option, value)

@@ -29,8 +29,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import ConfigError
+from lakehouse.secret_files import is_known, refuse_open
 
 PREFIX = "LAKEHOUSE_"
+MOUNTED = "/run/secrets"
+OF_GOLD = ("owner_dsn", "reader_dsn", "pii_reader_dsn")
+DATABASES = ("source_dsn", "gold_dsn", *OF_GOLD)
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
 NUMBER = re.compile(r"[-+]?[0-9.]+")
 OURS = re.compile(r"LAKEHOUSE_[A-Z0-9_]+")
@@ -114,6 +118,10 @@ class Settings(BaseSettings):
     home: Path = Path(".lakehouse")
     source_dsn: PostgresUrl | None = None
     gold_dsn: PostgresUrl | None = None
+    # Beside it, where each role has its own: gold's owner, and who only reads it.
+    owner_dsn: PostgresUrl | None = None
+    reader_dsn: PostgresUrl | None = None
+    pii_reader_dsn: PostgresUrl | None = None
     lake: str = ""
     backup_uri: str = ""
     backups_kept: int = Field(14, ge=1)
@@ -133,6 +141,8 @@ class Settings(BaseSettings):
     # What Amazon's own clients read, in their order. Stores that are not Amazon's seldom care.
     region: str = Field("us-east-1", validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
     s3_path_style: bool = True
+    # Certificates (PEM) that every client of the stores trusts, and no others.
+    ca_file: Path | None = None
     spark_secret: SecretStr | None = None  # shared by all machines of a Spark cluster
     # What only Airflow's DAGs read; a job has no use for these.
     schedule: Literal["cron", "assets"] = "cron"
@@ -168,6 +178,13 @@ class Settings(BaseSettings):
             )
         return home
 
+    @field_validator("ca_file", mode="after")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError("is no file that can be read")
+        return value.absolute() if value else None
+
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
@@ -191,6 +208,25 @@ class Settings(BaseSettings):
         if any(mail.values()) and not all(mail.values()):
             missing = ", ".join(_variable(n) for n, there in mail.items() if not there)
             raise ValueError(f"alerts by e-mail need {missing} too")
+        return self
+
+    @model_validator(mode="after")
+    def _gold_named(self) -> Settings:
+        others = [n for n in OF_GOLD if getattr(self, n)]
+        if others and self.gold_dsn is None:
+            raise ValueError(f"{', '.join(map(_variable, others))} are roles of LAKEHOUSE_GOLD_DSN, which is not set")
+        return self
+
+    @model_validator(mode="after")
+    def _secret(self) -> Settings:
+        urls = {n: dsn for n in DATABASES if (dsn := _word(getattr(self, n)))}
+        opened = {n: (parse_dsn(url).get("password", ""), url) for n, url in urls.items()}
+        opened["AWS_SECRET_ACCESS_KEY"] = (_word(self.secret_key), self.endpoint or "")
+        opened["airflow_password"] = (_word(self.airflow_password), self.airflow_url)
+        if known := [_variable(n) for n, (secret, where) in opened.items() if is_known(secret, where)]:
+            raise ValueError(
+                f"{', '.join(known)}: everybody knows this password; only a server on loopback may have it"
+            )
         return self
 
     @property
@@ -217,14 +253,12 @@ def load_settings(secrets: Path | None = None) -> Settings:
 
     Raises ConfigError naming each faulty setting, never its value.
     """
-    folder = (
-        secrets
-        or os.environ.get("LAKEHOUSE_SECRETS_DIR")
-        or ("/run/secrets" if Path("/run/secrets").is_dir() else None)
-    )
+    folder = secrets or os.environ.get("LAKEHOUSE_SECRETS_DIR") or (MOUNTED if Path(MOUNTED).is_dir() else None)
     if folder and not Path(folder).is_dir():
         raise ConfigError(f"LAKEHOUSE_SECRETS_DIR is not a folder: {folder}")
     files = [file.name for file in Path(folder).iterdir()] if folder else []
+    if folder and str(folder) != MOUNTED:  # there an orchestrator mounts what one container alone sees
+        refuse_open(Path(folder), secret_variables() & set(files))
     faults = _mistyped({*files, *(name for name, value in os.environ.items() if value)})
     try:
         settings = Settings(_secrets_dir=folder)
@@ -255,14 +289,17 @@ def _mistyped(names: set[str]) -> list[str]:
 
 def secret_variables() -> set[str]:
     """The environment's names of settings that are secrets, and of what libraries take for secrets by themselves."""
-    ours = {
-        str(f.validation_alias or _variable(n)) for n, f in Settings.model_fields.items() if _is_secret(f.annotation)
-    }
+    fields = Settings.model_fields.items()
+    ours = {str(f.validation_alias or _variable(n)) for n, f in fields if _is_secret(f.annotation)}
     return ours | {"AWS_SESSION_TOKEN", "PGPASSWORD"}
 
 
 def _is_secret(annotation: Any) -> bool:
     return "SecretStr" in str(annotation)
+
+
+def _word(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
 
 
 def _variable(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pyspark.sql import SparkSession
 
-from lakehouse import address
+from lakehouse import address, tls
 from lakehouse.contracts import Contracts, load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import LakehouseError, SourceError, StoreError
@@ -101,6 +101,8 @@ class Lakehouse:
 
     @cached_property
     def lake(self) -> Lake:
+        tls.check_store(self.settings)
+        tls.trust_in_this_process(self.settings)
         lake = Lake(self.spark, self.settings.lake_root, address.storage_options(self.settings))
         lake.check()
         return lake

@@ -85,7 +85,7 @@ def test_the_reader_reads_gold_and_what_comes_later_and_writes_nothing(shop: Set
 
 def test_a_server_of_ones_own_has_no_reader_of_ours(shop: Settings) -> None:
     named = shop.model_copy(update={"gold_dsn": Settings(gold_dsn="postgresql://u@h/d").gold_dsn})
-    with pytest.raises(UsageError, match="reader is a role of the embedded server"):
+    with pytest.raises(UsageError, match="LAKEHOUSE_READER_DSN is not set"):
         database_url(named, "reader")
 
 

@@ -25,6 +25,7 @@ from lakehouse.settings import load_settings
 from tools.setup.go.modules import check
 from tools.setup.go.victoria import VICTORIA
 from tools.setup.machine import EXIT_CODE, ROOT, SetupError
+from tools.setup.minio import MINIO
 from tools.stack import ports
 from tools.stack.access import databases, secrets
 from tools.stack.parts import STACK, Part, parts
@@ -33,8 +34,9 @@ from tools.stack.supervisor import Supervisor, end_leftovers, leftovers
 
 HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
 NOT_RUNNING = 3  # what `status` of a service ends with by convention
-SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a port
 GOES_ON = "What has started goes on; `make down` ends it."
+# Parts whose programs were built here: each start knows them again.
+BUILT = {"minio": MINIO, "victoria": VICTORIA}
 LAKEHOUSE = Path(sys.executable).with_name("lakehouse")
 
 
@@ -55,7 +57,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tools.stack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
-    commands = parser.add_subparsers(required=True, metavar="up | down | status | lakehouse")
+    commands = parser.add_subparsers(required=True, metavar="up | down | status | rotate | lakehouse")
     commands.add_parser("up", help="start what does not run and wait until all is healthy").set_defaults(run=up)
     commands.add_parser("down", help="end everything; data stay").set_defaults(run=down)
     asked = commands.add_parser(
@@ -63,6 +65,9 @@ def _arguments() -> argparse.Namespace:
     )
     asked.add_argument("--json", action="store_true", help="as JSON")
     asked.set_defaults(run=status)
+    commands.add_parser("rotate", help="new secrets for all that the stack opens, while it is down").set_defaults(
+        run=rotate
+    )
     program = commands.add_parser("lakehouse", help="the program `lakehouse`, on the stack's databases and lake")
     program.add_argument("words", nargs=argparse.REMAINDER, help="what to give it, for example: status")
     program.set_defaults(run=lakehouse)
@@ -120,6 +125,14 @@ def status(stack: Stack, given: argparse.Namespace) -> int:
             since = f"{t['seconds']} s" if t["pid"] else ""
             print(f"{t['name']:<14} {t['state']:<10} {since:>10}  {t['url'] or '':<28} {t['log']}")
     return 0 if healthy else 1 if any(t["pid"] for t in told) else NOT_RUNNING
+
+
+def rotate(stack: Stack, _: argparse.Namespace) -> int:
+    """Makes the stack's secrets again; roles and users get them with the next `up`."""
+    if Supervisor(stack).runs():
+        raise SetupError("The stack is up, on the secrets that it has: `make down` first.")
+    print(f"{len(secrets.rotate(stack))} secrets are new, in {stack.secrets}; `make up` hands them out.")
+    return 0
 
 
 def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
@@ -188,7 +201,7 @@ def _once(stack: Stack, name: str, command: list[str | Path], environment: dict[
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        raise SetupError(f"{name} failed: {_last_words(stack, log)}; its log is {log}. {GOES_ON}")
+        raise SetupError(f"{name} failed: {secrets.last_words(stack, log)}; its log is {log}. {GOES_ON}")
     clock.say(name)
 
 
@@ -208,7 +221,7 @@ def _wait_until_healthy(supervisor: Supervisor, wanted: list[Part], clock: Clock
                     or f"it runs, but is not healthy after {HEALTHY_SECONDS} s"
                 )
                 raise SetupError(
-                    f"{part.name} did not come up ({why}): {_last_words(supervisor.stack, log)}; its log is {log}. {GOES_ON}"
+                    f"{part.name} did not come up ({why}): {secrets.last_words(supervisor.stack, log)}; its log is {log}. {GOES_ON}"
                 )
         time.sleep(0.3 if waiting else 0)
 
@@ -227,21 +240,11 @@ def _told(part: Part, state: dict | None, log: Path) -> dict:
     }
 
 
-def _last_words(stack: Stack, log: Path) -> str:
-    """The last line of a log, without any secret it may repeat."""
-    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    words = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
-    for secret in (file.read_text(encoding="utf-8") for file in stack.secrets.rglob("*") if file.is_file()):
-        if len(secret) >= SHORTEST_SECRET:
-            words = words.replace(secret, "…")
-    return words[:300].rstrip(".")
-
-
 def _check_installed(wanted: list[Part]) -> None:
-    if any(part.name == "victoria" for part in wanted):
-        check(VICTORIA)
     for part in wanted:
-        if not Path(part.command[0]).exists():
+        if part.name in BUILT:
+            check(BUILT[part.name])
+        elif not Path(part.command[0]).exists():
             raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
 
 

@@ -13,9 +13,9 @@ from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.quarantine import quarantine
-from lakehouse.cli.watching.metrics import metrics
 from lakehouse.cli.recovery.backup import backup
 from lakehouse.cli.recovery.restore import restore
+from lakehouse.cli.watching.metrics import metrics
 from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
 
@@ -36,6 +36,7 @@ for command in (
     repair.unpin,
     repair.actions,
     restore,
+    databases.setup,
     databases.dsn,
     databases.stop,
     samples.demo,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from lakehouse.cli.console import out
+import typer
+
+from lakehouse import log
+from lakehouse.cli.console import Json, err, out, print_json
 from lakehouse.database import Database
 from lakehouse.errors import SourceError, StoreError
 from lakehouse.ledger import Ledger
-from lakehouse.server.databases import database_url
+from lakehouse.server.databases import OF_THE_EMBEDDED, database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings, load_settings
 
@@ -18,16 +21,46 @@ if TYPE_CHECKING:
 
 
 class Role(StrEnum):
-    """The two databases, and gold for one who may only read it."""
+    """The two databases, and gold for its owner and for those who may only read it."""
 
     source = "source"
     gold = "gold"
+    owner = "owner"
     reader = "reader"
+    pii_reader = "pii_reader"
 
 
 def dsn(role: Role) -> None:
     """Print the libpq URL of a database, password included, starting the embedded server if it is down."""
     print(dsn_of(load_settings(), role, create=False))
+
+
+def setup(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL, tried and taken back.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the gold database ready as its owner: ledger, tables, views, roles and what each may do."""
+    from lakehouse.contracts import load_contracts
+    from lakehouse.upkeep import setup as work
+
+    settings = load_settings()
+    roles = {"loader": settings.gold_dsn, "reader": settings.reader_dsn, "pii_reader": settings.pii_reader_dsn}
+    named: dict[str, str] = {kind: dsn.get_secret_value() for kind, dsn in roles.items() if dsn}
+    if settings.gold_dsn is None:
+        named = {kind: database_url(settings, kind) for kind in OF_THE_EMBEDDED}
+    owner = database_url(settings, "owner", create=not dry_run)
+    log.to_json_lines()
+    done = work.setup(owner, named, load_contracts()["gold"], keeps=not dry_run,
+                      role="owner" if settings.owner_dsn else "gold")  # fmt: skip
+    if as_json:
+        print_json({**done._asdict(), "dry_run": dry_run})
+        return
+    for statement in done.statements:
+        print(f"{statement.rstrip(';')};")
+    for statement in done.left:
+        print(f"-- for an administrator of the server: {statement};")
+    if not dry_run:
+        err.print(f"gold at {done.database} is ready: {len(done.statements)} statements")
 
 
 def stop() -> None:

@@ -43,8 +43,12 @@ def foreign_ops(cursor: Cursor) -> bool:
     return bool((cursor.fetchone() or (False,))[0])
 
 
-def missing_schema_rights(cursor: Cursor, schemas: Iterable[str]) -> list[str]:
-    """Grants without which a schema cannot be used or made. One that is there need not be ours, and then none is made."""
+def missing_schema_rights(cursor: Cursor, schemas: Iterable[str], used: Iterable[str] = ()) -> list[str]:
+    """Grants without which a schema cannot be used or made. One that is there need not be ours, and then none is made.
+
+    In those of `used` nothing is made either.
+    """
+    used = set(used)
     cursor.execute(
         "select s, quote_ident(current_database()), quote_ident(current_user), to_regnamespace(s) is not null, "
         "has_database_privilege(current_database(), 'create'), "
@@ -55,7 +59,9 @@ def missing_schema_rights(cursor: Cursor, schemas: Iterable[str]) -> list[str]:
     missing = []
     for schema, database, user, is_there, may_make, may_use, may_create in cursor.fetchall():
         role = printable(user)
-        if is_there and not (may_use and may_create):
+        if is_there and schema in used and not may_use:
+            missing.append(f"grant usage on schema {schema} to {role}")
+        if is_there and schema not in used and not (may_use and may_create):
             missing.append(f"grant usage, create on schema {schema} to {role}")
         if not is_there and not may_make:
             missing.append(f"grant create on database {printable(database)} to {role} (or create schema {schema} "

@@ -13,7 +13,7 @@ import pyarrow.dataset
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse import address
+from lakehouse import address, tls
 from lakehouse.errors import StoreError
 from lakehouse.settings import Settings
 
@@ -89,6 +89,10 @@ def _shown(part: object) -> str:
 
 def _open(settings: Settings, layer: str, table: str, version: int) -> DeltaTable:
     path = address.arrow_path(settings.lake_root, layer, table)
+    if path.startswith("s3://"):
+        # deltalake would try a server that it does not trust again for minutes.
+        tls.check_store(settings)
+        tls.trust_in_this_process(settings)
     options = address.storage_options(settings) if path.startswith("s3://") else None
     try:
         return DeltaTable(path, version=version, storage_options=options)

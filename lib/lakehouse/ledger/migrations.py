@@ -42,6 +42,7 @@ def migrate(database: Database) -> None:
                 f"{max(wanted)}): run that release, or restore the gold database from before the upgrade"
             )
         _refuse_others(database, cursor)
+        _refuse_who_may_not(database, cursor, max(wanted))
         cursor.execute("select to_regnamespace('ops') is null")
         if (cursor.fetchone() or (False,))[0]:
             cursor.execute("create schema ops")
@@ -55,6 +56,16 @@ def migrate(database: Database) -> None:
                 cursor.execute(sql)
                 cursor.execute("insert into ops.migrations (number) values (%s)", (number,))
                 log.event("ledger.migrated", number=number)
+
+
+def _refuse_who_may_not(database: Database, cursor: Cursor, number: int) -> None:
+    """Where another role owns the schema, that one changes it."""
+    cursor.execute(
+        "select not has_schema_privilege(to_regnamespace('ops'), 'create') where to_regnamespace('ops') is not null"
+    )
+    if (cursor.fetchone() or (False,))[0]:
+        raise LedgerError(f"the ledger at {database.where} must become schema {number}, and our role may not change it: run "
+                          f"lakehouse setup, with its owner in LAKEHOUSE_OWNER_DSN")  # fmt: skip
 
 
 def _version(cursor: Cursor) -> int:

@@ -117,10 +117,12 @@ class DocsBucket:
     @contextmanager
     def _answering(self) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
-        except (BotoCoreError, ClientError) as e:
+        # urllib3's own: of an answer that breaks off, as that of a server of TLS which is spoken to without.
+        except (BotoCoreError, ClientError, HTTPError) as e:
             raise StoreError(
                 f"the Data Docs at s3://{self._where.bucket}/{self._where.prefix} do not answer ({_code(e)}); check that "
                 "the bucket exists, AWS_ENDPOINT_URL, AWS_REGION, and that the credentials may list, read and write there"

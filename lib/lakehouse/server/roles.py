@@ -1,4 +1,4 @@
-"""The ordinary roles of the embedded server: `lakehouse` owns the shop's two databases, `reader` reads gold.
+"""The ordinary roles of the embedded server: `lakehouse` owns the shop's two databases, the others read gold.
 
 The superuser makes them and is not used by a run, nor shown by `lakehouse dsn`: on this server it could start programs.
 A server of the first release, whose databases are the superuser's, is handed over the first time it is asked for.
@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.server.embedded import SUPERUSER, EmbeddedPostgres
 
-OWNER, READER = "lakehouse", "reader"
+OWNER, READER, PII_READER = "lakehouse", "reader", "pii_reader"
 GOLD = "ecommerce_gold"
 
 # All that the superuser made in a database, but what belongs to an extension or follows its table.
@@ -61,6 +61,11 @@ end $$;
 alter default privileges for role lakehouse grant usage on schemas to reader;
 alter default privileges for role lakehouse grant select on tables to reader;
 """
+# So that nobody who looks is in the way of a publish for long. `lakehouse setup` grants what the two may read.
+LIMITS = """
+alter role reader in database ecommerce_gold set statement_timeout = '5min';
+alter role pii_reader in database ecommerce_gold set statement_timeout = '5min';
+"""
 
 
 def shop_url(server: EmbeddedPostgres, database: str, role: str, *, create: bool) -> str:
@@ -77,7 +82,7 @@ def shop_url(server: EmbeddedPostgres, database: str, role: str, *, create: bool
                 connection.autocommit = True
                 if not _owner(cursor, database) and not create:
                     raise _nothing_yet(server)
-                for name in (OWNER, READER):
+                for name in (OWNER, READER, PII_READER):
                     _make_role(server, cursor, name)
                 if not _owner(cursor, database):
                     # template0: nobody can be connected to it, so creating never has to wait for anybody
@@ -116,6 +121,7 @@ def _hand_over(server: EmbeddedPostgres, database: str) -> None:
         cursor.execute(sql.SQL("revoke connect, temporary on database {} from public").format(name))
         if database == GOLD:
             cursor.execute(sql.SQL("grant connect on database {} to reader").format(name))
+            cursor.execute(LIMITS)
             cursor.execute(READ_ALL)
         cursor.execute(sql.SQL("alter database {} owner to lakehouse").format(name))
 

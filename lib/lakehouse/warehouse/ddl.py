@@ -145,10 +145,13 @@ def _missing_keys(cursor: Cursor, contract: Contract) -> Iterator[str]:
 
 
 def validate_foreign_keys(cursor: Cursor, contracts: Sequence[Contract]) -> None:
-    """Holds all rows against the foreign keys that were made since the last publish. Raises psycopg2.IntegrityError."""
+    """Holds all rows against the foreign keys that were made since the last publish. Raises psycopg2.IntegrityError.
+
+    Of tables that another role owns, `lakehouse setup` does.
+    """
     cursor.execute(
-        "select conrelid::regclass::text, quote_ident(conname) from pg_constraint where contype = 'f' and not convalidated "
-        "and connamespace = %s::regnamespace and conname = any(%s)",
+        "select conrelid::regclass::text, quote_ident(conname) from pg_constraint join pg_class c on c.oid = conrelid "
+        "where contype = 'f' and not convalidated and pg_has_role(c.relowner, 'usage') and connamespace = %s::regnamespace and conname = any(%s)",
         (GOLD, [name for contract in contracts for name, _ in foreign_keys(contract)]),
     )
     for table, name in cursor.fetchall():

@@ -83,6 +83,14 @@ class Marts:
                 definitions[name] = file.read_text(encoding="utf-8")
         return definitions
 
+    def prepare(self) -> None:
+        """Makes what is missing or was defined otherwise. Raises StoreError that names every view which could not be."""
+        with self.database.connection() as connection, connection.cursor() as cursor:
+            _ensure_schema(cursor)
+        faults = [c.fault for m, d in self.definitions.items() if (c := self._bring(m, d, up_to_date=True)).fault]
+        if faults:
+            raise StoreError(f"not every view of {SCHEMA} is as it should be: {'; '.join(map(str, faults))}")
+
     def refresh(self, run_id: str) -> None:
         """Makes what is missing or was defined otherwise, and brings all marts up to the gold that `run_id` published.
 
@@ -94,10 +102,7 @@ class Marts:
         try:
             with self.database.connection() as connection, connection.cursor() as cursor:
                 missing = missing_schema_rights(cursor, [SCHEMA])
-                ensure_schemas(cursor, SCHEMA)
-                cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (SCHEMA,))
-                if cursor.fetchone() == (None,):
-                    _when_allowed(cursor, f"comment on schema {SCHEMA} is {quoted(PURPOSE)}")
+                _ensure_schema(cursor)
                 cursor.execute("select value from ops.settings where name = %s", (MADE_FOR,))
                 up_to_date = cursor.fetchone() == (run_id,)
         except LakehouseError as e:
@@ -157,9 +162,16 @@ class Marts:
         name, fault = f"{SCHEMA}.{mart}", None
         with self.database.connection() as connection, connection.cursor() as cursor:
             there = standing(cursor, mart)
-            if there is not None and (there.kind != "m" or not there.ours):
+            kept_up = (
+                there is not None
+                and not there.ours
+                and there.digest == digest(definition)
+                and _may_refresh(cursor, name)
+            )
+            if there is not None and (there.kind != "m" or not (there.ours or kept_up)):
                 owner = "is something else than a materialised view" if there.kind != "m" else "belongs to another role"
-                return Condition(False, f"{name} {owner}: drop or rename it, and the next publish makes ours")
+                return Condition(False, f"{name} {owner}: drop or rename it, and the next publish makes ours; or, where the "
+                                        f"owner of gold made it, run lakehouse setup")  # fmt: skip
             if there is None:
                 _make(cursor, mart, definition)
                 return Condition(True)
@@ -173,7 +185,7 @@ class Marts:
                     log.event("mart.made", mart=mart)
                     return Condition(True)
                 except psycopg2.errors.DependentObjectsStillExist:
-                    connection.rollback()
+                    cursor.execute("rollback to savepoint patience")
                     fault = (f"{name} has a new definition and something of your own stands on it: drop that, run gold again, "
                              f"and make it again")  # fmt: skip
             if up_to_date and there.has_data:
@@ -188,6 +200,21 @@ class Marts:
                     raise
                 return Condition(False, f"{fault}; {name}: {self.database.refused(e)}")
             return Condition(True, fault)
+
+
+def _ensure_schema(cursor: Cursor) -> None:
+    ensure_schemas(cursor, SCHEMA)
+    cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (SCHEMA,))
+    if cursor.fetchone() == (None,):
+        _when_allowed(cursor, f"comment on schema {SCHEMA} is {quoted(PURPOSE)}")
+
+
+def _may_refresh(cursor: Cursor, name: str) -> bool:
+    """Whether a view's owner lets us bring it up to date, as servers from PostgreSQL 17 on allow."""
+    if cursor.connection.server_version < 170_000:
+        return False
+    cursor.execute("select has_table_privilege(%s, 'maintain')", (name,))
+    return bool((cursor.fetchone() or (False,))[0])
 
 
 def digest(definition: str) -> str:

@@ -1,8 +1,7 @@
-"""Makes the buckets, policies and users of MinIO as conf/minio says; doing it again changes nothing.
+"""Makes the buckets, policies and users of MinIO as conf/minio and policies.py say; doing it again changes nothing.
 
-Buckets keep overwritten and deleted objects for some days (conf/minio/buckets.json), so that a slip can be undone. Each
-file of conf/minio/policies is a policy and the user who has it. Credentials are files in the folder of secrets:
-minio_root_user, minio_root_password, and a pair for each user.
+Buckets keep overwritten and deleted objects for some days (conf/minio/buckets.json), so that a slip can be undone.
+Credentials are files in the folder of secrets: minio_root_user, minio_root_password, and a pair for each user.
 """
 
 from __future__ import annotations
@@ -22,12 +21,14 @@ from minio.versioningconfig import VersioningConfig
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
+from tools.stack.access.policies import BY_LAYER, USERS, policy
+
 CONF = Path(__file__).resolve().parents[3] / "conf" / "minio"
 WAIT_SECONDS = 60
 
 
 def make_buckets(endpoint: str, secrets: Path) -> None:
-    """Brings the MinIO at `endpoint` (host:port) to what conf/minio says; waits a while for it to answer.
+    """Brings the MinIO at `endpoint` (host:port) to what is written here; waits a while for it to answer.
 
     Ends the process with a sentence where it does not answer or does not let us in.
     """
@@ -40,8 +41,9 @@ def make_buckets(endpoint: str, secrets: Path) -> None:
     try:
         for name, wanted in json.loads((CONF / "buckets.json").read_text(encoding="utf-8")).items():
             _make_bucket(client, name, **wanted)
-        for policy in sorted((CONF / "policies").glob("*.json")):
-            _make_user(admin, policy, secrets)
+        for name in USERS:
+            if name not in BY_LAYER or (secrets / f"minio_{name}_user").exists():
+                _make_user(admin, name, secrets)
     except (MinioException, HTTPError) as e:
         sys.exit(f"MinIO at {endpoint} refused its buckets or users ({_kind(e)}): see its log.")
 
@@ -60,10 +62,9 @@ def _make_bucket(client: Minio, name: str, noncurrent_days: int) -> None:
     client.set_bucket_lifecycle(bucket_name=name, config=LifecycleConfig([rule]))
 
 
-def _make_user(admin: MinioAdmin, policy: Path, secrets: Path) -> None:
-    name = policy.stem
+def _make_user(admin: MinioAdmin, name: str, secrets: Path) -> None:
     user, password = ((secrets / f"minio_{name}_{what}").read_text(encoding="utf-8") for what in ("user", "password"))
-    admin.policy_add(name, policy_file=str(policy))
+    admin.policy_add(name, policy=policy(name))
     admin.user_add(user, password)
     try:
         admin.attach_policy([name], user=user)
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--secrets", required=True, type=Path, help="folder of the secret files")
     given = parser.parse_args(sys.argv[1:])
     make_buckets(given.endpoint, given.secrets)
-    print("Buckets, policies and users are as conf/minio says.")
+    print("Buckets, policies and users are as conf/minio and tools/stack/access/policies.py say.")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tools.setup.machine import ROOT, exit_with_sentence
+from tools.stack.access.policies import BY_LAYER
 from tools.stack.settings import Stack
+
+SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a port
 
 # MinIO's users: one a policy. Their names are secrets too: anyone who knows a key id may write (CVE-2026-40344).
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
@@ -22,6 +25,15 @@ ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = (
     *("LAKEHOUSE_LAKE", "LAKEHOUSE_S3_PATH_STYLE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+ROTATED = (
+    "minio_",
+    "postgres_",
+    "airflow_password",
+    "airflow_api_key",
+    "airflow_jwt_key",
+    "jupyter_token",
+    "spark_secret",
 )
 # Secrets that a shop may do without: an empty file sets nothing, and docker compose wants a file.
 OPTIONAL = ("LAKEHOUSE_ALERT_WEBHOOK", "LAKEHOUSE_SMTP_URL")
@@ -41,20 +53,34 @@ METADATA_SERVER = "metadata:5432"  # docker compose: Airflow's own server, which
 TO_READ = {"pipeline": (), "notebooks": ("LAKEHOUSE_GOLD_DSN", "LAKEHOUSE_TIMEZONE", *LAKE), "docs": LAKE}
 
 
-def make_secrets(stack: Stack) -> None:
-    """Makes every secret that is not there yet."""
+def make_secrets(stack: Stack, *, by_layer: bool = False) -> None:
+    """Makes every secret that is not there yet; `by_layer`: those of the store's users for single layers too."""
+    users = (*MINIO_USERS, *BY_LAYER) if by_layer else MINIO_USERS
     words = ("airflow_password", "airflow_api_key", "airflow_jwt_key", "jupyter_token", "spark_secret")
     passwords = [
         *words,
         *(f"postgres_{role}_password" for role in ROLES),
-        *(f"minio_{u}_password" for u in MINIO_USERS),
+        *(f"minio_{u}_password" for u in users),
     ]
     made = {name: secrets.token_urlsafe(32) for name in passwords}
-    made |= {f"minio_{user}_user": secrets.token_hex(10) for user in MINIO_USERS}
+    made |= {f"minio_{user}_user": secrets.token_hex(10) for user in users}
     made["airflow_fernet_key"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     for name, secret in made.items():
         if not (stack.secrets / name).exists():
             write(stack.secrets / name, secret)
+
+
+def rotate(stack: Stack) -> list[str]:
+    """Makes new secrets for all that the stack itself opens, and returns their names; the next start hands them out.
+
+    Not Airflow's Fernet key, by which it enciphers what it keeps.
+    """
+    mine = [f for f in stack.secrets.iterdir() if f.is_file() and f.name.startswith(ROTATED)]
+    by_layer = any(f.name == f"minio_{BY_LAYER[0]}_user" for f in mine)
+    for file in mine:
+        file.unlink()
+    make_secrets(stack, by_layer=by_layer)
+    return sorted(f.name for f in mine)
 
 
 def write(file: Path, secret: str) -> None:
@@ -101,12 +127,24 @@ def write_settings(stack: Stack, server: str, metadata: str, folder: Path) -> No
                 file.unlink()  # of a setting that is no longer set
 
 
+def last_words(stack: Stack, log: Path) -> str:
+    """The last line of a log, without any secret it may repeat."""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    words = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
+    for secret in (file.read_text(encoding="utf-8") for file in stack.secrets.rglob("*") if file.is_file()):
+        if len(secret) >= SHORTEST_SECRET:
+            words = words.replace(secret, "…")
+    return words[:300].rstrip(".")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the secrets of the stack for docker compose.")
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
-    stack = Stack(parser.parse_args().env_file)
+    parser.add_argument("--by-layer", action="store_true", help="a key of the object store for each layer, too")
+    given = parser.parse_args()
+    stack = Stack(given.env_file)
     stack.make_folder()
-    make_secrets(stack)
+    make_secrets(stack, by_layer=given.by_layer)
     write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA_SERVER, stack.secrets / "compose")
     write(stack.secrets / "compose" / "spark_properties", CLUSTER.format(secret=stack.secret("spark_secret")))
     print(f"The secrets are in {stack.secrets}.")

@@ -1,0 +1,44 @@
+"""What the project is made of, read from the files that pin it: locks of Python packages, jars, and MinIO's module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.setup import minio
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)")
+HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+class Part(NamedTuple):
+    """One part: its name, version, address of the form purl (https://github.com/package-url), and known hashes."""
+
+    name: str
+    version: str
+    purl: str
+    hashes: tuple[str, ...] = ()
+
+
+def packages(lock: Path) -> Iterator[Part]:
+    """The packages of a lock, with the hashes of all their files."""
+    for block in re.split(r"\n(?=\S)", lock.read_text(encoding="utf-8")):
+        if pin := PIN.match(block):
+            name = pin[1].lower()
+            yield Part(name, pin[2], f"pkg:pypi/{name}@{pin[2]}", tuple(HASH.findall(block)))
+
+
+def jars(file: Path) -> Iterator[Part]:
+    """The jars that Spark is given."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            coordinates, digest, *_ = line.split()
+            group, name, version = coordinates.split(":")[:3]
+            yield Part(f"{group}:{name}", version, f"pkg:maven/{group}/{name}@{version}", (digest,))
+
+
+def module() -> Part:
+    """MinIO, as its source was published; what we change in it is in tools/setup/minio.py."""
+    return Part(minio.MODULE, minio.VERSION, f"pkg:golang/{minio.MODULE}@{minio.VERSION}")
