@@ -9,6 +9,9 @@ from zoneinfo import ZoneInfo
 from lakehouse.errors import UsageError
 from lakehouse.records import PARTITION
 
+EVERY_DAY = "daily"
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
 
 @dataclass(frozen=True)
 class BusinessDate:
@@ -58,3 +61,11 @@ class BusinessDate:
 def last_over(zone: ZoneInfo, now: datetime | None = None) -> date:
     """Yesterday in the shop's zone."""
     return (now or datetime.now(UTC)).astimezone(zone).date() - timedelta(days=1)
+
+
+def weekdays(value: str) -> str:
+    """`daily`, or days of the week by name. Raises ValueError for anything else."""
+    words = [word.strip().lower() for word in value.split(",")]
+    if words != [EVERY_DAY] and not set(words) <= set(WEEK):
+        raise ValueError(f"must be {EVERY_DAY}, or names of days of the week, for example sunday,wednesday")
+    return ",".join(words)

@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from lakehouse.business_date import EVERY_DAY, WEEK, weekdays
 from lakehouse.errors import ConfigError
 from lakehouse.secret_files import is_known, refuse_open
 
@@ -40,8 +41,6 @@ NUMBER = re.compile(r"[-+]?[0-9.]+")
 OURS = re.compile(r"LAKEHOUSE_[A-Z0-9_]+")
 # How alike two names are of which one is the other, mistyped: the nearest two of ours are less so.
 ALMOST = 0.92
-EVERY_DAY = "daily"
-WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # A century: so far before any day of a shop there are still dates.
 LONGEST = timedelta(days=36_525)
 # In a path Hadoop reads these as patterns or parts of an address, Spark as the end of a path, and deltalake %41 as A.
@@ -75,14 +74,6 @@ def _web_url(value: SecretStr) -> SecretStr:
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must begin with http:// or https://")
     return value
-
-
-def _weekdays(value: str) -> str:
-    """`daily`, or days of the week by name."""
-    words = [word.strip().lower() for word in value.split(",")]
-    if words != [EVERY_DAY] and not set(words) <= set(WEEK):
-        raise ValueError(f"must be {EVERY_DAY}, or names of days of the week, for example sunday,wednesday")
-    return ",".join(words)
 
 
 def _duration(value: object) -> object:
@@ -128,7 +119,7 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
     max_deleted_share: float = Field(0.05, ge=0, le=1)
-    deletes_on: Annotated[str, AfterValidator(_weekdays)] = EVERY_DAY
+    deletes_on: Annotated[str, AfterValidator(weekdays)] = EVERY_DAY
     extract_lookback: Duration = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
     retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     airflow_url: str = "http://127.0.0.1:8080"
