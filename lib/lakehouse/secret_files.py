@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from lakehouse.errors import ConfigError
 
 # What servers and examples are delivered with.
-KNOWN = {"admin", "airflow", "changeme", "minio", "minioadmin", "minio123", "password", "postgres", "secret"}
+KNOWN = {"admin", "airflow", "changeme", "minio", "minioadmin", "minio123", "password", "postgres"}
 # On this machine alone such a server is somebody's trial.
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -25,8 +25,9 @@ def is_known(secret: str, address: str) -> bool:
 
 
 def refuse_open(folder: Path, names: Iterable[str]) -> None:
-    """Raises ConfigError for files of a folder that another account can read; none where no other may pass the folder."""
-    if not folder.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+    """Raises ConfigError for files of a folder that another account can read; none where no other may pass so far."""
+    way = (folder.absolute(), *folder.absolute().parents)
+    if not all(f.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH) for f in way):
         return
     files = [folder / name for name in sorted(names)]
     seen = [f.name for f in files if f.is_file() and f.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)]

@@ -14,7 +14,7 @@ from minio.error import S3Error
 
 from lakehouse.errors import ConfigError
 from lakehouse.settings import load_settings
-from tests.conftest import MinioForTests
+from tests.conftest import MinioForTests, passable_folder
 from tools.stack.access import secrets
 from tools.stack.access.buckets import make_buckets
 from tools.stack.access.databases import make_databases
@@ -55,20 +55,18 @@ def test_on_loopback_a_trial_may_have_one(environment: pytest.MonkeyPatch) -> No
 @pytest.mark.unit
 @pytest.mark.parametrize(("folder", "file", "refused"), [(0o755, 0o644, True), (0o711, 0o640, True), (0o755, 0o600, False),
                                                          (0o700, 0o644, False)])  # fmt: skip
-def test_a_secret_that_other_accounts_can_read_is_refused(
-    tmp_path: Path, folder: int, file: int, refused: bool
-) -> None:
-    secret = tmp_path / "AWS_SECRET_ACCESS_KEY"
-    secret.write_text("a-secret-of-ours")
-    secret.chmod(file)
-    (tmp_path / "LAKEHOUSE_TIMEZONE").write_text("UTC")  # no secret, whoever reads it
-    tmp_path.chmod(folder)
-    if refused:
-        with pytest.raises(ConfigError, match="other accounts can read AWS_SECRET_ACCESS_KEY in"):
-            load_settings(tmp_path)
-    else:
-        assert load_settings(tmp_path).secret_key is not None
-    tmp_path.chmod(0o700)
+def test_a_secret_that_other_accounts_can_read_is_refused(folder: int, file: int, refused: bool) -> None:
+    with passable_folder() as home:
+        secret = home / "AWS_SECRET_ACCESS_KEY"
+        secret.write_text("a-secret-of-ours")
+        secret.chmod(file)
+        (home / "LAKEHOUSE_TIMEZONE").write_text("UTC")  # no secret, whoever reads it
+        home.chmod(folder)
+        if refused:
+            with pytest.raises(ConfigError, match="other accounts can read AWS_SECRET_ACCESS_KEY in"):
+                load_settings(home)
+        else:
+            assert load_settings(home).secret_key is not None
 
 
 # Replaced.
