@@ -12,6 +12,7 @@ from lakehouse import __version__, log
 from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
+from lakehouse.cli.personal.forget import forget
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.errors import LakehouseError, frames, may_quote, safe_words
 from lakehouse.home import close_files_to_others
@@ -32,6 +33,7 @@ for command in (
     repair.pin,
     repair.unpin,
     repair.actions,
+    forget,
     databases.dsn,
     databases.stop,
     samples.demo,
