@@ -32,6 +32,7 @@ LINES = (
     ("layers",),
     ("runs",),
     ("upkeep", "recovery"),
+    ("personal",),
     ("wiring",),
 )
 # A transform sees columns and nothing else, so the rooms of transforms stand on no line.

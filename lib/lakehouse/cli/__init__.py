@@ -12,6 +12,7 @@ from lakehouse import __version__, log
 from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
+from lakehouse.cli.personal.forget import forget
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.recovery.backup import backup
 from lakehouse.cli.recovery.restore import restore
@@ -37,6 +38,7 @@ for command in (
     repair.actions,
     restore,
     databases.setup,
+    forget,
     databases.dsn,
     databases.stop,
     samples.demo,

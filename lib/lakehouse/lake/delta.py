@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from delta.tables import DeltaTable
+from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -106,16 +107,26 @@ class Lake(Reading):
 
         Returns the new head where that took a commit, None where the table was so already, as every new one is.
         """
-        held = self.files.jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
-            self._spark._jsparkSession, self.path(layer, table)
-        )
-        kept = held.unsafeVolatileSnapshot().metadata().configuration()
+        kept = self.delta_log(layer, table).unsafeVolatileSnapshot().metadata().configuration()
         if all(kept.contains(name) and kept.apply(name) == value for name, value in KEEPS_LOG.items()):
             return None
-        listed = ", ".join(f"'{name}' = '{value}'" for name, value in KEEPS_LOG.items())
+        return self.set_properties(layer, table, head, KEEPS_LOG).version
+
+    def set_properties(self, layer: str, table: str, head: int, properties: Mapping[str, str]) -> Commit:
+        """Sets properties of a table, by a commit that names no data file."""
+        listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
         return self._write(
             layer, table, head, lambda: self._sql(f"alter table {{}} set tblproperties ({listed})", layer, table)
-        ).version
+        )
+
+    def change(self, layer: str, table: str, head: int, action: Callable[[DeltaTable], object]) -> Commit:
+        """Carries out a change of the caller's, as one commit at most."""
+        return self._write(layer, table, head, lambda: action(self._table(layer, table)))
+
+    def delta_log(self, layer: str, table: str) -> JavaObject:
+        """Delta's own view of a table."""
+        log_of = self.files.jvm.org.apache.spark.sql.delta.DeltaLog
+        return log_of.forTable(self._spark._jsparkSession, self.path(layer, table))
 
     def compact(self, layer: str, table: str, head: int) -> Commit:
         """Joins small files of a table; same content, and a new version where there was anything to join."""

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
 
-from lakehouse.errors import safe_words
+from lakehouse.errors import StoreError, safe_words
 from lakehouse.lake.delta import Lake
 from lakehouse.lake.files import GONE, Listed, kinds, sentence
 from lakehouse.lake.log import FOLDER, commit_info, commit_name, newest_version_in, stamped
@@ -25,6 +25,8 @@ from lakehouse.log import warning
 from lakehouse.records import Cleaned
 
 DATA = ".parquet"
+# A property of a table: the version whose past was deleted.
+CLEANED = "lakehouse.cleanedUpTo"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ class Recent:
     since: datetime
     versions: tuple[int, ...] = ()
     added: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What was deleted of a table's past, or would be: data files, entries of the log, and how many versions these were."""
+
+    layer: str
+    table: str
+    files: int
+    log_entries: int
+    versions: int
 
 
 @contextmanager
@@ -122,6 +135,50 @@ def clean_log(lake: Lake, layer: str, table: str, keep_from_version: int, *, dry
     gone = [f for f in held if base is not None and (v := about[f.path]) is not None and v < base]
     # Oldest first: cut off at any moment, what is left is a log without its oldest entries, which is still one.
     return _delete(lake, layer, table, held, sorted(gone, key=lambda f: (about[f.path], f.path)), dry_run=dry_run)
+
+
+def superseded(lake: Lake, layer: str, table: str, head: int) -> int:
+    """Makes a version that can be loaded without any entry of the log before it, with the content of the head; returns it.
+
+    Entries of the log hold the least and the greatest values of files, also of those that a commit removes, so the head's
+    own commit must not be needed either.
+    """
+    version = lake.set_properties(layer, table, head, {CLEANED: str(head)}).version
+    held = lake.delta_log(layer, table)
+    held.checkpoint()
+    if version not in lake.log(layer, table).checkpoints:
+        raise StoreError(f"{layer}.{table} at {lake.path(layer, table)} got no checkpoint of version {version}, so nothing of its "
+                         "past was deleted: run again")  # fmt: skip
+    return version
+
+
+def purge(lake: Lake, layer: str, table: str, version: int, *, dry_run: bool = False) -> Purged:
+    """Deletes everything of a table that its head, made by `superseded`, does not need, whatever its age: data files of every
+    older version and of writes that nobody committed, and the log before it.
+
+    Raises LostError, and deletes nothing, where the head lacks a file. The caller holds the lock of the table's runs.
+    """
+    used = files_of(lake, layer, table, version)
+    place = lake.files.place(lake.path(layer, table)).toString() + "/"
+    held = lake.files.below(place)
+    data = [f for f in held if not f.path.removeprefix(place).startswith(f"{FOLDER}/")]
+    if lost := used - {_name(f.path) for f in data}:
+        raise LostError(f"version {version} of {layer}.{table} lacks {len(lost)} data files at {place}: nothing of its past was "
+                        "deleted; see `lakehouse verify`")  # fmt: skip
+    old = [f for f in data if _name(f.path) not in used]
+    about = {f.path: newest_version_in(_name(f.path)) for f in held}
+    past = [f for f in held if f not in data and _is_past(_name(f.path), about[f.path], version)]
+    versions = sum(1 for f in past if _name(f.path) == commit_name(about[f.path] or 0))
+    # Data first, as only the log says what is data of the past; then the log, oldest first, so that what is left is one.
+    for file in () if dry_run else [*old, *sorted(past, key=lambda f: (about[f.path] or 0, f.path))]:
+        lake.guard()
+        lake.files.delete(file.path)
+    return Purged(layer, table, len(old), len(past), versions)
+
+
+def _is_past(name: str, about: int | None, version: int) -> bool:
+    """Whether a file of the log is about an older version, or was left by a driver that was killed while it wrote one."""
+    return name.startswith(".") or name.endswith(".tmp") if about is None else about < version
 
 
 def _files(lake: Lake, layer: str, table: str, version: int) -> set[str] | None:

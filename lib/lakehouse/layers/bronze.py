@@ -212,9 +212,15 @@ def _gated(lakehouse: Lakehouse, run: Run, day: BusinessDate, written: list[Writ
             assert table.version is not None  # noqa: S101 - a table that was written has a version
             rows = partition(lakehouse, day, table.table, table.version).where(F.col("_run_id") == run.run_id)
             doubled = bronze_gate.doubled(plan.contract, rows)
-        return bronze_gate.check(
+        found = bronze_gate.check(
             lakehouse, plan.contract, plan.window, one.seen, table.rows_read, expected, counts.outside, doubled
         )
+        # No fault, and still told: the source has rows that the lake does not.
+        away = [one.turned_away] if one.turned_away else []
+        return [
+            *found,
+            *(Finding("bronze", table.table, "forgotten_stay_out", "warning", True, n, counts.rows + n) for n in away),
+        ]
 
     with ThreadPoolExecutor(READERS) as pool:
         return [finding for found in pool.map(check, written) for finding in found]

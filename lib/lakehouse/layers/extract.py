@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from pyspark.sql import DataFrame
@@ -16,6 +16,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.columns import clean_identifier
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import spark_type
+from lakehouse.frame.door import Door
 from lakehouse.frame.held import NOTHING, Gone
 from lakehouse.frame.published import published_frame
 from lakehouse.judging.tombstones import DELETED, VOID, by_key, in_order, voided
@@ -55,6 +56,8 @@ class Written:
     counts: Counts
     late: int
     seen: Seen
+    # Rows of customers who were forgotten: they stay out, and `counts` is without them.
+    turned_away: int = 0
 
 
 def extract(
@@ -62,8 +65,10 @@ def extract(
 ) -> list[Written]:
     """Writes each table's rows into the day's partition, several tables at a time."""
 
-    def bring(job: tuple[Plan, Counts, DataFrame, int]) -> Written:
-        plan, counts, rows, late = job
+    door = Door(lakehouse)
+
+    def bring(job: Job) -> Written:
+        plan, counts, rows, late, turned_away = job
         table, window = plan.contract.table, plan.window
         # A replacement looks for nothing below its window, so the next run looks from where the first reading stood.
         position = window.again if replaces else str(snapshot.position(table))
@@ -84,17 +89,21 @@ def extract(
         table_run = TableRun(table, commit.version, added, written, rows_removed=plan.gone.count, bytes_written=commit.bytes,
                              window_start=window.mark, window_end=window.end, snapshot=position,
                              keys_seen=plan.gone.seen)  # fmt: skip
-        return Written(plan, table_run, counts, late, seen)
+        return Written(plan, table_run, counts, late, seen, turned_away)
 
     with ExitStack() as kept:
-        jobs = [_job(lakehouse, snapshot, plan, kept) for plan in plans]
+        jobs = [_job(lakehouse, snapshot, plan, door, kept) for plan in plans]
         # The biggest first, so that no core is idle while it is the last.
         jobs.sort(key=lambda job: job[1].rows, reverse=True)
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(bring, jobs))
 
 
-def _job(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) -> tuple[Plan, Counts, DataFrame, int]:
+# What is to be written of a table: its rows, as the source counts them, late ones among them, and how many stay out.
+Job = tuple[Plan, Counts, DataFrame, int, int]
+
+
+def _job(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, door: Door, kept: ExitStack) -> Job:
     """A table's rows, as counted in the snapshot; late ones are kept in memory until `kept` is closed."""
     table = plan.contract.table
     if gained := snapshot.gained(plan.contract, plan.window):
@@ -102,16 +111,22 @@ def _job(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, kept: ExitStack) 
     with lakehouse.source.read(table):
         counts = snapshot.counts(plan.contract, plan.window)
         rows = snapshot.frame(lakehouse.spark, plan.contract, plan.extra, plan.window)
+        turned_away = door.turned_away(table, rows) if counts.rows else 0
+        counts, rows = replace(counts, rows=counts.rows - turned_away), door.through(table, rows)
+        if turned_away:
+            log.event("bronze.turned_away", table=table, rows=turned_away)
         if not counts.late:
-            return plan, counts, rows, 0
-        unseen = _unseen(lakehouse, snapshot, plan).persist()
+            return plan, counts, rows, 0, turned_away
+        unseen = _unseen(lakehouse, snapshot, plan, door).persist()
         kept.callback(unseen.unpersist)
-        return plan, counts, rows.unionByName(unseen), unseen.count()
+        return plan, counts, rows.unionByName(unseen), unseen.count(), turned_away
 
 
-def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan) -> DataFrame:
-    """Late rows that bronze does not hold yet."""
-    candidates = snapshot.late(lakehouse.spark, plan.contract, plan.extra, plan.window)
+def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, door: Door) -> DataFrame:
+    """Late rows that bronze does not hold yet, in the form in which it holds them."""
+    candidates = door.through(
+        plan.contract.table, snapshot.late(lakehouse.spark, plan.contract, plan.extra, plan.window)
+    )
     published = published_frame(lakehouse, "bronze", plan.contract.table)
     return _not_in(candidates, _held(lakehouse, plan, published, snapshot.conditions(plan.contract, plan.window).since))
 

@@ -25,6 +25,7 @@ from lakehouse.frame.transforms import digest, inputs_of, transform_of
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.lake.reading import check_shape
 from lakehouse.layers.bronze_gate import too_many_gone
+from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Changes, Finding, Last, Outcome, Published, TableRun
 from lakehouse.warehouse.staging import Staging
@@ -96,12 +97,14 @@ def inputs_for(lakehouse: Lakehouse, silver: Mapping[str, Published], as_of: dat
             "transforms": digest(lakehouse, "gold")}  # fmt: skip
 
 
-def run(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None) -> Outcome:
+def run(
+    lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, reason: str | None = None, lease: Lease | None = None
+) -> Outcome:  # fmt: skip
     """Publishes gold from what silver has published, as of the greatest business date so far.
 
-    Raises NotYetError where silver has not published the day, GateError where a critical rule fails.
+    `lease`: gold's lock, where the caller holds it. Raises NotYetError where silver has not published the day, GateError where a critical rule fails.
     """
-    with opened(lakehouse, "gold", day, reason=reason) as run:
+    with opened(lakehouse, "gold", day, reason=reason, lease=lease) as run:
         due = plan(lakehouse, day, rebuilds=rebuilds)
         if due.covered_by:
             last = due.covered_by

@@ -30,6 +30,7 @@ from lakehouse.lake.reading import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
 from lakehouse.layers.silver_gate import Silver
+from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
 from lakehouse.records import PARTITION, Commit, Extracted, Finding, Last, Outcome, TableRun, Totals
 
@@ -73,13 +74,14 @@ def plan(lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, aga
 
 
 def run(
-    lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, again: bool = False, reason: str | None = None
-) -> Outcome:
+    lakehouse: Lakehouse, day: BusinessDate, *, rebuilds: bool = False, again: bool = False, reason: str | None = None,
+    lease: Lease | None = None,
+) -> Outcome:  # fmt: skip
     """Judges every published bronze day not judged yet; `rebuilds`: the whole of bronze; `again`: open rows at least.
 
-    Raises NotYetError where bronze has not published the day, GateError where a critical rule fails.
+    `lease`: silver's lock, where the caller holds it. Raises NotYetError where bronze has not published the day, GateError where a critical rule fails.
     """
-    with opened(lakehouse, "silver", day, reason=reason) as run:
+    with opened(lakehouse, "silver", day, reason=reason, lease=lease) as run:
         due = plan(lakehouse, day, rebuilds=rebuilds, again=again)
         if due.covered_by:
             return run.cover(f"{day} was already published ({due.covered_by.run_id})", due.inputs)

@@ -5,7 +5,8 @@ lease        a layer's lock, the connection that holds it, its heartbeat
 runs         runs and how they end; backups
 published    published versions and running sums, the windows that bronze brought, versions by date
 quality      results of rules, quarantine by reason, the words of a failure
-repairs      what commands of repair ask and change; past: the values they hand on
+repairs      what commands of repair ask and change
+past         the values they hand on, and the customers who were forgotten
 questions    how the ledger is asked
 """
 
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager
 from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.ledger import lease
+from lakehouse.ledger.past import Forgotten
 from lakehouse.ledger.published import Pointers, Windows
 from lakehouse.ledger.quality import Quality
 from lakehouse.ledger.repairs import Repairs
@@ -24,7 +26,7 @@ from lakehouse.ledger.runs import Backups, Runs
 from lakehouse.records import Run, Shapes, TableRun
 
 
-class Ledger(Runs, Windows, Pointers, Quality, Repairs, Backups):
+class Ledger(Runs, Windows, Pointers, Quality, Repairs, Backups, Forgotten):
     """Schema `ops` of the gold database. Reads ask what they need; a publish is one transaction of its run's own lease."""
 
     def alone(self, layer: str) -> AbstractContextManager[lease.Lease]:

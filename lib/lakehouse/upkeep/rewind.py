@@ -80,6 +80,9 @@ def plan(lakehouse: Lakehouse, to: date) -> Plan:
     if silver is None or bronze is None:
         first = ledger.first_day("silver")
         raise LedgerError(f"nothing was published as of {to}" + (f": the first day is {first}" if first else ""))
+    if silver.seq < ledger.first_without():
+        raise LedgerError(f"customers were forgotten since {to}, and nothing that was published before is kept: rewind to a day "
+                          f"on which they were forgotten, or a later one; see lakehouse actions")  # fmt: skip
     # What silver has judged stays in bronze, also where bronze was a day ahead of it.
     seq = {"bronze": max(bronze.seq, ledger.judged_up_to(silver.seq)), "silver": silver.seq}
     last_gold = ledger.cut("gold", to)
