@@ -57,7 +57,8 @@ class Page(HTMLParser):
         self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag, f"{tag} ends where another element is open"
+        assert self.open[-1:] == [tag], f"{tag} ends where another element is open"
+        self.open.pop()
         if tag == "table":
             self.tables[self._caption] = self._rows
 
@@ -83,7 +84,14 @@ def test_the_figures_are_those_of_gold(first_report: str) -> None:
     page = Page(first_report)
     assert page.row("Net sales by day", "2026-03-10") == ["2", "2", "28.25", "0.00", "27.75", "not known"]
     assert page.row("Net sales by day", "2026-03-08") == ["0", "0", "0.00", "0.00", "0.00", "0.00"]
-    assert page.row("Net sales by week, from Monday", "2026-03-09") == ["3", "7", "78.25", "10.00", "67.75", "not known"]
+    assert page.row("Net sales by week, from Monday", "2026-03-09") == [
+        "3",
+        "7",
+        "78.25",
+        "10.00",
+        "67.75",
+        "not known",
+    ]
     assert page.row("Net sales by month", "2026-02") == ["1", "10", "100.00", "0.00", "100.00", "40.00"]
     assert page.row("Amounts returned, in per cent of gross sales, by month", "2026-03") == ["1", "10.00", "12.8 %"]
     categories = "Net sales of the year by category"
@@ -154,7 +162,7 @@ def test_a_name_may_be_long_and_of_any_letters(shop: Shop) -> None:
              "update gold.dim_products set category = E'\\u202eevil\\n\"quoted\" \\\\ ''x' where product_id = 'P2'")  # fmt: skip
     html = shop.report()
     names = [row[0] for row in Page(html).tables["Net sales of the year by category"][1:]]
-    assert names == ["W" * 59 + "…", " evil \"quoted\" \\ 'x", "all"]
+    assert names == ["W" * 59 + "…", ' evil "quoted" \\ \'x', "all"]
     assert "\u202e" not in html
     assert len(html.encode()) < 400_000
 
@@ -202,6 +210,13 @@ def test_what_changed_of_earlier_days_is_told(shop: Shop, first_report: str) -> 
     assert runs[1:] == [["2026-03-11", "2", "2", "2026-03-08", "2026-03-09", "gold-2"]], "not the day that it brought"
 
 
+def test_a_report_that_is_made_again_says_the_same(shop: Shop, first_report: str) -> None:
+    shop.publish("gold-2", "2026-03-11", LATE.format(run="gold-2"))
+    second = shop.report(first_report)
+    assert shop.report(second) == second
+    assert "There is no report before this one" in Page(shop.report()).text
+
+
 def test_a_report_of_unchanged_days_says_so_and_a_rebuild_restates_nothing(shop: Shop, first_report: str) -> None:
     shop.publish("gold-2", "2026-03-11", "update gold.fact_daily_sales set _run_id = 'gold-2'", rebuilds=True)
     page = Page(shop.report(first_report))
@@ -212,7 +227,7 @@ def test_a_report_of_unchanged_days_says_so_and_a_rebuild_restates_nothing(shop:
 @pytest.mark.parametrize("before", ["", "<html></html>", '<script type="application/json" id="told">{"net": 3}</script>',
                                     '<script type="application/json" id="told">not JSON</script>'])  # fmt: skip
 def test_a_page_that_is_no_report_tells_nothing(before: str) -> None:
-    assert told_by(before) is None
+    assert told_by(before, "gold-1") is None
 
 
 def test_figures_are_of_one_moment(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

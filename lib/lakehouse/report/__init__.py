@@ -23,4 +23,5 @@ def report(gold: Database, previous: str | None = None) -> str:
 
     A gold of which nothing is published yet gives a page that says so. Raises StoreError where gold does not answer.
     """
-    return page_of(facts_of(gold), told_by(previous))
+    facts = facts_of(gold)
+    return page_of(facts, told_by(previous, facts.run_id))

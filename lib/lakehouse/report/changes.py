@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from lakehouse.report.facts import REMEMBERED, Facts
 
@@ -34,26 +36,45 @@ class Restated:
     now: Decimal | None
 
 
-def told_by(page: str | None) -> Told | None:
-    """What an earlier page said; None where there is none, or where it is no such page."""
+def told_by(page: str | None, run_id: str) -> Told | None:
+    """What an earlier page said, that of another run than this one; None where there is none, or it is no such page.
+
+    A page of the same run knows the one before it by what it said otherwise.
+    """
     found = TOLD.search(page or "")
     if not found:
         return None
     try:
-        told = json.loads(found[1])
-        amounts = {date.fromisoformat(d): None if n is None else Decimal(n) for d, n in told["net"].items()}
-        return Told(str(told["run"]), date.fromisoformat(told["as_of"]), amounts)
+        data = json.loads(found[1])
+        told = _told(data)
+        if told.run_id != run_id:
+            return told
+        if not data["before"]:
+            return None
+        before = _told(data["before"])
+        return replace(before, net_by_day={**told.net_by_day, **before.net_by_day})
     except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation):
         return None
 
 
-def to_tell(facts: Facts) -> str:
-    """What the next report is to know of this one, as a block of data of the page."""
-    net = {day.isoformat(): None if amount is None else str(amount) for day, amount in facts.net_by_day.items()}
-    told = {"run": facts.run_id, "as_of": facts.as_of.isoformat() if facts.as_of else "", "net": net}
+def _told(data: Mapping[str, Any]) -> Told:
+    amounts = {date.fromisoformat(d): None if n is None else Decimal(n) for d, n in data["net"].items()}
+    return Told(str(data["run"]), date.fromisoformat(data["as_of"]), amounts)
+
+
+def to_tell(facts: Facts, before: Told | None) -> str:
+    """What the next report is to know of this one, and of the one before, as a block of data of the page."""
+    told = _data(facts.run_id, facts.as_of, facts.net_by_day)
+    if before:
+        told["before"] = _data(before.run_id, before.as_of, {r.day: r.before for r in restated(facts, before)})
     # `</` would end the block.
     data = json.dumps(told, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" id="told">{data}</script>'
+
+
+def _data(run_id: str, as_of: date | None, net: Mapping[date, Decimal | None]) -> dict[str, Any]:
+    amounts = {day.isoformat(): None if amount is None else str(amount) for day, amount in net.items()}
+    return {"run": run_id, "as_of": as_of.isoformat() if as_of else "", "net": amounts, "before": None}
 
 
 def restated(facts: Facts, told: Told) -> list[Restated]:

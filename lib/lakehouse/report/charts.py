@@ -60,9 +60,15 @@ def over_time(rows: Sequence[Row], value: str = "net", *, format_: str = "~s") -
         "data": {"values": values},
         "mark": {"type": "bar", "color": "var(--bar)", "stroke": "var(--paper)", "strokeWidth": 1},
         "encoding": {
-            "x": {"field": "from", "type": "temporal", "scale": {"type": "utc"}, "axis": {"title": None, "tickCount": 5}},
+            "x": {
+                "field": "from",
+                "type": "temporal",
+                "scale": {"type": "utc"},
+                "axis": {"title": None, "tickCount": 5},
+            },
             "x2": {"field": "to"},
             "y": {"field": "value", "type": "quantitative", "axis": {"format": format_, "tickCount": 4, "title": None}},
+            "y2": {"datum": 0},
         },
     }
 

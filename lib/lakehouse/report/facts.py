@@ -42,7 +42,7 @@ TOTALS = f"""
            {whole("net_sales")} as net, {whole("gross_profit")} as profit, coalesce(sum(units_sold), 0) as units,
            coalesce(sum(units_returned), 0) as units_returned, min(sales_date) as first, max(sales_date) as last
     from gold.fact_daily_sales
-"""
+"""  # noqa: S608
 ROLL_UPS = f"""
     select (select {whole("net_sales")} from gold.fact_daily_sales) as fact_daily_sales,
            (select {whole("net_amount", where="is_sale")} from gold.fact_customer_orders) as fact_customer_orders,
@@ -184,7 +184,9 @@ def facts_of(gold: Database) -> Facts:
     """Asks gold for everything, as of one moment. Raises StoreError where it does not answer."""
     with gold.connection() as connection, connection.cursor(cursor_factory=RealDictCursor) as cursor:
         connection.set_session(isolation_level="repeatable read", readonly=True)
-        cursor.execute("select to_regclass('ops.published') is null or to_regclass('gold.fact_daily_sales') is null as absent")
+        cursor.execute(
+            "select to_regclass('ops.published') is null or to_regclass('gold.fact_daily_sales') is null as absent"
+        )
         if _one(cursor)["absent"]:
             return Facts()
         standing = _rows(cursor, STANDING)[0]
@@ -229,7 +231,9 @@ def _one(cursor: Cursor) -> Row:
 
 
 def _stands(cursor: Cursor, view: str) -> bool:
-    cursor.execute("select coalesce((select relispopulated from pg_class where oid = to_regclass(%s)), false) as there", (view,))
+    cursor.execute(
+        "select coalesce((select relispopulated from pg_class where oid = to_regclass(%s)), false) as there", (view,)
+    )
     return bool(_one(cursor)["there"])
 
 

@@ -42,7 +42,7 @@ def page_of(facts: Facts, told: Told | None) -> str:
         "currency, net of discounts and returns where they are called net. Sums only: no customer is named.</p>"
     )
     top = f'<h1>Sales report, {facts.as_of}</h1>{about}<nav aria-label="Sections"><ul>{links}</ul></nav>'
-    return _html(f"Sales report, {facts.as_of}", top + _cards(facts) + body + to_tell(facts))
+    return _html(f"Sales report, {facts.as_of}", top + _cards(facts) + body + to_tell(facts, told))
 
 
 def _html(title: str, body: str) -> str:
@@ -167,7 +167,9 @@ def _customers(facts: Facts) -> str:
         "#Net, returns only": lambda r: words.money(r["net_other"]),
     }, reversed(facts.new_and_repeat))  # fmt: skip
     newest = facts.new_and_repeat[-1] if facts.new_and_repeat else None
-    note = f"{words.count(newest['new'])} new customers in {words.month(newest['starts'])}." if newest else "No order yet."
+    note = (
+        f"{words.count(newest['new'])} new customers in {words.month(newest['starts'])}." if newest else "No order yet."
+    )
     return said + _figure("new-and-repeat", title, note, charts.stacked(facts.new_and_repeat, PARTS), table)
 
 
@@ -176,7 +178,9 @@ def _cohorts(facts: Facts) -> str:
         return "<p>The view <code>marts.customer_cohorts</code> is not up to date with gold: it is told of again after the next publish.</p>"
     sizes = {r["cohort_month"]: r["customers"] for r in facts.cohorts if r["months_since"] == 0}
     cells = [r for r in facts.cohorts if sizes.get(r["cohort_month"])]
-    heat = [(words.month(r["cohort_month"]), r["months_since"], r["customers"] / sizes[r["cohort_month"]]) for r in cells]
+    heat = [
+        (words.month(r["cohort_month"]), r["months_since"], r["customers"] / sizes[r["cohort_month"]]) for r in cells
+    ]
     title = "Customers who bought again, by the month of their first order"
     table = _table(title, {
         "First order": lambda r: words.month(r["cohort_month"]),
@@ -280,7 +284,7 @@ def _sums(facts: Facts) -> str:
 
 def _figure(ident: str, title: str, said: str, spec: charts.Spec, table: str) -> str:
     return (
-        f'<figure><h3>{escape(title)}</h3>{charts.drawn(spec, ident, title, said)}<figcaption>{escape(said)}</figcaption>'
+        f"<figure><h3>{escape(title)}</h3>{charts.drawn(spec, ident, title, said)}<figcaption>{escape(said)}</figcaption>"
         f"<details><summary>The figures</summary>{table}</details></figure>\n"
     )
 
