@@ -12,7 +12,7 @@ from lakehouse.contracts import Contracts
 
 # From left to right.
 COLUMNS = ("source", "bronze", "quarantine", "silver", "gold")
-WIDTH, GAP, HEIGHT, STEP, TOP = 176, 60, 26, 40, 34
+WIDTH, GAP, HEIGHT, STEP, TOP = 184, 54, 26, 40, 34
 Upstream = dict[str, tuple[str, ...]]
 
 
@@ -44,7 +44,7 @@ def drawn(made: Upstream) -> str:
     height = max(y for _, y in places.values()) + HEIGHT + 8
     lines = [_line(places[name], places[table]) for table, names in made.items() for name in names]
     boxes = [_box(table, *place) for table, place in places.items()]
-    heads = {table.partition(".")[0]: x for table, (x, _) in reversed(places.items())}
+    heads = {layer: min(x for t, (x, _) in places.items() if t.startswith(f"{layer}.")) for layer in COLUMNS}
     titles = [f'<text x="{x}" y="16" fill="var(--faint)" font-size="14">{layer}</text>' for layer, x in heads.items()]
     return (
         f'<svg viewBox="0 0 {width} {height}" role="group" aria-labelledby="lineage-title lineage-desc" class="lineage">'

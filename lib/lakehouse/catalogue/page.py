@@ -16,10 +16,11 @@ from lakehouse.contracts import resource_folder
 ORDER = ("gold", "silver", "quarantine", "bronze")
 PUBLISHED = {True: "<span class=good>met</span>", None: '<span class="faint">not judged lately</span>'}
 STYLE = """
-.lineage { max-width: none; min-width: 44rem; }
+.lineage { max-width: none; min-width: 60rem; }
 .lineage a:hover rect { stroke: var(--link); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .9rem; margin: .5rem 0; }
 dt { color: var(--faint); } dd { margin: 0; }
+h4 { font-size: 1rem; margin: 0; }
 .card { margin: 0 0 1rem; scroll-margin-top: 1rem; }
 """
 

@@ -59,7 +59,7 @@ def _cards(facts: Facts) -> str:
     today, totals, month = facts.days[-1], facts.totals, facts.months[-1]
     cards = {
         f"Net sales of {facts.as_of}": words.money(today["net"]),
-        f"Net sales of {words.month(facts.as_of)} so far": words.money(month["net"]),
+        f"Net sales of {words.month(month['starts'])} so far": words.money(month["net"]),
         "Net sales since the beginning": words.money(totals["net"]),
         "Returned, of gross sales": words.share(totals["returned"], totals["gross"]),
     }
