@@ -427,6 +427,9 @@ class FakePages:
     def publish(self, run: Any, findings: object, pages: object) -> None:
         self.steps(f"page of a run that is {run.state}")
 
+    def publish_whole(self, name: str, page: str) -> None:
+        self.steps(f"page {name}")
+
     def publish_front(self, listing: Any) -> None:
         self.steps("front page")
         listing()
@@ -436,7 +439,8 @@ def fake_lakehouse(home: Path, **parts: Any) -> Any:
     """A lakehouse of fakes alone, whose `steps` say what was asked of them."""
     steps = Steps()
     made = {"ledger": FakeLedger(steps), "lake": FakeLake(steps), "source": FakeSource(steps), "gold": FakeGold(steps),
-            "gate": FakeGate(steps), "pages": FakePages(steps), "suites": SUITES, "spark": None, **parts}  # fmt: skip
+            "gate": FakeGate(steps), "pages": FakePages(steps), "suites": SUITES, "spark": None,
+            "report": lambda: "", "catalogue_page": lambda: "", **parts}  # fmt: skip
     lakehouse: Any = Lakehouse(Settings(home=home, timezone="UTC"), CONTRACTS, **made)
     lakehouse.steps = steps
     return lakehouse

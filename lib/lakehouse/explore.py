@@ -25,7 +25,7 @@ from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.lake import arrow as reader
 from lakehouse.ledger import Ledger
 from lakehouse.ledger.published import versions
-from lakehouse.records import PARTITION, Version
+from lakehouse.records import Version
 from lakehouse.server.databases import database_url
 from lakehouse.settings import Settings, load_settings
 
@@ -118,16 +118,8 @@ class PublishedTables:
         return by_then[-1].version
 
     def _shown(self, table: str, columns: Sequence[str]) -> list[str]:
-        """What the contract names and does not mark as personal, and the technical columns.
-
-        A digest of a row with personal columns is left out too: who guesses the row can check the guess by it.
-        """
         layer, name = self._known(table)
-        contract = self._contracts["bronze" if layer == "quarantine" else layer][name]
-        personal = {c.name for c in contract.columns if c.classification == "personal"}
-        known = set(contract.names) - personal
-        hidden = {"_row_md5"} if personal else set()
-        return [c for c in columns if c in known or c in PARTITION or (c.startswith("_") and c not in hidden)]
+        return self._contracts["bronze" if layer == "quarantine" else layer][name].shown(columns)
 
     def _known(self, table: str) -> tuple[str, str]:
         """Layer and name of a table of the lake."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pyspark.sql import SparkSession
@@ -55,6 +56,10 @@ class Lakehouse(Protocol):
     @property
     def pages(self) -> Pages:
         """The Data Docs."""
+
+    @property
+    def pages_of_the_whole(self) -> Mapping[str, Callable[[], str]]:
+        """Pages about all that is published, by their names among the Data Docs; each is made when it is called."""
 
     @property
     def spark(self) -> SparkSession:

@@ -6,15 +6,19 @@ instead of the one that would be made.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
 
-from lakehouse import address, tls
+from lakehouse import address, log, tls
+from lakehouse.catalogue import NAME as CATALOGUE
+from lakehouse.catalogue import Catalogue, catalogue, page_of
+from lakehouse.catalogue.standing import Standing
 from lakehouse.contracts import Contracts, load_contracts
 from lakehouse.database import Database
-from lakehouse.errors import LakehouseError, SourceError, StoreError
+from lakehouse.errors import LakehouseError, SourceError, StoreError, safe_words
 from lakehouse.gate.gate import Gate
 from lakehouse.home import make_home
 from lakehouse.judging.suites import Suites, load_suites
@@ -22,6 +26,8 @@ from lakehouse.lake.delta import Lake
 from lakehouse.ledger import Ledger
 from lakehouse.pages.pages import Pages
 from lakehouse.pages.store import DocsBucket, place
+from lakehouse.report import NAME as REPORT
+from lakehouse.report import report
 from lakehouse.server.databases import database_url
 from lakehouse.session import MANY_ROWS, spark_session
 from lakehouse.settings import Settings
@@ -79,6 +85,27 @@ class Lakehouse:
     def pages(self) -> Pages:
         where = place(self.settings)
         return Pages(self.settings.home / "data-docs", DocsBucket(self.settings, where) if where else None)
+
+    @property
+    def pages_of_the_whole(self) -> Mapping[str, Callable[[], str]]:
+        return {REPORT: self.report, CATALOGUE: self.catalogue_page} if self.settings.report == "on" else {}
+
+    def report(self) -> str:
+        """The report for the business, as HTML, beside the one that readers have. Raises StoreError where gold does not answer."""
+        try:
+            previous = self.pages.read(REPORT)
+        except (StoreError, OSError, ValueError) as e:
+            log.warning("report.previous_not_read", reason=safe_words(e))
+            previous = None
+        return report(self.gold_database, previous)
+
+    def catalogue(self) -> Catalogue:
+        """The model of all tables, as the ledger has them now."""
+        return catalogue(self.contracts, self.suites, Standing(self.gold_database))
+
+    def catalogue_page(self) -> str:
+        """The catalogue as HTML."""
+        return page_of(self.catalogue())
 
     @cached_property
     def source(self) -> Source:

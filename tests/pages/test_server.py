@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import os
 import signal
@@ -19,6 +21,7 @@ import pytest
 from minio import Minio
 
 pytestmark = pytest.mark.integration
+ASSETS = Path(__file__).parents[2] / "lib" / "lakehouse" / "pages" / "assets"
 PAGES = {
     "index.html": b"<p>all runs</p>",
     "runs/run-1/index.html": b"<p>one run</p>",
@@ -135,7 +138,9 @@ def test_a_page_is_served_whole_and_in_its_type(server: Server, path: str, name:
     assert (answer.status, answer.body) == (200, PAGES[name])
     assert answer.headers["Content-Type"] == kind
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert "script" not in answer.headers["Content-Security-Policy"]
+    scripts = [p for p in answer.headers["Content-Security-Policy"].split("; ") if "script" in p]
+    digest = base64.b64encode(hashlib.sha256((ASSETS / "search.js").read_bytes()).digest()).decode()
+    assert scripts == [f"script-src 'sha256-{digest}'"], "the catalogue's search, and no other"
     head = server.ask(path, "HEAD")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(PAGES[name])))
 

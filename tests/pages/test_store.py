@@ -83,7 +83,12 @@ def test_pages_are_copied_with_their_types_and_the_runs_that_have_pages_are_told
     docs = bucket(minio, "docs-types", "lake/data-docs/")
     write(tmp_path, "index.html", "runs/run-1/index.html", "runs/run-1/orders.html", "assets/bootstrap.css")
     write(tmp_path, "assets/bootstrap.LICENSE", "runs/.run-2.draft/index.html", "runs/run-1/notes.txt")
-    assert docs.sync(tmp_path) == {"run-1"}
+    assert docs.sync(tmp_path) == {
+        "runs/run-1/index.html",
+        "runs/run-1/orders.html",
+        "assets/bootstrap.css",
+        "assets/bootstrap.LICENSE",
+    }
     docs.write("index.html", b"all runs")
     types = {
         key: store(minio).head_object(Bucket="docs-types", Key=key)["ContentType"]
@@ -112,7 +117,7 @@ def test_only_what_changed_is_copied_and_nothing_is_taken_away(minio: Any, tmp_p
     os.utime(tmp_path / "runs" / "run-3" / "index.html", (time.time() + 5,) * 2)
     (tmp_path / "runs" / "run-1" / "index.html").unlink()
     write(tmp_path, "runs/run-4/index.html")
-    assert docs.sync(tmp_path) == {"run-1", "run-2", "run-3", "run-4"}
+    assert docs.sync(tmp_path) == {f"runs/run-{n}/index.html" for n in (1, 2, 3, 4)}
     after = objects(minio, "docs-changes")
     assert {key.split("/")[1] for key in after if after[key] != before.get(key)} == {"run-2", "run-3", "run-4"}
 
@@ -122,7 +127,7 @@ def test_two_machines_fill_one_bucket(minio: Any, tmp_path: Path) -> None:
     write(tmp_path / "one", "runs/run-1/index.html")
     write(tmp_path / "two", "runs/run-2/index.html")
     docs.sync(tmp_path / "one")
-    assert docs.sync(tmp_path / "two") == {"run-1", "run-2"}
+    assert docs.sync(tmp_path / "two") == {"runs/run-1/index.html", "runs/run-2/index.html"}
 
 
 def test_a_store_that_refuses_is_one_sentence_without_a_secret(minio: Any, tmp_path: Path) -> None:

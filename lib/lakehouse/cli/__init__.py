@@ -14,6 +14,7 @@ from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.personal.forget import forget
 from lakehouse.cli.quarantine import quarantine
+from lakehouse.cli.reading import catalogue, report
 from lakehouse.cli.recovery.backup import backup
 from lakehouse.cli.recovery.restore import restore
 from lakehouse.cli.watching.metrics import metrics
@@ -43,6 +44,7 @@ for command in (
     databases.stop,
     samples.demo,
     doctor,
+    report.report,
 ):
     app.command()(command)
 for client in (clients.psql, clients.pg_dump, clients.pg_restore):
@@ -51,6 +53,7 @@ app.add_typer(samples.sample, name="sample")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(metrics, name="metrics")
 app.add_typer(backup, name="backup")
+app.add_typer(catalogue.catalogue, name="catalogue")
 
 
 def main() -> None:

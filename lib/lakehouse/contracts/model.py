@@ -7,6 +7,7 @@ references and allowed values, and the order in which tables are built. The fold
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -152,6 +153,16 @@ class Contract(_Strict):
     def column(self, name: str) -> Column:
         """The column of that name, which must be there."""
         return next(c for c in self.columns if c.name == name)
+
+    def shown(self, columns: Iterable[str]) -> list[str]:
+        """Of a table's columns those that people may explore: what is named here and not personal, and technical ones.
+
+        A digest of a row with personal columns is left out too: who guesses the row can check the guess by it.
+        """
+        personal = {c.name for c in self.columns if c.classification == "personal"}
+        known = {*self.names, *PARTITION} - personal
+        hidden = {"_row_md5"} if personal else set[str]()
+        return [c for c in columns if c in known or (c.startswith("_") and c not in hidden)]
 
     @cached_property
     def parents(self) -> tuple[str, ...]:

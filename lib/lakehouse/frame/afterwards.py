@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from lakehouse import log
 from lakehouse.errors import safe_words
@@ -20,8 +21,15 @@ def attempt(run: Run, steps: Iterable[Callable[[], None]]) -> None:
             log.warning("run.afterwards", run_id=run.run_id, layer=run.layer, message=safe_words(e))
 
 
-def tell(lakehouse: Lakehouse, run: Run, findings: Sequence[Finding], others: Iterable[Callable[[], None]]) -> None:
-    """Takes the other steps, then keeps what the gates found, and publishes the run's page and the front page."""
+def _publish_whole(lakehouse: Lakehouse, name: str, make: Callable[[], str]) -> None:
+    lakehouse.pages.publish_whole(name, make())
+
+
+def tell(lakehouse: Lakehouse, run: Run, findings: Sequence[Finding], others: Sequence[Callable[[], None]]) -> None:
+    """Takes the other steps, then keeps what the gates found, and publishes the run's page and the front page.
+
+    Where gold has other steps, it has a publish behind it: then the pages of the whole are made again, too.
+    """
     ledger = lakehouse.ledger
 
     def page() -> None:
@@ -31,4 +39,6 @@ def tell(lakehouse: Lakehouse, run: Run, findings: Sequence[Finding], others: It
     steps = [*others]
     if findings:
         steps += [lambda: ledger.record_findings(run, findings), page]
+    if run.layer == "gold" and others:
+        steps += [partial(_publish_whole, lakehouse, *whole) for whole in lakehouse.pages_of_the_whole.items()]
     attempt(run, [*steps, lambda: lakehouse.pages.publish_front(lambda: ledger.listed_runs(LISTED))])

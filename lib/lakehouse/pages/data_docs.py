@@ -1,6 +1,8 @@
 """Data Docs: a folder of plain pages, one set a run, that need no network and no script.
 
     index.html                      runs, newest first, as the ledger has them
+    report/index.html               the report for the business
+    catalogue/index.html            every table, what it holds and how it is
     runs/<run>/index.html           every finding of the run, the pipeline's own too
     runs/<run>/<table>.html         Great Expectations' page of a table
     assets/                         style sheets
@@ -25,6 +27,8 @@ from lakehouse.records import Finding, ListedRun
 # How many runs the front page lists: a quarter of a year of three layers a night, and some to spare.
 LISTED = 365
 STYLES = ("lakehouse.css", "bootstrap.css", "bootstrap-dark.css", "bootstrap.LICENSE", "bootstrap-dark.LICENSE")
+# Pages of the whole, each made again after a publish: what the front page calls them.
+WHOLE = {"report/index.html": "Sales report", "catalogue/index.html": "Catalogue of tables"}
 STATE_STYLES = {"published": "good", "failed": "bad", "abandoned": "bad"}
 
 
@@ -59,20 +63,33 @@ def publish_front_page(folder: Path, runs: Sequence[ListedRun], total: int) -> P
     """Writes the front page of the folder, with links to the runs whose pages are in it; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     _copy_assets(folder / "assets")
-    paged = {p.name for p in (folder / "runs").iterdir()} if (folder / "runs").is_dir() else set()
-    front = folder / "index.html"
-    _replace(front, front_page(runs, total, paged).encode())
-    return front
+    held = [
+        p.relative_to(folder).as_posix()
+        for top in ("runs", "report", "catalogue")
+        for p in folder.glob(f"{top}/**/index.html")
+    ]
+    return write(folder, "index.html", front_page(runs, total, held))
 
 
-def front_page(runs: Sequence[ListedRun], total: int, paged: Collection[str]) -> str:
-    """The front page as HTML: `runs` newest first, of `total` there are, with links to those that have pages."""
+def write(folder: Path, name: str, page: str) -> Path:
+    """Writes a page of the whole by its name; readers see the one before until it is there. Returns its path."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, page.encode())
+    return path
+
+
+def front_page(runs: Sequence[ListedRun], total: int, held: Collection[str]) -> str:
+    """The front page as HTML: `runs` newest first, of `total` there are, with links to those pages that are `held`, by name."""
+    paged = {name.split("/")[1] for name in held if name.startswith("runs/")}
     rows = [_row(run, run.run_id in paged) for run in runs]
     older = total - len(runs)
     more = f"<p>{older:,} older runs are in the ledger, table <code>ops.runs</code>.</p>" if older else ""
     head = ("Business date", "Layer", "State", "#Critical failed", "#Warnings", "#Rules", "#Seconds", "Finished", "Run")
     only = '<p><label><input type="checkbox" id="only-looks"> Only runs that need a look</label></p>'
-    body = f"{_standing(runs)}{only}{_table(head, rows)}{more}" if rows else "<p>No run yet.</p>"
+    links = " · ".join(f'<a href="{name}">{title}</a>' for name, title in WHOLE.items() if name in held)
+    whole = f"<p>{links}</p>" if links else ""
+    body = f"{whole}{_standing(runs)}{only}{_table(head, rows)}{more}" if rows else "<p>No run yet.</p>"
     return _page(
         "Data Docs", "Every run, newest first, and what its gate found: rules that failed, as counts.", body, "assets"
     )

@@ -28,6 +28,23 @@ class Pages:
         """Writes the pages of a run; `pages`: Great Expectations' own, HTML by table."""
         data_docs.publish(self.folder, run, findings, pages)
 
+    def publish_whole(self, name: str, page: str) -> None:
+        """Writes a page of the whole, such as the report, in the folder and in the bucket.
+
+        Raises StoreError where the bucket does not answer.
+        """
+        data_docs.write(self.folder, name, page)
+        if self._bucket is not None:
+            self._bucket.write(name, page.encode())
+
+    def read(self, name: str) -> str | None:
+        """A page as readers have it; None where there is none. Raises StoreError where the bucket does not answer."""
+        if self._bucket is None:
+            path = self.folder / name
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        page = self._bucket.open(name)
+        return b"".join(page.pieces).decode() if page else None
+
     def older_than(self, before: datetime) -> int:
         """How many runs of the folder have pages from before a time only."""
         return len(self._old(before))
@@ -60,8 +77,8 @@ class Pages:
             data_docs.publish_front_page(self.folder, runs, total)
             if self._bucket is not None:
                 try:
-                    paged = self._bucket.sync(self.folder)
-                    self._bucket.write("index.html", data_docs.front_page(runs, total, paged).encode())
+                    held = self._bucket.sync(self.folder)
+                    self._bucket.write("index.html", data_docs.front_page(runs, total, held).encode())
                 except (StoreError, OSError) as e:
                     log.warning("docs.not_synced", reason=safe_words(e))
             if listing() == (runs, total):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import hashlib
 import logging
 import re
 import signal
@@ -22,6 +24,7 @@ from typing import TypeVar
 from tornado.web import Application, HTTPError, RequestHandler
 
 from lakehouse import log
+from lakehouse.contracts import resource_folder
 from lakehouse.errors import ConfigError, LakehouseError, StoreError
 from lakehouse.pages.store import CHUNK, NAME, DocsBucket, Page, content_type, place
 from lakehouse.settings import Settings, load_settings
@@ -30,12 +33,14 @@ T = TypeVar("T")
 FRONT_PAGE = "index.html"
 # Names as Data Docs have them; what begins with a dot is being written, and `..` leads out.
 PAGE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.(?:html|css|LICENSE)")
+SCRIPT = (resource_folder("pages") / "assets" / "search.js").read_bytes()
+SEARCH = f"sha256-{base64.b64encode(hashlib.sha256(SCRIPT).digest()).decode()}"
 HEADERS = {
     # Pages change in place: a browser that has one asks whether it still holds.
     "Cache-Control": "no-cache",
-    # Pages bring their styles and need nothing else, least of all a script.
+    # Pages bring their styles and need nothing else; of scripts the catalogue's search alone may run, as we wrote it.
     "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    f"script-src '{SEARCH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Server": "lakehouse",

@@ -60,16 +60,17 @@ class DocsBucket:
         self._settings, self._where = settings, where
 
     def sync(self, folder: Path) -> set[str]:
-        """Copies assets and run pages that the bucket lacks or has in an older state; returns the runs it has pages of.
+        """Copies assets and run pages that the bucket lacks or has in an older state; returns the names of all its pages.
 
-        As `aws s3 sync` compares: another size, or a file newer than the object. Not the front page: see `write`.
+        As `aws s3 sync` compares: another size, or a file newer than the object. Not the front page and other pages of the
+        whole: see `write`.
         """
         with self._answering():
             held = self._held()
             changed = {name: path for name, path in _pages(folder) if _differs(path, held.get(name))}
             with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
                 list(pool.map(lambda name: self.write(name, changed[name].read_bytes()), changed))
-        return {name.split("/")[1] for name in {*held, *changed} if name.startswith("runs/")}
+        return {*held, *changed}
 
     def forget(self, before: datetime) -> None:
         """Deletes pages of runs that were last written before a time."""
@@ -155,8 +156,11 @@ def content_type(name: str) -> str:
 
 
 def _pages(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names and files of assets and run pages; what begins with a dot is being written."""
-    for path in sorted(folder.glob("*/**/*")):
+    """Names and files of assets and run pages; what begins with a dot is being written.
+
+    Not the pages of the whole, which every machine has in a state of its own: these are written by name.
+    """
+    for path in sorted(p for top in ("assets", "runs") for p in folder.glob(f"{top}/**/*")):
         parts = path.relative_to(folder).parts
         if path.suffix in CONTENT_TYPES and not any(part.startswith(".") for part in parts):
             yield "/".join(parts), path

@@ -1,0 +1,1 @@
+"""Commands that tell people what is published, and change nothing."""

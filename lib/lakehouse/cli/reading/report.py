@@ -1,0 +1,35 @@
+"""The report for the business, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.console import out as console
+from lakehouse.cli.databases import gold_of
+from lakehouse.cli.reading.files import write_file
+from lakehouse.settings import load_settings
+
+
+def report(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there, and leave the Data Docs as they are."),
+    ] = None,
+) -> None:
+    """Write the sales report of the published gold: among the Data Docs, or to a file. No customer is named in it."""
+    settings = load_settings()
+    database = gold_of(settings)  # who looks makes no database
+    from lakehouse.report import NAME
+    from lakehouse.wiring import Lakehouse
+
+    lakehouse = Lakehouse(settings, gold_database=database)
+    page = lakehouse.report()
+    if out is None:
+        lakehouse.pages.publish_whole(NAME, page)
+        out = lakehouse.pages.folder / NAME
+    else:
+        write_file(out, page)
+    console.print(f"{out}: {len(page.encode()):,} bytes", soft_wrap=True)
