@@ -133,7 +133,7 @@ def _make(
     with postgres.moment(database, server, f"lakehouse-{backup_id}") as (moment, snapshot):
         if server is None:
             log.event("backup.dump", id=backup_id)
-            dump = postgres.dump(database_url(settings, "gold"), snapshot, target, f"{FOLDER}{backup_id}/gold.dump")
+            dump = postgres.dump(database_url(settings, "owner"), snapshot, target, f"{FOLDER}{backup_id}/gold.dump")
     before = manifests.read_inventory(target, earlier[-1]) if earlier else {}
     inventory, new_bytes = lakes.copy(lakes.layers(settings), target, before, again=full)
     if lacking := lakes.lacking(inventory, moment.pointers):
