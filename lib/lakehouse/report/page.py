@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from html import escape
 
-from lakehouse.contracts import resource_folder
 from lakehouse.records import Row
 from lakehouse.report import charts, words
 from lakehouse.report.changes import Told, restated, to_tell
 from lakehouse.report.facts import LOOK_BACK, MOST_NAMES, Facts
+from lakehouse.report.html import Cell, as_table, document, figure
 
 EMPTY = "<p>Gold has nothing published yet: this page is filled after the first day that is.</p>"
 PARTS = {"net_new": "first orders", "net_repeat": "later orders", "net_guest": "guests"}
 STATUSES = ("out_of_stock", "low", "healthy", "overstock", "unknown")
-Cell = Callable[[Row], str]
 
 
 def page_of(facts: Facts, told: Told | None) -> str:
     """The report as HTML; `told`: what the one before said."""
     if facts.as_of is None:
-        return _html("Sales report", "<h1>Sales report</h1>" + EMPTY)
+        return document("Sales report", "<h1>Sales report</h1>" + EMPTY)
     sections = {
         "sales": ("Sales", _sales(facts)),
         "returns": ("Returns", _returns(facts)),
@@ -42,17 +41,7 @@ def page_of(facts: Facts, told: Told | None) -> str:
         "currency, net of discounts and returns where they are called net. Sums only: no customer is named.</p>"
     )
     top = f'<h1>Sales report, {facts.as_of}</h1>{about}<nav aria-label="Sections"><ul>{links}</ul></nav>'
-    return _html(f"Sales report, {facts.as_of}", top + _cards(facts) + body + to_tell(facts, told))
-
-
-def _html(title: str, body: str) -> str:
-    style = (resource_folder("pages") / "assets" / "reading.css").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="icon" href="data:,">\n<style>\n{style}</style></head>\n'
-        f"<body><main>\n{body}\n</main></body></html>\n"
-    )
+    return document(f"Sales report, {facts.as_of}", top + _cards(facts) + body + to_tell(facts, told))
 
 
 def _cards(facts: Facts) -> str:
@@ -81,8 +70,8 @@ def _sales(facts: Facts) -> str:
         ("month", "Net sales by month", facts.months, lambda r: words.month(r["starts"])),
     )
     return "".join(
-        _figure(f"sales-{unit}", title, _span(rows, label), charts.over_time(rows),
-                _table(title, {unit.capitalize(): label, **columns}, reversed(rows)))
+        figure(f"sales-{unit}", title, _span(rows, label), charts.over_time(rows),
+                as_table(title, {unit.capitalize(): label, **columns}, reversed(rows)))
         for unit, title, rows, label in periods
     ) + "<p>Orders are those neither pending nor cancelled. The last week and month end with the date of this page.</p>"  # fmt: skip
 
@@ -99,7 +88,7 @@ def _returns(facts: Facts) -> str:
     rates = [{**r, "rate": None if r["returned"] is None or not r["gross"] else r["returned"] / r["gross"]}
              for r in facts.months]  # fmt: skip
     title = "Amounts returned, in per cent of gross sales, by month"
-    table = _table(title, {
+    table = as_table(title, {
         "Month": lambda r: words.month(r["starts"]),
         "#Units returned": lambda r: words.count(r["units_returned"]),
         "#Returned": lambda r: words.money(r["returned"]),
@@ -108,7 +97,7 @@ def _returns(facts: Facts) -> str:
     totals = facts.totals
     said = (f"Since the beginning {words.money(totals['returned'])} of {words.money(totals['gross'])} came back, "
             f"{words.share(totals['returned'], totals['gross'])}.")  # fmt: skip
-    return _figure("returns-rate", title, said, charts.over_time(rates, "rate", format_="~%"), table)
+    return figure("returns-rate", title, said, charts.over_time(rates, "rate", format_="~%"), table)
 
 
 def _products(facts: Facts) -> str:
@@ -122,7 +111,7 @@ def _products(facts: Facts) -> str:
 def _names(ident: str, title: str, what: str, rows: Sequence[Row]) -> str:
     shown, rest = [*rows[:MOST_NAMES]], rows[MOST_NAMES:]
     sums = [_summed(f"{len(rest):,} others", rest)] if rest else []
-    table = _table(title, {
+    table = as_table(title, {
         what: lambda r: words.name(r["name"]),
         "#Net": lambda r: words.money(r["net"]),
         "#Year before": lambda r: words.money(r["before"]),
@@ -132,7 +121,7 @@ def _names(ident: str, title: str, what: str, rows: Sequence[Row]) -> str:
     }, [*shown, *sums, _summed("all", rows)])  # fmt: skip
     bars = [(words.shortened(r["name"]), r["net"]) for r in shown]
     said = f"First of {len(rows):,}: {words.shortened(rows[0]['name'])}." if rows else "No sale in the year."
-    return _figure(ident, title, said, charts.by_name(bars), table)
+    return figure(ident, title, said, charts.by_name(bars), table)
 
 
 def _summed(name: str, rows: Sequence[Row]) -> Row:
@@ -156,7 +145,7 @@ def _customers(facts: Facts) -> str:
         f"Customers brought {words.money(c['net_known'])} so far, guests {words.money(c['net_guests'])}.</p>"
     )
     title = "Net sales by month: first orders, later orders, guests"
-    table = _table(title, {
+    table = as_table(title, {
         "Month": lambda r: words.month(r["starts"]),
         "#New customers": lambda r: words.count(r["new"]),
         "#Later orders": lambda r: words.count(r["repeat"]),
@@ -170,7 +159,7 @@ def _customers(facts: Facts) -> str:
     note = (
         f"{words.count(newest['new'])} new customers in {words.month(newest['starts'])}." if newest else "No order yet."
     )
-    return said + _figure("new-and-repeat", title, note, charts.stacked(facts.new_and_repeat, PARTS), table)
+    return said + figure("new-and-repeat", title, note, charts.stacked(facts.new_and_repeat, PARTS), table)
 
 
 def _cohorts(facts: Facts) -> str:
@@ -182,20 +171,20 @@ def _cohorts(facts: Facts) -> str:
         (words.month(r["cohort_month"]), r["months_since"], r["customers"] / sizes[r["cohort_month"]]) for r in cells
     ]
     title = "Customers who bought again, by the month of their first order"
-    table = _table(title, {
+    table = as_table(title, {
         "First order": lambda r: words.month(r["cohort_month"]),
         "#Months since": lambda r: words.count(r["months_since"]),
         "#Customers": lambda r: words.count(r["customers"]),
         "#Of the cohort": lambda r: words.share(r["customers"], sizes[r["cohort_month"]]),
         "#Net": lambda r: words.money(r["net_sales"]),
     }, cells)  # fmt: skip
-    return _figure("cohort-heat", title, "The fuller the square, the more of the cohort.", charts.heat(heat), table)
+    return figure("cohort-heat", title, "The fuller the square, the more of the cohort.", charts.heat(heat), table)
 
 
 def _campaigns(facts: Facts) -> str:
     title = "Net sales of campaigns, and their budgets as a line"
     bars = [(words.shortened(c["name"]), c["net"]) for c in facts.campaigns]
-    table = _table(title, {
+    table = as_table(title, {
         "Campaign": lambda c: words.name(c["name"]),
         "Channel": lambda c: words.name(c["channel"]),
         "From": lambda c: words.day(c["start_date"]),
@@ -207,7 +196,7 @@ def _campaigns(facts: Facts) -> str:
         "#Net by budget": lambda c: words.decimal(c["return_on_spend"]),
     }, facts.campaigns)  # fmt: skip
     said = f"The {len(bars):,} that brought most." if bars else "No campaign yet."
-    return _figure("campaign-sales", title, said, charts.by_name(bars, [c["budget"] for c in facts.campaigns]), table)
+    return figure("campaign-sales", title, said, charts.by_name(bars, [c["budget"] for c in facts.campaigns]), table)
 
 
 def _stock(facts: Facts) -> str:
@@ -215,7 +204,7 @@ def _stock(facts: Facts) -> str:
     ordered = [by_status[s] for s in STATUSES if s in by_status]
     title = "Products by warehouse, by the state of their stock"
     bars = [(s["status"].replace("_", " "), s["places"]) for s in ordered]
-    states = _table(title, {
+    states = as_table(title, {
         "State": lambda s: escape(s["status"].replace("_", " ")),
         "#Products by warehouse": lambda s: words.count(s["places"]),
         "#Value": lambda s: words.money(s["value"]),
@@ -223,7 +212,7 @@ def _stock(facts: Facts) -> str:
     due = facts.to_reorder[0]["all"] if facts.to_reorder else 0
     said = f"{due:,} are at or below the point at which to order again."
     shown = f", the {len(facts.to_reorder):,} that last shortest" if due > len(facts.to_reorder) else ""
-    table = _table(f"To order again{shown}", {
+    table = as_table(f"To order again{shown}", {
         "Product": lambda r: words.name(r["name"]),
         "Warehouse": lambda r: words.name(r["warehouse"]),
         "#Available": lambda r: words.count(r["available"]),
@@ -231,7 +220,7 @@ def _stock(facts: Facts) -> str:
         "#Sold in 30 days": lambda r: words.count(r["units_sold_30d"]),
         "#Days of supply": lambda r: words.decimal(r["days_of_supply"]),
     }, facts.to_reorder)  # fmt: skip
-    return _figure("stock-state", title, said, charts.by_name(bars), states) + (table if due else "")
+    return figure("stock-state", title, said, charts.by_name(bars), states) + (table if due else "")
 
 
 def _restated(facts: Facts, told: Told | None) -> str:
@@ -244,7 +233,7 @@ def _since_the_last(facts: Facts, told: Told | None) -> str:
     if not (days := restated(facts, told)):
         return f"<p>No day up to {told.as_of} has other net sales than in the report before.</p>"
     title = f"Days that the report of {told.as_of} told of otherwise"
-    return _table(title, {
+    return as_table(title, {
         "Day": lambda r: words.day(r["day"]),
         "#Net then": lambda r: words.money(r["before"]),
         "#Net now": lambda r: words.money(r["now"]),
@@ -257,7 +246,7 @@ def _by_run(facts: Facts) -> str:
     if not facts.changed:
         return f"<p>No run of the last {days} days has changed sales of a day that had been published before.</p>"
     title = f"Runs of the last {days} days that changed sales of days published before"
-    return _table(title, {
+    return as_table(title, {
         "Business date": lambda r: words.day(r["business_date"]),
         "#Days changed": lambda r: words.count(r["days"]),
         "#Rows": lambda r: words.count(r["rows"]),
@@ -276,34 +265,7 @@ def _sums(facts: Facts) -> str:
         None: '<p class="bad">An amount did not fit its column, so a sum is not known and the tables cannot be compared.</p>',
     }[facts.agrees]
     title = "Net sales since the beginning, by three tables"
-    return verdict + _table(title, {
+    return verdict + as_table(title, {
         "Table": lambda r: f"<code>gold.{r['table']}</code>",
         "#Net sales": lambda r: words.UNKNOWN if r["sum"] is None else f"{r['sum']:,.4f}",
     }, [{"table": t, "sum": s} for t, s in facts.roll_ups.items()])  # fmt: skip
-
-
-def _figure(ident: str, title: str, said: str, spec: charts.Spec, table: str) -> str:
-    return (
-        f"<figure><h3>{escape(title)}</h3>{charts.drawn(spec, ident, title, said)}<figcaption>{escape(said)}</figcaption>"
-        f"<details><summary>The figures</summary>{table}</details></figure>\n"
-    )
-
-
-def _table(caption: str, columns: dict[str, Cell], rows: Iterable[Row]) -> str:
-    """`#` before a title: a column of numbers. The first column names the row. Cells are HTML."""
-    titles = "".join(f'<th scope="col"{_class(t)}>{t.removeprefix("#")}</th>' for t in columns)
-    (first, name), *rest = columns.items()
-    body = "\n".join(
-        f'<tr><th scope="row"{_class(first)}>{name(r)}</th>' + "".join(f"<td{_class(t)}>{cell(r)}</td>" for t, cell in rest)
-        + "</tr>"
-        for r in rows
-    )  # fmt: skip
-    caption = escape(caption)
-    return (
-        f'<div class="wide" role="region" aria-label="{caption}" tabindex="0"><table><caption>{caption}</caption>'
-        f"<thead><tr>{titles}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _class(title: str) -> str:
-    return ' class="number"' if title.startswith("#") else ""
