@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.gate.gate import Gate
 from lakehouse.judging.suites import load_suites
-from lakehouse.pages.data_docs import front_page, publish, publish_front_page
+from lakehouse.pages.data_docs import front_page, publish, publish_front_page, write
 from lakehouse.records import Finding, ListedRun
 from tests.tables import CONTRACTS, contract, judged, table
 
@@ -183,6 +183,14 @@ def test_the_front_page_says_as_of_which_day_each_layer_is_published() -> None:
     text = Page(front_page(runs, 4, ())).text
     assert "bronze published 2011-12-11 2011-12-10 01:01:30 UTC silver published 2011-12-10 2011" in text
     assert "gold published" not in text
+
+
+def test_the_front_page_links_to_pages_of_the_whole_that_are_there(tmp_path: Path) -> None:
+    assert "report/index.html" not in Page(publish_front_page(tmp_path, [run_of()], 1)).links
+    write(tmp_path, "report/index.html", "<p>sales</p>")
+    assert "report/index.html" in Page(publish_front_page(tmp_path, [run_of()], 1)).links
+    both = front_page([run_of()], 1, {"report/index.html", "catalogue/index.html", "runs/run-1/index.html"})
+    assert {"report/index.html", "catalogue/index.html", "runs/run-1/index.html"} <= set(Page(both).links)
 
 
 def test_a_front_page_without_runs_says_so(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError, StoreError
 from lakehouse.frame.run import opened
+from lakehouse.pages.pages import Pages
 from lakehouse.pages.store import DocsBucket, Place, place
 from lakehouse.records import Finding
 from lakehouse.settings import Settings
@@ -128,6 +129,27 @@ def test_two_machines_fill_one_bucket(minio: Any, tmp_path: Path) -> None:
     write(tmp_path / "two", "runs/run-2/index.html")
     docs.sync(tmp_path / "one")
     assert docs.sync(tmp_path / "two") == {"runs/run-1/index.html", "runs/run-2/index.html"}
+
+
+def test_a_page_of_the_whole_is_that_of_the_run_that_made_it(minio: Any, tmp_path: Path) -> None:
+    docs = bucket(minio, "docs-whole")
+    one, two = Pages(tmp_path / "one", docs), Pages(tmp_path / "two", docs)
+    assert one.read("report/index.html") is None
+    one.publish_whole("report/index.html", "as of Monday")
+    two.publish_whole("report/index.html", "as of Tuesday")
+    # Newer, of another size: what a machine still has of an earlier day must not come back.
+    write(tmp_path / "one", "runs/run-1/index.html")
+    os.utime(tmp_path / "one" / "report" / "index.html", (time.time() + 60,) * 2)
+    one.publish_front(lambda: ([], 0))
+    assert one.read("report/index.html") == two.read("report/index.html") == "as of Tuesday"
+    assert 'href="report/index.html"' in text_of(minio, "docs-whole", "index.html")
+
+
+def test_a_page_of_the_whole_lies_in_the_folder_where_there_is_no_bucket(tmp_path: Path) -> None:
+    pages = Pages(tmp_path, None)
+    assert pages.read("report/index.html") is None
+    pages.publish_whole("report/index.html", "Überschrift")
+    assert pages.read("report/index.html") == (tmp_path / "report" / "index.html").read_text() == "Überschrift"
 
 
 def test_a_store_that_refuses_is_one_sentence_without_a_secret(minio: Any, tmp_path: Path) -> None:

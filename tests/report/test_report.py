@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from lakehouse.contracts import load_contracts
 from lakehouse.report import facts
 from lakehouse.report.changes import told_by
+from lakehouse.settings import Settings
+from lakehouse.wiring import Lakehouse
 from tests.report.conftest import Shop
 
 pytestmark = pytest.mark.integration
@@ -228,6 +232,18 @@ def test_a_report_of_unchanged_days_says_so_and_a_rebuild_restates_nothing(shop:
                                     '<script type="application/json" id="told">not JSON</script>'])  # fmt: skip
 def test_a_page_that_is_no_report_tells_nothing(before: str) -> None:
     assert told_by(before, "gold-1") is None
+
+
+def test_no_column_that_is_personal_is_read() -> None:
+    sql = inspect.getsource(facts)
+    personal = {c.name for contract in load_contracts()["gold"].values() for c in contract.columns if c.classification}
+    assert personal == {"full_name", "email"}
+    assert not [name for name in personal if re.search(rf"\b{name}\b", sql)]
+
+
+def test_the_report_may_be_switched_off() -> None:
+    assert set(Lakehouse(Settings()).pages_of_the_whole) == {"report/index.html", "catalogue/index.html"}
+    assert Lakehouse(Settings(report="off")).pages_of_the_whole == {}
 
 
 def test_figures_are_of_one_moment(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

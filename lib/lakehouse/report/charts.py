@@ -32,8 +32,9 @@ CONFIG: Spec = {
 }  # fmt: skip
 PLAIN = {"axis": {"format": "~s", "tickCount": 4, "title": None}}
 OPENING = re.compile(r"<svg\b[^>]*?width=\"(\d+)\" height=\"(\d+)\"[^>]*>")
-# Vega marks its layers with names of classes that nothing here asks for.
-CLASSES = re.compile(r' class="[^"]*"')
+TAG = re.compile(r"<[^>]*>")
+# What Vega says of its layers for styles and for readers; here the whole is one picture with a title.
+NEEDLESS = re.compile(r' (?:class|role|aria-roledescription|aria-hidden|pointer-events)="[^"]*"')
 
 
 def drawn(spec: Spec, ident: str, title: str, description: str) -> str:
@@ -48,7 +49,7 @@ def drawn(spec: Spec, ident: str, title: str, description: str) -> str:
         f'<svg role="img" aria-labelledby="{ident}-title {ident}-desc" viewBox="0 0 {size[1]} {size[2]}">'
         f'<title id="{ident}-title">{escape(title)}</title><desc id="{ident}-desc">{escape(description)}</desc>'
     )
-    return opening + CLASSES.sub("", svg[size.end() :])
+    return opening + TAG.sub(lambda tag: NEEDLESS.sub("", tag[0]), svg[size.end() :])
 
 
 def over_time(rows: Sequence[Row], value: str = "net", *, format_: str = "~s") -> Spec:
@@ -129,7 +130,8 @@ def heat(rows: Sequence[tuple[str, int, float]]) -> Spec:
         "data": {"values": values},
         "mark": {"type": "rect", "color": "var(--bar)", "stroke": "var(--line)", "strokeWidth": 0.5},
         "encoding": {
-            "x": {"field": "since", "type": "ordinal", "axis": {"title": "months since the first order", "labelAngle": 0}},
+            "x": {"field": "since", "type": "ordinal", "scale": {"domain": list(range(13))},
+                  "axis": {"title": "months since the first order", "labelAngle": 0}},
             "y": {"field": "cohort", "type": "ordinal", "axis": {"title": None}},
             "fillOpacity": {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1], "range": [0.04, 1]},
                             "legend": None},
