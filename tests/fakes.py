@@ -138,6 +138,9 @@ class FakeLedger:
     def identity(self) -> str:
         return self.id
 
+    def first_without(self) -> int:
+        return 0
+
     def open(self, cursor: object, layer: str, day: date, reason: str | None = None) -> Run:
         self.steps("open")
         for row in self.runs.values():

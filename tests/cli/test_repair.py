@@ -24,6 +24,7 @@ CHANGES = (
     ["maintain"],
     ["pin", "silver.orders", "3"],
     ["unpin", "silver.orders", "3"],
+    ["forget", "--customer", "C1"],
     ["quarantine", "replay"],
     ["quarantine", "waive", "--table", "orders", "--rule", "order_in_the_future"],
 )
@@ -55,6 +56,18 @@ def test_what_changes_something_wants_a_reason(arguments: list[str], elsewhere: 
 def test_looking_at_what_is_not_there_is_refused_and_makes_nothing(arguments: list[str], elsewhere: Path) -> None:
     assert isinstance(failure(arguments), LedgerError)
     assert not (elsewhere / "home" / "postgres").exists()
+
+
+def test_forgetting_nobody_is_a_usage_error_and_no_words_name_anyone(elsewhere: Path) -> None:
+    (elsewhere / "empty.txt").write_text(" \n\n")
+    for arguments, words in (
+        ([], "say whom to forget"),
+        (["--customer-file", str(elsewhere / "empty.txt")], "holds no id"),
+        (["--customer-file", str(elsewhere / "none.txt")], "cannot be read"),
+    ):
+        refused = failure(["forget", "--reason", "a test", *arguments])
+        assert isinstance(refused, UsageError)
+        assert words in str(refused)
 
 
 def test_an_unknown_option_is_a_usage_error(elsewhere: Path) -> None:

@@ -88,7 +88,11 @@ def shop(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sm
 def test_the_person_is_found_nowhere_and_only_their_sums_have_moved(
     shop: SmallShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {f"gold.dim_customers: {t}" for t in TEXTS} <= (before := everywhere(shop)), "the search finds what is there"
+    before = everywhere(shop)
+    assert {f.rsplit(": ", 1)[1] for f in before} == set(TEXTS), "the search finds what is there"
+    assert {
+        f"{place}: x-canary-77" for place in ("gold.dim_customers", "gold.fact_customer_orders", "pg_dump")
+    } <= before
     assert any(f.startswith("bronze/customers/_delta_log/") for f in before)
     assert any(f.startswith("quarantine/customers/") for f in before)
     assert any(f.startswith("pg_catalog.pg_statistic") for f in before)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from delta.tables import DeltaTable
 from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.frame.door import CUSTOMERS, FORGOTTEN, Reach, marked, reaches
 from lakehouse.frame.restore import mark
 from lakehouse.frame.run import OpenRun, opened
@@ -90,21 +92,18 @@ def _changed(run: OpenRun, reach: Reach, head: int, plan: Plan) -> tuple[int, in
     lake = run.lakehouse.lake
     rows = lake.read_by_delta("bronze", reach.table, head).select(reach.column)
     # By the ids as they are written, in every spelling: Delta keeps the condition of a merge in its log, and no value of it.
-    found = marked(rows, reach.column, plan.kept_out).where(FORGOTTEN).select(reach.column).persist()
-    try:
-        number = found.count()
-        if not number:
-            return 0, head
-        names, column = found.distinct().alias("s"), reach.column
-        nothing = {name: F.lit(None).cast("string") for name in reach.emptied}
+    found = checkpoint(marked(rows, reach.column, plan.kept_out).where(FORGOTTEN).select(reach.column), eager=True)
+    number = found.count()
+    if not number:
+        return 0, head
+    names, column = found.distinct().alias("s"), reach.column
+    nothing = {name: F.lit(None).cast("string") for name in reach.emptied}
 
-        def merge(table: object) -> object:
-            matched = table.alias("t").merge(names, f"t.{column} = s.{column}")  # type: ignore[attr-defined]
-            return (matched.whenMatchedUpdate(set=nothing) if nothing else matched.whenMatchedDelete()).execute()
+    def merge(table: DeltaTable) -> object:
+        matched = table.alias("t").merge(names, f"t.{column} = s.{column}")
+        return (matched.whenMatchedUpdate(set=nothing) if nothing else matched.whenMatchedDelete()).execute()
 
-        commit = lake.change("bronze", reach.table, head, merge)
-    finally:
-        found.unpersist()
+    commit = lake.change("bronze", reach.table, head, merge)
     log.event("forget.bronze", table=reach.table, rows=number)
     return number, commit.version
 
