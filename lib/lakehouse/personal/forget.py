@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from delta.tables import DeltaTable
 from psycopg2.extensions import cursor as Cursor
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse import log
@@ -97,7 +98,7 @@ def _changed(run: OpenRun, reach: Reach, head: int, plan: Plan) -> tuple[int, in
     if not number:
         return 0, head
     names, column = found.distinct().alias("s"), reach.column
-    nothing = {name: F.lit(None).cast("string") for name in reach.emptied}
+    nothing: dict[str, str | Column] = {name: F.lit(None).cast("string") for name in reach.emptied}
 
     def merge(table: DeltaTable) -> object:
         matched = table.alias("t").merge(names, f"t.{column} = s.{column}")
