@@ -24,7 +24,7 @@ from lakehouse.layers.archive import shape_of
 from lakehouse.ledger.lease import Lease
 from lakehouse.parts import Lakehouse
 from lakehouse.personal.objects import delete_old_objects
-from lakehouse.personal.plan import BACKUPS, Plan
+from lakehouse.personal.plan import Plan, backups
 from lakehouse.records import RUNS_OF, Outcome, Row, TableRun
 from lakehouse.upkeep.locks import who
 
@@ -49,7 +49,7 @@ def forget(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason
         report += [_row(o.layer, "all", o.message) for o in outcomes]
         if any(o.layer == "gold" for o in outcomes):
             report.append(_row("gold", "all", "dead rows and statistics cleaned", files=_vacuumed(lakehouse)))
-    report.append(_row("backups", None, BACKUPS))
+    report.append(_row("backups", None, backups(lakehouse.settings)))
     with leases["bronze"].transaction() as cursor:
         ledger.forgotten(cursor, silver_run)
         ledger.record_action(cursor, "forget", reason, report, who())
@@ -160,7 +160,9 @@ def _vacuumed(lakehouse: Lakehouse) -> int:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(
-                "select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'm') and pg_has_role(c.relowner, 'usage') "
+                "select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'm') and case when "
+                "current_setting('server_version_num')::int >= 170000 then has_table_privilege(c.oid, 'maintain') "
+                "else pg_has_role(c.relowner, 'usage') end "
                 "and c.relnamespace in (select oid from pg_namespace where nspname in ('gold', 'marts')) order by 1"
             )
             tables = [name for (name,) in cursor.fetchall()]

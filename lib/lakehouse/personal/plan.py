@@ -14,11 +14,10 @@ from lakehouse.frame.published import published_frame
 from lakehouse.ledger.past import KeptOut
 from lakehouse.parts import Lakehouse
 from lakehouse.records import RUNS_OF, Row
+from lakehouse.settings import Settings
 
 # So much of a digest tells customers apart in a report, and tells nobody who they are.
 SHOWN = 8
-BACKUPS = ("hold the customers until they are deleted; after one is restored, forget them again before the next run: "
-           "docs/operations.md, Forget a customer")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Plan:
     digests: frozenset[str]
     kept_out: KeptOut
     held: Sequence[Held]
+    backups: str
 
     @property
     def is_empty(self) -> bool:
@@ -58,7 +58,7 @@ class Plan:
             {"store": "gold", "table": "all", "rows": None, "would": "be computed again"},
             {"store": "lake", "table": ", ".join(dict.fromkeys(h.reach.table for h in self.held)), "rows": None,
              "would": "lose every older version: a rewind goes no further back"},
-            {"store": "backups", "table": None, "rows": None, "would": BACKUPS},
+            {"store": "backups", "table": None, "rows": None, "would": self.backups},
         ]  # fmt: skip
 
 
@@ -82,7 +82,14 @@ def plan(lakehouse: Lakehouse, customers: Collection[str], *, again: bool = Fals
             for table, reach in found.items()
             if table in lakehouse.ledger.published(layer)
         ]
-    return Plan(digests, kept_out, held)
+    return Plan(digests, kept_out, held, backups(lakehouse.settings))
+
+
+def backups(settings: Settings) -> str:
+    """How long backups hold who is forgotten, in words."""
+    return (f"of before now hold the customers until they are deleted: lakehouse backup keeps the newest {settings.backups_kept} "
+            "(LAKEHOUSE_BACKUPS_KEPT), others are yours to delete. After one is restored forget them again, before the next "
+            "run")  # fmt: skip
 
 
 def _digests(lakehouse: Lakehouse, customers: Collection[str], key: bytes) -> frozenset[str]:
