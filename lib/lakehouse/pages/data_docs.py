@@ -89,7 +89,7 @@ def front_page(runs: Sequence[ListedRun], total: int, held: Collection[str]) -> 
     only = '<p><label><input type="checkbox" id="only-looks"> Only runs that need a look</label></p>'
     links = " · ".join(f'<a href="{name}">{title}</a>' for name, title in WHOLE.items() if name in held)
     whole = f"<p>{links}</p>" if links else ""
-    body = f"{whole}{_standing(runs)}{only}{_table(head, rows)}{more}" if rows else "<p>No run yet.</p>"
+    body = f"{whole}{_standing(runs)}{only}{_table(head, rows)}{more}" if rows else f"{whole}<p>No run yet.</p>"
     return _page(
         "Data Docs", "Every run, newest first, and what its gate found: rules that failed, as counts.", body, "assets"
     )
