@@ -399,6 +399,9 @@ class FakeGold:
     def staging(self, run_id: str, untouched: Iterable[str] = ()) -> FakeStaging:
         return FakeStaging(self.steps)
 
+    def compares(self, held: dict[str, int]) -> set[str]:
+        return set()
+
     def publish(self, cursor: object, staging: FakeStaging) -> dict[str, Changes]:
         self.steps("change gold")
         return {"dim_customers": Changes(1, 2, 3)}
@@ -477,7 +480,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
 
-    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any) -> Any:
+    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any, compared: Any) -> Any:
         return {t: {"rows": 1} for t in CONTRACTS["gold"] if t not in due.untouched}, []
 
     monkeypatch.setattr(gold, "_staged", staged)

@@ -49,7 +49,7 @@ def losing_its_right(lakehouse: Any, monkeypatch: pytest.MonkeyPatch, error: Exc
     days.run(lakehouse, "silver", DAY)
     lakehouse.steps.clear()
 
-    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any) -> Any:
+    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any, compared: Any) -> Any:
         lakehouse.ledger.lease.lost = True
         if error:
             raise error

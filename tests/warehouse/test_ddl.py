@@ -130,8 +130,8 @@ def test_names_are_short_enough_to_be_kept_whole() -> None:
 def test_what_is_staged_is_unlogged_new_and_without_times_that_a_driver_could_bend() -> None:
     assert staging_ddl(mugs(), "gold_staging.fact_mugs_r1") == (
         "drop table if exists gold_staging.fact_mugs_r1; create unlogged table gold_staging.fact_mugs_r1 ("
-        "mug_id text, shelf text, colour text, price numeric(12,4), made_at bigint, sold_date integer"
-        ") with (autovacuum_enabled = false)"
+        "mug_id text, shelf text, colour text, price numeric(12,4), made_at bigint, sold_date integer, "
+        "_is_gone boolean not null default false) with (autovacuum_enabled = false)"
     )
 
 

@@ -13,6 +13,7 @@ Cell = Callable[[Row], str]
 
 
 def document(title: str, body: str) -> str:
+    """The whole page, with its style in it."""
     style = (resource_folder("pages") / "assets" / "reading.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -23,6 +24,7 @@ def document(title: str, body: str) -> str:
 
 
 def figure(ident: str, title: str, said: str, spec: charts.Spec, table: str) -> str:
+    """A picture, what it says, and its figures as a table that opens."""
     return (
         f"<figure><h3>{escape(title)}</h3>{charts.drawn(spec, ident, title, said)}<figcaption>{escape(said)}</figcaption>"
         f"<details><summary>The figures</summary>{table}</details></figure>\n"
