@@ -53,7 +53,7 @@ def losing_its_right(lakehouse: Any, monkeypatch: pytest.MonkeyPatch, error: Exc
         lakehouse.ledger.lease.lost = True
         if error:
             raise error
-        gold._load(run, staging, CONTRACTS["gold"]["dim_customers"], None)
+        gold._load(run, staging.load, CONTRACTS["gold"]["dim_customers"], None)
 
     monkeypatch.setattr(gold, "_staged", staged)
     with pytest.raises(RightLostError):

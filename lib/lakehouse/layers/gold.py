@@ -213,16 +213,15 @@ def _staged(
         suite = lakehouse.gate.measures(contract, lakehouse.suites["gold"][name], frame.columns, parameters)
 
         def load(rows: DataFrame) -> Totals | None:
-            """Stages a table. Raises RightLostError, before anything is written, once the right is lost."""
-            run.lease.check()
+            """Stages a table; what was counted of the rows that were sent, where these are not all."""
             if name not in compared:
-                staging.load(rows, contract)
+                _load(run, staging.load, contract, rows)
                 return None
             rows = lakehouse.gold.differing(rows, contract)
             # The suite looked at every row, on the way to here.
             suiteless = replace(suite, rules=(), aggregates={})
             counted = _sums(contract)
-            return observed(rows, suiteless, counted, lambda rows: staging.load_differences(rows, contract))[1]
+            return observed(rows, suiteless, counted, lambda r: _load(run, staging.load_differences, contract, r))[1]
 
         sent, totals = observed(frame, suite, _totals(contract, frame), load)
         sent = sent or {n: totals[n] for n in _sums(contract)}
@@ -259,6 +258,12 @@ def _sums(contract: Contract) -> dict[str, Column]:
     """What staging is held against: the rows of a table, and the sum of each of its numbers."""
     numbers = [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
     return {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in numbers}}
+
+
+def _load(run: OpenRun, load: Callable[[DataFrame, Contract], None], contract: Contract, rows: DataFrame) -> None:
+    """Stages a table. Raises RightLostError, before anything is written, once the right is lost."""
+    run.lease.check()
+    load(rows, contract)
 
 
 def _judged(lakehouse: Lakehouse, suite: Measures, frame: DataFrame, totals: Totals) -> list[Finding]:
