@@ -41,7 +41,7 @@ OF_A_SCRAPE = {
 
 
 class Scrape(Collector):
-    """The metrics of a lakehouse, asked anew by each scrape."""
+    """The metrics of a lakehouse, asked again by each scrape."""
 
     def __init__(self, database: Database, home: Path) -> None:
         self._database, self._home = database, home

@@ -1,4 +1,4 @@
-"""Metrics for whoever scrapes them, and alerts for the people who are to be told."""
+"""Metrics for a scraper, and alerts for the people who are to be told."""
 
 from __future__ import annotations
 
