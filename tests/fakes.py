@@ -447,7 +447,7 @@ def fake_lakehouse(home: Path, **parts: Any) -> Any:
     made = {"ledger": FakeLedger(steps), "lake": FakeLake(steps), "source": FakeSource(steps), "gold": FakeGold(steps),
             "gate": FakeGate(steps), "pages": FakePages(steps), "suites": SUITES, "spark": None,
             "report": lambda: "", "catalogue_page": lambda: "", **parts}  # fmt: skip
-    lakehouse: Any = Lakehouse(Settings(home=home, timezone="UTC"), CONTRACTS, **made)
+    lakehouse: Any = Lakehouse(Settings(home=home, timezone="UTC", report="on"), CONTRACTS, **made)
     lakehouse.steps = steps
     return lakehouse
 
