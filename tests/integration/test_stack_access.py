@@ -187,12 +187,9 @@ def test_a_user_whose_name_was_replaced_has_no_rights_left(store: StoreOfTheStac
 def test_a_minio_that_does_not_let_us_in_is_said_in_a_sentence_without_a_secret(
     store: StoreOfTheStack, secrets: Path
 ) -> None:
-    program = (
-        "import runpy, sys; sys.argv = sys.argv[1:]; "
-        "main = runpy.run_path(sys.argv[0])['main']; main.__globals__['WAIT_SECONDS'] = 1; main()"
-    )
-    script = [ROOT / "tools" / "stack" / "access" / "buckets.py", "--endpoint", store.address, "--secrets", secrets]
-    done = subprocess.run([sys.executable, "-P", "-c", program, *script], text=True, capture_output=True, timeout=60)
+    program = "from tools.stack.access import buckets; buckets.WAIT_SECONDS = 1; buckets.main()"
+    words = ["--endpoint", store.address, "--secrets", secrets]
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, text=True, capture_output=True, timeout=60)
 
     assert done.returncode == 1
     assert "did not let us in within 1 s (InvalidAccessKeyId): see its log." in done.stderr
