@@ -241,9 +241,9 @@ def test_no_column_that_is_personal_is_read() -> None:
     assert not [name for name in personal if re.search(rf"\b{name}\b", sql)]
 
 
-def test_the_report_may_be_switched_off() -> None:
-    assert set(Lakehouse(Settings()).pages_of_the_whole) == {"report/index.html", "catalogue/index.html"}
-    assert Lakehouse(Settings(report="off")).pages_of_the_whole == {}
+def test_a_publish_makes_the_report_where_it_is_asked_for() -> None:
+    assert set(Lakehouse(Settings(report="on")).pages_of_the_whole) == {"report/index.html", "catalogue/index.html"}
+    assert Lakehouse(Settings()).pages_of_the_whole == {}
 
 
 def test_figures_are_of_one_moment(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
