@@ -99,7 +99,7 @@ def test_no_secret_is_in_a_backup_or_in_what_is_said_of_it(
     caplog.set_level(logging.DEBUG)
     made = backup.make(kept.settings, full=True)
     passwords = [f.read_text() for f in kept.server.folder.glob("password*")]
-    assert len(passwords) == 3
+    assert len(passwords) > 2, "that of the server, and one of each role"
     said = caplog.text + "".join(capfd.readouterr())
     for secret in (SECRET, *passwords):
         assert secret not in said
