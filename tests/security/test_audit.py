@@ -9,7 +9,8 @@ import pytest
 
 from tools.audit import __main__ as audit
 from tools.audit.parts import jars, packages
-from tools.setup.minio import MODULE
+from tools.setup.go.victoria import VICTORIA
+from tools.setup.minio import MINIO
 
 pytestmark = pytest.mark.unit
 SAFE = {"name": "httpx", "version": "1.0", "vulns": []}
@@ -55,7 +56,9 @@ def test_the_list_has_every_package_of_every_lock_every_jar_and_minio(
     assert len(addresses) == len(set(addresses))
     listed = {p.purl for p in (*pinned, *jars(audit.ROOT / "conf" / "jars.txt"))}
     assert listed < set(addresses)
-    assert [a for a in addresses if a not in listed] == [f"pkg:golang/{MODULE}@{audit.module().version}"]
+    assert [a for a in addresses if a not in listed] == [
+        f"pkg:golang/{built.path}@{built.version}" for built in (VICTORIA, MINIO)
+    ]
     assert [c["licenses"] for c in written["components"] if c["name"] == "httpx"] == [
         [{"license": {"name": "BSD-3-Clause"}}]
     ]

@@ -1,7 +1,7 @@
 """`make audit`: known weaknesses of what the locks pin, secrets in files that git knows, licences, and a list of parts.
 
 The list is dist/sbom.json, in the form of CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json/): packages of every lock,
-jars, and MinIO's module. Ends with 0 where nothing was found, with 1 where something was, and with 3 where the service of
+jars, and Go modules. Ends with 0 where nothing was found, with 1 where something was, and with 3 where the service of
 advisories did not answer, or not about every package, so that silence is never taken for safety.
 """
 
@@ -16,7 +16,7 @@ from collections import Counter
 from importlib.metadata import distributions
 from pathlib import Path
 
-from tools.audit.parts import Part, jars, module, packages
+from tools.audit.parts import Part, jars, modules, packages
 from tools.setup.environment import variables
 from tools.setup.machine import ROOT, VENV, exit_with_sentence, python, run
 
@@ -54,7 +54,7 @@ def installed_licences() -> dict[str, str]:
 def write_sbom(parts: list[Part], licences: dict[str, str]) -> None:
     """dist/sbom.json: each part once, with its hashes and its licence where that is known."""
     components = {}
-    for part in [*parts, *jars(ROOT / "conf" / "jars.txt"), module()]:
+    for part in [*parts, *jars(ROOT / "conf" / "jars.txt"), *modules()]:
         components[part.purl] = {
             "type": "library",
             "bom-ref": part.purl,

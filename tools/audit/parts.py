@@ -1,4 +1,4 @@
-"""What the project is made of, read from the files that pin it: locks of Python packages, jars, and MinIO's module."""
+"""What the project is made of, read from the files that pin it: locks of Python packages, jars, and Go modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.setup import minio
+from tools.setup.go.victoria import VICTORIA
+from tools.setup.minio import MINIO
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)")
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -39,6 +40,7 @@ def jars(file: Path) -> Iterator[Part]:
             yield Part(f"{group}:{name}", version, f"pkg:maven/{group}/{name}@{version}", (digest,))
 
 
-def module() -> Part:
-    """MinIO, as its source was published; what we change in it is in tools/setup/minio.py."""
-    return Part(minio.MODULE, minio.VERSION, f"pkg:golang/{minio.MODULE}@{minio.VERSION}")
+def modules() -> Iterator[Part]:
+    """What is built from Go modules, as their sources were published; what we change in MinIO is in tools/setup/minio.py."""
+    for module in (MINIO, VICTORIA):
+        yield Part(module.path, module.version, f"pkg:golang/{module.path}@{module.version}")
