@@ -40,7 +40,7 @@ status: ## how each part of the stack is, and where
 
 # Two workers, each with a Spark, a Postgres and a MinIO of its own; a file's tests stay together and in order. The DAGs'
 # tests run beside them, and what they had to say comes last.
-test: airflow minio monitoring zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
+test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
 	@dags=$$(mktemp); \
 	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
 	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
@@ -56,7 +56,7 @@ e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repa
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
 	@NIGHTS=$(NIGHTS) $(BIN)/pytest -m endurance
 
-browser: airflow minio monitoring zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
+browser: airflow minio zip ## looks at the whole stack in a headless Chromium (PICTURES=folder keeps what it saw)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "There is no Chromium: install one (Debian, Ubuntu: \`apt install chromium\`), then run \`make browser\` again." >&2; exit 9; }
 	@LAKEHOUSE_PICTURES=$(PICTURES) $(BIN)/pytest -m browser
 

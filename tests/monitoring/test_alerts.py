@@ -70,6 +70,7 @@ def until(holds: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_one_alert_and_one_more_when_the_next_ends_well(nights: Nights, tmp_path: Path) -> None:
     received: list[dict[str, Any]] = []
     nights.publish("silver", date(2026, 1, 30), orders=1)

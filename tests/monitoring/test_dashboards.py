@@ -74,6 +74,7 @@ def queries(dashboard: dict[str, Any]) -> list[tuple[str, str]]:
     return [(p["title"], e) for row in dashboard["rows"] for p in row["panels"] for e in p["expr"]]
 
 
+@pytest.mark.slow
 def test_every_query_of_every_dashboard_that_is_served_has_an_answer(filled: str) -> None:
     with httpx.Client(base_url=filled, timeout=60) as client:
         served = client.get("/vmui/custom-dashboards").raise_for_status().json()["dashboardsSettings"]

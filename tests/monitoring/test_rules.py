@@ -25,6 +25,7 @@ CASES = ("rules.yml", "rules_of_days.yml")
 ALERTS = sorted({rule["alert"] for _, rule in RULES})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", CASES)
 def test_every_case_of_the_rules_holds(file: str) -> None:
     command = [victoria("vmalert-tool"), "unittest", "--files", Path(__file__).with_name(file)]
