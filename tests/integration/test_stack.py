@@ -99,6 +99,7 @@ def test_a_stack_that_was_never_up_is_stopped_and_ends_without_a_word_of_complai
     assert stack.run("lakehouse", "status").stderr == "The stack is down: `make up` starts it.\n"
 
 
+@pytest.mark.slow
 def test_who_watches_is_part_of_a_stack_that_asks_for_it_and_has_ports_of_its_own(stack: StackForTests) -> None:
     assert MONITORING.isdisjoint(status(stack))
     stack.environment["LAKEHOUSE_MONITORING"] = "1"
