@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -145,8 +146,10 @@ def test_a_server_that_lost_its_data_comes_back_beside_a_lake_that_lives(shop: S
         cursor.execute("select pg_walfile_name(pg_switch_wal())")
         (name,) = cursor.fetchone() or ("",)
     archive = Path(shop.settings.backup_root.removeprefix("file://")) / "wal"
+    deadline = time.monotonic() + 120
     while not list(archive.glob(f"*/{name}.gz")):
-        pass
+        assert time.monotonic() < deadline, "the server's log did not reach the archive"
+        time.sleep(0.1)
     shop.server.stop()
     shutil.rmtree(shop.server.data)
 

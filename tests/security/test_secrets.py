@@ -60,7 +60,7 @@ def test_a_secret_that_other_accounts_can_read_is_refused(folder: int, file: int
         secret = home / "AWS_SECRET_ACCESS_KEY"
         secret.write_text("a-secret-of-ours")
         secret.chmod(file)
-        (home / "LAKEHOUSE_TIMEZONE").write_text("UTC")  # no secret, whoever reads it
+        (home / "LAKEHOUSE_TIMEZONE").write_text("UTC")  # no secret, so anyone may read it
         home.chmod(folder)
         if refused:
             with pytest.raises(ConfigError, match="other accounts can read AWS_SECRET_ACCESS_KEY in"):

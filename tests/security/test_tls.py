@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -175,8 +176,8 @@ def test_postgres_is_refused_where_its_certificate_does_not_hold(
     folder = certificates(tmp_path / "certs", names, datetime.now(UTC) - timedelta(days=days_ago))
     with secure_postgres(f"{parts['host']}:{parts['port']}", folder) as where:
         found = database(dsn, where, (folder if is_ours else foreign) / "ca.pem")
-        with quickly(), pytest.raises(StoreError) as refused, found.connection():
-            pass
+        with quickly(), pytest.raises(StoreError) as refused:
+            found.check()
         assert reason in str(refused.value)
         assert parts["password"] not in str(refused.value)
 
@@ -185,9 +186,12 @@ def test_who_does_not_speak_tls_is_turned_away(postgres: Any, trusted: Path) -> 
     dsn = postgres.create_database("by_tls")
     parts = parse_dsn(dsn)
     with secure_postgres(f"{parts['host']}:{parts['port']}", trusted) as where:
-        plain = Database(f"postgresql://postgres:x@{where}/by_tls?sslmode=disable", "gold", StoreError)
-        with quickly(), pytest.raises(StoreError), plain.connection():
-            pass
+        # With the right password: nothing but the missing TLS is in the way.
+        account = f"{parts['user']}:{quote(parts['password'], safe='')}"
+        plain = Database(f"postgresql://{account}@{where}/by_tls?sslmode=disable", "gold", StoreError)
+        with quickly(), pytest.raises(StoreError) as refused:
+            plain.check()
+        assert "password authentication" not in str(refused.value)
 
 
 # The files.
