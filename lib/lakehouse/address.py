@@ -70,6 +70,37 @@ def storage_options(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
+def object_client(settings: Settings, connections: int = 10) -> Any:
+    """boto3's client of the object store, with so many connections at once."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        **client_arguments(settings),
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            max_pool_connections=connections,
+            s3={"addressing_style": addressing_style(settings)},
+            # Stores that are not Amazon's need not know its newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def store_faults() -> tuple[type[Exception], ...]:
+    """What that client raises where the store refuses, or does not answer as one."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
+
+    # urllib3's own: of an answer that breaks off, as that of a server of TLS which is spoken to without.
+    return BotoCoreError, ClientError, Boto3Error, HTTPError
+
+
 def client_arguments(settings: Settings) -> dict[str, Any]:
     """boto3's arguments for a client of the store, secrets included; `s3` belongs into its Config."""
     return {

@@ -117,13 +117,9 @@ class DocsBucket:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-        from urllib3.exceptions import HTTPError
-
         try:
             yield
-        # urllib3's own: of an answer that breaks off, as that of a server of TLS which is spoken to without.
-        except (BotoCoreError, ClientError, HTTPError) as e:
+        except address.store_faults() as e:
             raise StoreError(
                 f"the Data Docs at s3://{self._where.bucket}/{self._where.prefix} do not answer ({_code(e)}); check that "
                 "the bucket exists, AWS_ENDPOINT_URL, AWS_REGION, and that the credentials may list, read and write there"
@@ -131,23 +127,7 @@ class DocsBucket:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            **address.client_arguments(self._settings),
-            config=Config(
-                connect_timeout=5,
-                read_timeout=30,
-                retries={"mode": "standard", "total_max_attempts": 3},
-                max_pool_connections=UPLOADS_AT_ONCE,
-                s3={"addressing_style": address.addressing_style(self._settings)},
-                # Stores that are not Amazon's need not know its newer checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        return address.object_client(self._settings, UPLOADS_AT_ONCE)
 
 
 def content_type(name: str) -> str:

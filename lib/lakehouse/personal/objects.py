@@ -18,21 +18,8 @@ def delete_old_objects(settings: Settings, layer: str, table: str) -> int:
     where = address.bucket_and_prefix(settings.lake_root, layer)
     if where is None:
         return 0
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
     bucket, prefix = where[0], f"{where[1]}{table}/"
-    client = boto3.client(
-        "s3",
-        **address.client_arguments(settings),
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": 5},
-            s3={"addressing_style": address.addressing_style(settings)},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    client = address.object_client(settings)
     try:
         old = list(_old(client, bucket, prefix))
         for key, version in old:
@@ -41,7 +28,7 @@ def delete_old_objects(settings: Settings, layer: str, table: str) -> int:
         if left := sum(1 for _ in _old(client, bucket, prefix)):
             raise StoreError(f"{left} old versions of objects of {layer}.{table} are still in s3://{bucket}/{prefix}: a rule of the "
                              "bucket keeps them (object lock?); ask its owner, then run the command again")  # fmt: skip
-    except (BotoCoreError, ClientError) as e:
+    except address.store_faults() as e:
         code = getattr(e, "response", {}).get("Error", {}).get("Code") or type(e).__name__
         raise StoreError(f"old versions of objects in s3://{bucket}/{prefix} cannot be deleted ({code}): the credentials need "
                          "s3:ListBucketVersions and s3:DeleteObjectVersion there; then run the command again") from None  # fmt: skip

@@ -210,12 +210,9 @@ class Bucket:
 
     @contextmanager
     def _answering(self, key: str = "") -> Iterator[None]:
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
             yield
-        except (BotoCoreError, ClientError, Boto3Error) as e:
+        except address.store_faults() as e:
             code = str(getattr(e, "response", {}).get("Error", {}).get("Code") or type(e).__name__)
             if code in MISSING:
                 raise GoneError(f"{self.where}{key} is not there") from None
@@ -227,23 +224,7 @@ class Bucket:
     @cached_property
     def client(self) -> Any:
         """boto3's client of the store."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            **address.client_arguments(self._settings),
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 4},
-                max_pool_connections=REQUESTS_AT_ONCE * 2,
-                s3={"addressing_style": address.addressing_style(self._settings)},
-                # Stores that are not Amazon's need not know its newer checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        return address.object_client(self._settings, REQUESTS_AT_ONCE * 2)
 
 
 class Pieces:
