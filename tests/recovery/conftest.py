@@ -6,16 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import passable_folder
-from tests.recovery.shop import Shop
+from tests.recovery.shop import Shop, own_shop
 
 
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Shop]:
     """Three days, and a backup after the first; tests of a file share it, in their order."""
-    with passable_folder() as folder:
-        shop = Shop(home=folder / "home")
-        try:
-            yield shop
-        finally:
-            shop.server.stop()
+    with own_shop() as shop:
+        yield shop

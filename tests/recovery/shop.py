@@ -23,6 +23,7 @@ from lakehouse.recovery.postgres import Figures, Versions, figures, pointers
 from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings
+from tests.conftest import passable_folder
 
 MIDNIGHT = datetime(2020, 1, 1, tzinfo=UTC)
 SHAPES = {layer: {"orders": {"order_id": "bigint"}} for layer in ("bronze", "silver", "gold")}
@@ -113,3 +114,14 @@ class Shop:
         return str(
             json.loads(b"".join(lakes.layers(self.settings)["bronze"].read("_lakehouse/identity.json")))["ledger"]
         )
+
+
+@contextmanager
+def own_shop() -> Iterator[Shop]:
+    """A small lakehouse with a server of its own, which ends with the block."""
+    with passable_folder() as folder:
+        shop = Shop(home=folder / "home")
+        try:
+            yield shop
+        finally:
+            shop.server.stop()

@@ -17,20 +17,16 @@ from lakehouse.errors import BusyError, RightLostError, StoreError, UsageError
 from lakehouse.ledger import Ledger
 from lakehouse.records import Row, Run
 from lakehouse.recovery import backup, restore
-from tests.conftest import PostgresForTests, passable_folder
-from tests.recovery.shop import Shop
+from tests.conftest import PostgresForTests
+from tests.recovery.shop import Shop, own_shop
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    with passable_folder() as folder:
-        shop = Shop(home=folder / "home")
-        try:
-            yield shop
-        finally:
-            shop.server.stop()
+    with own_shop() as shop:
+        yield shop
 
 
 def back(shop: Shop, to: datetime | None = None, *, force: bool = True, **which: object) -> list[Row]:

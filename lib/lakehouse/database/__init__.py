@@ -7,6 +7,6 @@ rights    what a database must allow us, asked before anything is written
 address   libpq's parameters in JDBC's words
 """
 
-from lakehouse.database.database import MOST_CONNECTIONS, Database
+from lakehouse.database.database import KNOWS_CRC, MOST_CONNECTIONS, Database
 
-__all__ = ["MOST_CONNECTIONS", "Database"]
+__all__ = ["KNOWS_CRC", "MOST_CONNECTIONS", "Database"]

@@ -19,6 +19,9 @@ from lakehouse.errors import LakehouseError, LedgerError
 # Two are held by a run; the rest are for its tables, which wait for one another where there are more.
 MOST_CONNECTIONS = 8
 
+# Releases from here on know crc32(bytea), which Spark knows too.
+KNOWS_CRC = 180_000
+
 
 class Database:
     """One database by its libpq URL. `error` is the family's member to raise when it cannot be reached or refuses."""

@@ -18,8 +18,6 @@ from lakehouse.warehouse import ddl
 
 # Below, every row is staged, as a comparison costs a shuffle of the table. An estimate: the break-even was not measured.
 MANY_ROWS = 200_000
-# Releases that know crc32(bytea).
-KNOWS_CRC = 180_000
 SEPARATOR, NULL = "\x1f", "\x01"
 # Rows that the driver's JDBC holds at once.
 FETCHED_ROWS = 10_000

@@ -14,12 +14,12 @@ from psycopg2.extensions import cursor as Cursor
 from pyspark.sql import DataFrame
 
 from lakehouse.contracts import Contract
-from lakehouse.database import Database
+from lakehouse.database import KNOWS_CRC, Database
 from lakehouse.database.rights import missing_schema_rights, missing_table_rights, unfit
 from lakehouse.errors import ConfigError, GateError, LedgerError, StoreError
 from lakehouse.records import Changes
 from lakehouse.warehouse import ddl
-from lakehouse.warehouse.differences import KNOWS_CRC, MANY_ROWS, differing
+from lakehouse.warehouse.differences import MANY_ROWS, differing
 from lakehouse.warehouse.marts import Marts
 from lakehouse.warehouse.patience import CHANGING_ROWS, FOR_A_PUBLISH, READING, holders, patiently
 from lakehouse.warehouse.staging import Staging
