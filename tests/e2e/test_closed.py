@@ -122,9 +122,10 @@ def watched(run: subprocess.Popen[str], looker: subprocess.Popen[str]) -> str:
 def test_no_command_line_holds_a_key_or_a_password(seen: Seen) -> None:
     commands = "\n".join(seen.other["commands"])
     assert "SparkSubmit" in commands, "the day was looked at while it was at work"
-    passwords = [file.read_text() for file in (seen.home / "postgres").glob("password*")]
-    assert len(passwords) == 3
-    assert [secret for secret in (*KEYS.values(), *passwords) if secret in commands] == []
+    passwords = {file.name: file.read_text() for file in (seen.home / "postgres").glob("password*")}
+    roles = {"password", "password.lakehouse", "password.reader", "password.pii_reader"}
+    assert roles == set(passwords)
+    assert [secret for secret in (*KEYS.values(), *passwords.values()) if secret in commands] == []
 
 
 def test_another_account_reads_no_file_and_no_environment(seen: Seen) -> None:
