@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill lint audit zip lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -41,6 +41,7 @@ status: ## how each part of the stack is, and where
 # Two workers, each with a Spark, a Postgres and a MinIO of its own; a file's tests stay together and in order. The DAGs'
 # tests run beside them, and what they had to say comes last.
 test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
+	@$(BIN)/python -m benchmarks.peers.environment
 	@dags=$$(mktemp); \
 	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
 	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
@@ -50,7 +51,6 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
 e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
-	@$(BIN)/python -m benchmarks.peers.environment
 	@$(BIN)/pytest -m slow
 
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
@@ -88,6 +88,9 @@ audit: setup ## known weaknesses, secrets, licences and a list of all parts (dis
 
 zip: setup ## dist/lakehouse.zip for spark-submit --py-files
 	@$(BIN)/python -m tools.setup.zip
+
+lineage: setup ## conf/contracts/lineage.json again: which column is made of which, from the transforms' own plans
+	@$(BIN)/python -m tools.lineage
 
 lock: setup ## pin conf/requirements/*.in again, with hashes
 	@cd conf/requirements && for name in $(LOCKS); do \

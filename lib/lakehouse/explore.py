@@ -13,7 +13,7 @@ None of them shows a column that a contract marks as personal. Gold is not in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -95,12 +95,16 @@ class PublishedTables:
 
         Its zone is the shop's, and it loads nothing from a network.
         """
+        return self.duckdb_of({name: (f"silver.{name}", as_of) for name in self._contracts["silver"]})
+
+    def duckdb_of(self, tables: Mapping[str, tuple[str, date | None]]) -> DuckDBPyConnection:
+        """The same with tables under names of one's own, each with the date as of which it is shown: `{"now": ("silver.orders", None)}`."""
         from duckdb import connect
 
         shop = connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
         shop.execute(f"set timezone = '{self.settings.timezone}'")
-        for name in self._contracts["silver"]:
-            shop.register(name, self.arrow(f"silver.{name}", as_of))
+        for name, (table, as_of) in tables.items():
+            shop.register(name, self.arrow(table, as_of))
         return shop
 
     def _version(self, table: str, as_of: date | None) -> int:

@@ -23,7 +23,7 @@ from benchmarks.report.results import Results
 from benchmarks.series import Plan, run
 from lakehouse.contracts import load_contracts
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = pytest.mark.e2e
 
 PLAN = Plan("tiny", 2_000, days=2, scale=0.02)
 

@@ -13,7 +13,7 @@ from tests.conftest import passable_folder
 from tests.e2e.stack import AFTERNOON, HOURS, LOOPBACK, TASKS, StackForTests, running_stack
 from tests.web_server import receiver
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1500)]
 BY_HAND = date(1998, 12, 29)
 
 

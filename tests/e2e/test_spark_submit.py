@@ -88,6 +88,7 @@ def test_three_jobs_on_s3a_with_a_bucket_a_layer(zipped: Path, postgres: Any, mi
     assert_gold(settings)
 
 
+@pytest.mark.slow
 def test_a_day_on_executors_that_share_nothing_with_the_driver(
     zipped: Path, postgres: Any, minio: Any, tmp_path: Path
 ) -> None:

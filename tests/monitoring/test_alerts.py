@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,68 +19,27 @@ from lakehouse.monitoring.alerts import Alert, Told, handle
 from lakehouse.settings import Settings
 from tests.conftest import free_port
 from tests.monitoring.conftest import Nights
-from tests.monitoring.victoria import running, victoria
+from tests.monitoring.victoria import running
+from tests.monitoring.watching import LAKEHOUSE, until, watched
 from tests.web_server import Handler, receiver, serving
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).parent.parent.parent
-LAKEHOUSE = Path(sys.executable).with_name("lakehouse")
 NOW = datetime(2026, 1, 31, 7, tzinfo=UTC)
-
-
-@contextmanager
-def watched(nights: Nights, folder: Path, webhook: str) -> Iterator[Callable[[], Any]]:
-    """Exporter, VictoriaMetrics, vmalert and receiver as the stack starts them, but quicker; gives the receiver's restart."""
-    ports = {name: free_port() for name in ("metrics", "victoria", "vmalert", "alerts")}
-    at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    settings = {"LAKEHOUSE_HOME": str(folder), "LAKEHOUSE_GOLD_DSN": nights.dsn, "LAKEHOUSE_ALERT_WEBHOOK": webhook}
-
-    def ours(command: str, port: str) -> Any:
-        return running(
-            [LAKEHOUSE, "metrics", command, "--port", str(ports[port])], f"http://{at[port]}/health",
-            folder / f"{port}.log", **settings,
-        )  # fmt: skip
-
-    database = [
-        victoria("victoria-metrics"), f"-httpListenAddr={at['victoria']}", f"-storageDataPath={folder / 'victoria'}",
-        f"-promscrape.config={ROOT / 'conf/monitoring/scrape.yml'}", "-search.latencyOffset=0s",
-    ]  # fmt: skip
-    addresses = {"METRICS_ADDRESS": at["metrics"], "VMALERT_ADDRESS": at["vmalert"], "MINIO_ADDRESS": "none"}
-    rules = [
-        victoria("vmalert"), f"-rule={ROOT / 'conf/monitoring/rules.yml'}", f"-httpListenAddr={at['vmalert']}",
-        f"-notifier.url=http://{at['alerts']}", "-evaluationInterval=1s", "-rule.evalDelay=0s",
-        *(f"-{what}.url=http://{at['victoria']}" for what in ("datasource", "remoteWrite", "remoteRead")),
-    ]  # fmt: skip
-    with (
-        ours("serve", "metrics"),
-        running(
-            database, f"http://{at['victoria']}/health", folder / "victoria.log", SCRAPE_INTERVAL="1s", **addresses
-        ),
-        running(rules, f"http://{at['vmalert']}/health", folder / "vmalert.log"),
-    ):
-        yield lambda: ours("alerts", "alerts")
-
-
-def until(holds: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 @pytest.mark.slow
 def test_a_failed_run_is_one_alert_and_one_more_when_the_next_ends_well(nights: Nights, tmp_path: Path) -> None:
     received: list[dict[str, Any]] = []
     nights.publish("silver", date(2026, 1, 30), orders=1)
-    with receiver(received) as webhook, watched(nights, tmp_path, webhook) as alerts:
-        with alerts():
+    with receiver(received) as webhook, watched(nights.dsn, tmp_path, webhook) as servers:
+        with servers.alerts():
             time.sleep(3)
             assert received == []
             nights.fail("silver", date(2026, 1, 31), SourceError("the source is away"))
             until(lambda: received)
             time.sleep(5)
         # Started again, it knows what it has told; vmalert goes on posting.
-        with alerts():
+        with servers.alerts():
             time.sleep(3)
             assert [(r["event"], r["alert"], r["where"]) for r in received] == [
                 ("alert", "LayerFailed", {"layer": "silver"})

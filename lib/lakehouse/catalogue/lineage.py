@@ -5,15 +5,18 @@ References are no lineage: a row names one of another table, and is not made of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from lakehouse.contracts import Contracts
+from lakehouse.contracts import Contracts, resource_folder
 
 # From left to right.
 COLUMNS = ("source", "bronze", "quarantine", "silver", "gold")
 WIDTH, GAP, HEIGHT, STEP, TOP = 184, 54, 26, 40, 34
 Upstream = dict[str, tuple[str, ...]]
+# Beside the contracts: what each column is made of, written by `python -m tools.lineage` from the transforms' own plans.
+FILE = "lineage.json"
 
 
 def upstream(contracts: Contracts, arguments: Mapping[str, Iterable[str]]) -> Upstream:
@@ -29,6 +32,21 @@ def upstream(contracts: Contracts, arguments: Mapping[str, Iterable[str]]) -> Up
     for table, names in arguments.items():
         tables = [n for n in names if n in contracts["gold"] or n in contracts["silver"]]
         made[f"gold.{table}"] = tuple(f"{'gold' if n in contracts['gold'] else 'silver'}.{n}" for n in tables)
+    return made
+
+
+def columns_upstream(contracts: Contracts) -> Upstream:
+    """What each column of bronze, silver and gold is made of, by full names: `silver.orders.status`.
+
+    A column without any is a constant or a count of rows. A table that the file does not know has none in it.
+    """
+    made: Upstream = {}
+    for table, contract in contracts["bronze"].items():
+        made |= {f"{layer}.{table}.{c}": (f"{below}.{table}.{c}",)
+                 for layer, below in (("bronze", "source"), ("quarantine", "bronze")) for c in contract.names}  # fmt: skip
+    text = (resource_folder("conf") / "contracts" / FILE).read_text(encoding="utf-8")
+    for table, columns in json.loads(text).items():
+        made |= {f"{table}.{column}": tuple(of) for column, of in columns.items()}
     return made
 
 

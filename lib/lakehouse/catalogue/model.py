@@ -35,6 +35,8 @@ class Column:
     derived: bool
     references: str | None
     allowed_values: tuple[str, ...]
+    made_of: tuple[str, ...] | None = None
+    """Columns of other tables whose values go into it, by full names; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Catalogue:
 def catalogue(contracts: Contracts, suites: Suites, ledger: Standing) -> Catalogue:
     """The model of all tables. Raises LedgerError for a ledger of an earlier release, StoreError where it does not answer."""
     made = lineage.upstream(contracts, inputs_of(contracts["gold"]))
+    columns = lineage.columns_upstream(contracts)
     after = lineage.downstream(made)
     published = {(r["layer"], r["table"]): r for r in ledger.published()}
     verdicts, runs = _by_table(ledger.verdicts()), _by_table(ledger.runs())
@@ -126,7 +129,7 @@ def catalogue(contracts: Contracts, suites: Suites, ledger: Standing) -> Catalog
                 contract.owner,
                 contract.version,
                 contract.status,
-                tuple(_columns(contract)),
+                tuple(_columns(contract, name, columns)),
                 () if in_quarantine else tuple(_rules(contract, suites, verdicts[key])),
                 made[name],
                 after[name],
@@ -155,11 +158,12 @@ def _by_table(rows: Iterable[Row]) -> defaultdict[Key, list[dict[str, Any]]]:
     return found
 
 
-def _columns(contract: Contract) -> Iterator[Column]:
+def _columns(contract: Contract, table: str, made: Mapping[str, tuple[str, ...]]) -> Iterator[Column]:
     for c in contract.columns:
         parent = f"{contract.layer}.{c.references.table}" if c.references else None
         yield Column(c.name, c.type, c.description, c.primary_key, c.required or c.primary_key,
-                     c.classification == "personal", c.derived, parent, c.allowed_values)  # fmt: skip
+                     c.classification == "personal", c.derived, parent, c.allowed_values,
+                     made.get(f"{table}.{c.name}"))  # fmt: skip
 
 
 def _rules(contract: Contract, suites: Suites, verdicts: Iterable[Row]) -> Iterator[Rule]:

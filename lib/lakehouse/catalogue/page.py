@@ -104,9 +104,19 @@ def _links(names: Sequence[str]) -> str:
 
 
 def _columns(columns: Sequence[Column]) -> tuple[Sequence[str], list[Sequence[str]]]:
-    return ("Column", "Type", "Meaning", "Promises"), [
-        (f"<code>{escape(c.name)}</code>", escape(c.type), escape(c.description), _promises(c)) for c in columns
+    return ("Column", "Type", "Meaning", "Promises", "Made of"), [
+        (f"<code>{escape(c.name)}</code>", escape(c.type), escape(c.description), _promises(c), _made_of(c))
+        for c in columns
     ]
+
+
+def _made_of(column: Column) -> str:
+    """Columns that go into its value, each with a way to its table."""
+    if column.made_of is None:
+        return ""
+    named = ((name.rpartition(".")[0], escape(name)) for name in column.made_of)
+    linked = (n if table.startswith("source.") else f'<a href="#{escape(table)}">{n}</a>' for table, n in named)
+    return ", ".join(linked) or "a constant, or a count of rows"
 
 
 def _promises(column: Column) -> str:

@@ -15,6 +15,8 @@ from lakehouse.cli.doctor import doctor
 from lakehouse.cli.personal.forget import forget
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.reading import catalogue, report
+from lakehouse.cli.reading.diff import diff
+from lakehouse.cli.reading.explain import explain
 from lakehouse.cli.recovery.backup import backup
 from lakehouse.cli.recovery.restore import restore
 from lakehouse.cli.watching.metrics import metrics
@@ -45,6 +47,7 @@ for command in (
     samples.demo,
     doctor,
     report.report,
+    diff,
 ):
     app.command()(command)
 for client in (clients.psql, clients.pg_dump, clients.pg_restore):
@@ -54,6 +57,7 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(metrics, name="metrics")
 app.add_typer(backup, name="backup")
 app.add_typer(catalogue.catalogue, name="catalogue")
+app.add_typer(explain, name="explain")
 
 
 def main() -> None:

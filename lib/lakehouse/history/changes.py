@@ -1,0 +1,70 @@
+"""What changed in silver between two published days: rows that came, went or changed, by table, and in which columns.
+
+Two versions of a table are compared by key, in DuckDB, column by column; a null is a value like any other. Columns that a
+contract marks as personal are not read, so a row whose personal columns alone changed counts as unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from lakehouse.contracts import Contract
+from lakehouse.explore import PublishedTables
+
+CAME, WENT, CHANGED = "came", "went", "changed"
+
+
+@dataclass(frozen=True)
+class TableChanges:
+    """One table: rows by what became of them, in how many each column changed, and some of their keys."""
+
+    table: str
+    before: date
+    after: date
+    came: int
+    went: int
+    changed: int
+    columns: dict[str, int]
+    keys: tuple[dict[str, Any], ...] = ()
+
+
+def changes(tables: PublishedTables, contract: Contract, before: date, after: date, most_keys: int) -> TableChanges:
+    """What changed in a table of silver from its state as of one business date to that as of another.
+
+    Raises LedgerError where nothing was published by one of them, StoreError where maintenance has cleaned a version up.
+    """
+    name = f"silver.{contract.table}"
+    shown = contract.shown(contract.names)
+    rest = [c for c in shown if c not in contract.key]
+    with tables.duckdb_of({"before_": (name, before), "after_": (name, after)}) as engine:
+        key = ", ".join(map(_name, contract.key))
+        differing = [f"b.{_name(c)} is distinct from a.{_name(c)}" for c in rest]
+        what = f"case when b._here is null then '{CAME}' when a._here is null then '{WENT}' else '{CHANGED}' end"
+        engine.execute(
+            f"create temp table changes as select {key}, {what} as what, "
+            f"{', '.join(f'{d} as {_name(c)}' for c, d in zip(rest, differing, strict=True))} "
+            f"from (select *, true as _here from before_) b full join (select *, true as _here from after_) a using ({key}) "
+            f"where a._here is null or b._here is null or {' or '.join(differing)}"
+        )
+        counted = dict(engine.execute("select what, count(*) from changes group by what").fetchall())
+        sums = ", ".join(f"count(*) filter (what = '{CHANGED}' and {_name(c)})" for c in rest)
+        per_column = engine.execute(f"select {sums} from changes").fetchone() or ()
+        # A key that is a person's own, such as an address, is never printed; those of the shop are numbers it gave.
+        visible = [k for k in contract.key if k in shown]
+        keys = ", ".join(map(_name, visible))
+        rows = (
+            engine.execute(f"select what, {keys} from changes order by 1, 2 limit {int(most_keys)}").fetchall()
+            if visible
+            else []
+        )
+    return TableChanges(
+        name, before, after, counted.get(CAME, 0), counted.get(WENT, 0), counted.get(CHANGED, 0),
+        {c: n for c, n in zip(rest, per_column, strict=True) if n},
+        tuple(dict(zip(("what", *visible), row, strict=True)) for row in rows),
+    )  # fmt: skip
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

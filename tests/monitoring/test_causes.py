@@ -1,0 +1,230 @@
+"""Each alert is told for what really causes it, and once: real servers, broken one after the other.
+
+The rules are those of the stack without the minutes for which each must hold. Where a cause is that time has passed, the
+ledger's own clock is set back: nobody waits for a day. TaskFailed needs an Airflow, and is with the tests of that.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import psycopg2
+import pytest
+import yaml
+
+from lakehouse.errors import DriftError
+from lakehouse.records import Finding
+from lakehouse.server.embedded import EmbeddedPostgres
+from tests.conftest import passable_folder
+from tests.monitoring.conftest import Nights
+from tests.monitoring.watching import RULES, Watched, at_once, until, watched
+from tests.web_server import receiver
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
+TODAY = date.today()
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+class Night:
+    """A watched lakehouse on servers of its own."""
+
+    def __init__(self, server: EmbeddedPostgres, nights: Nights, home: Path, received: list[dict[str, Any]]) -> None:
+        self.server, self.nights, self.home, self.received = server, nights, home, received
+
+    def tells(self, name: str, seconds: float = 60, **where: str) -> None:
+        """Waits for an alert; it must come once, however long its cause stays."""
+        until(lambda: self._begun(name, where), seconds, f"{name} was not told: {[r['alert'] for r in self.received]}")
+        time.sleep(3)
+        assert len(self._begun(name, where)) == 1
+        assert self._begun(name, where)[0]["runbook"].startswith("docs/runbook.md#")
+
+    def ends(self, name: str, **where: str) -> None:
+        """Waits until it is told to be over."""
+        until(lambda: [r for r in self._of(name, where) if r["event"] == "resolved"], 90, f"{name} does not end")
+
+    def _begun(self, name: str, where: dict[str, str]) -> list[dict[str, Any]]:
+        return [r for r in self._of(name, where) if r["event"] == "alert"]
+
+    def _of(self, name: str, where: dict[str, str]) -> list[dict[str, Any]]:
+        return [r for r in self.received if r["alert"] == name and where.items() <= r["where"].items()]
+
+    def as_superuser(self, *statements: str) -> None:
+        with closing(psycopg2.connect(self.server.dsn("postgres"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 64 MB. Who may not mount one cannot run this test, and is told so."""
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"a small disk cannot be mounted ({done.stderr.strip()}): run this as root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def night(tmp_path: Path, minio: Any) -> Iterator[Night]:
+    received: list[dict[str, Any]] = []
+    with passable_folder() as folder, ExitStack() as stack:
+        server = EmbeddedPostgres(folder)
+        server.start()
+        stack.callback(lambda: server.running() and server.stop())
+        nights = Nights(server.dsn("watched"))
+        stack.callback(nights.ledger.database.close)
+        home = stack.enter_context(small_disk(tmp_path / "home"))
+        webhook = stack.enter_context(receiver(received))
+        watch: Watched = stack.enter_context(
+            watched(
+                nights.dsn,
+                home,
+                webhook,
+                logs=tmp_path,
+                rules=at_once(tmp_path),
+                minio=minio.endpoint.removeprefix("http://"),
+            )
+        )
+        stack.enter_context(watch.alerts())
+        yield Night(server, nights, home, received)
+
+
+def weeks(nights: Nights, weekdays: int = 6, **last: int) -> None:
+    """Bronze on the same weekday of some weeks: 1,000 rows of each table, and on the last day what is said."""
+    for n in reversed(range(weekdays)):
+        day = YESTERDAY - timedelta(weeks=n)
+        nights.publish("bronze", day, **(last if n == 0 else dict.fromkeys(last, 1_000)))
+
+
+def test_what_the_ledger_knows(night: Night) -> None:
+    nights = night.nights
+    weeks(nights, orders=300, customers=5_000)
+    night.tells("RowsFellByHalf", table="orders")
+    night.tells("Anomaly", table="customers", measure="rows")
+
+    nights.publish("silver", YESTERDAY, order_items={"read": 1_000, "quantity_zero": 200})
+    night.tells("QuarantineShare", table="order_items")
+
+    nights.publish(
+        "silver", YESTERDAY, (Finding("silver", "orders", "ordered_in_future", "warning", False, 3, 7),), orders=10
+    )
+    night.tells("RuleBroken", layer="silver", table="orders", severity="warning")
+
+    nights.publish("gold", TODAY - timedelta(days=3), dim_products=10)
+    night.tells("GoldLate")
+    nights.publish("gold", YESTERDAY, dim_products=10)
+    night.ends("GoldLate")
+
+    missing = Finding("bronze", "orders", "schema_column_missing", "critical", False, 1, 1)
+    nights.fail("bronze", TODAY, DriftError("the column status is missing"), missing)
+    night.tells("SchemaDrift", table="orders", severity="critical")
+    night.tells("LayerFailed", layer="bronze")
+
+    nights.execute("insert into ops.backups (id, kind, finished_at, state, location) "
+                   "values ('b', 'full', now() - interval '27 hours', 'done', 'file:///backups')")  # fmt: skip
+    night.tells("BackupOld")
+
+    nights.execute("update ops.runs set started_at = started_at - interval '30 hours'")
+    night.tells("NoRun")
+
+
+def test_what_the_machine_knows(night: Night, minio: Any) -> None:
+    night.nights.publish("bronze", YESTERDAY, orders=10)
+
+    ballast = night.home / "ballast"
+    ballast.write_bytes(bytes(60 << 20))
+    night.tells("DiskFilling")
+    ballast.unlink()
+    night.ends("DiskFilling")
+
+    night.as_superuser("alter system set archive_command = 'false'", "select pg_reload_conf()",
+                       "select pg_logical_emit_message(false, 'x', 'x')", "select pg_switch_wal()")  # fmt: skip
+    night.tells("ArchiveFails")
+
+    with ExitStack() as held, closing(psycopg2.connect(night.server.dsn("postgres"))) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("show max_connections")
+            most = int((cursor.fetchone() or (0,))[0])
+        for _ in range(int(0.85 * most)):
+            held.enter_context(closing(psycopg2.connect(night.server.dsn("postgres"))))
+        night.tells("ConnectionsRunOut")
+
+    night.nights.execute("alter table ops.runs rename to hidden")
+    night.tells("LedgerUnreadable")
+    night.nights.execute("alter table ops.hidden rename to runs")
+    night.ends("LedgerUnreadable")
+
+    minio.kill()
+    try:
+        night.tells("PartDown", job="minio")
+    finally:
+        minio.start()
+
+    night.nights.ledger.database.close()
+    night.server.stop()
+    night.tells("PostgresDown")
+    night.server.start()
+    night.ends("PostgresDown")
+
+
+def test_a_bucket_that_grew_by_half_in_a_week(tmp_path: Path, minio: Any, nights: Nights) -> None:
+    """The week before is written into VictoriaMetrics, as no test lasts so long; what there is now MinIO says itself."""
+    received: list[dict[str, Any]] = []
+    store = boto3.client("s3", endpoint_url=minio.endpoint, aws_access_key_id=minio.access_key,
+                         aws_secret_access_key=minio.secret_key)  # fmt: skip
+    store.create_bucket(Bucket="grows")
+    part = tmp_path / "part"
+    part.write_bytes(bytes(300 << 20))
+    for n in range(4):
+        store.upload_file(str(part), "grows", f"part-{n}")
+    where = minio.endpoint.removeprefix("http://")
+    with (
+        receiver(received) as webhook,
+        watched(nights.dsn, tmp_path, webhook, rules=at_once(tmp_path), minio=where) as watch,
+    ):
+        week_ago = int((time.time() - 7 * 86400) * 1000)
+        lines = "\n".join(
+            f'minio_bucket_usage_total_bytes{{bucket="grows"}} 600000000 {week_ago + s * 1000}'
+            for s in range(0, 600, 10)
+        )
+        httpx.post(f"{watch.victoria}/api/v1/import/prometheus", content=lines).raise_for_status()
+        with watch.alerts():
+            until(
+                lambda: [r for r in received if r["alert"] == "BucketGrows"],
+                400,
+                f"BucketGrows was not told: {received}",
+            )
+    assert [r["where"]["bucket"] for r in received if r["alert"] == "BucketGrows"] == ["grows"]
+
+
+def test_every_alert_has_a_cause_here_or_beside() -> None:
+    """Which alerts these tests are about is read from the tests: a new rule wants its cause."""
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    names = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in names if f'"{name}"' not in here} == {"TaskFailed"}
+
+
+def test_the_ledger_of_a_dead_server_is_told_as_the_servers_fault_alone(tmp_path: Path) -> None:
+    received: list[dict[str, Any]] = []
+    with (
+        receiver(received) as webhook,
+        watched("postgresql://nobody@127.0.0.1:1/none", tmp_path, webhook, rules=at_once(tmp_path)) as watch,
+        watch.alerts(),
+    ):
+        until(lambda: received, 60, "nothing was told")
+        time.sleep(3)
+    assert {r["alert"] for r in received} == {"PostgresDown"}
