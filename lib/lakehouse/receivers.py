@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 from functools import partial
 from typing import Any
@@ -49,12 +49,34 @@ def _post(url: str, title: str, text: str, facts: Mapping[str, Any]) -> None:
         raise NotSentError(f"it answered {answer.status_code}")
 
 
+def mail_page(settings: Settings, to: Sequence[str], title: str, text: str, page: str, name: str) -> None:
+    """Sends a page of HTML, as an attachment of that name, by the mail server of the alerts. Raises NotSentError."""
+    if settings.smtp_url is None:
+        raise NotSentError("LAKEHOUSE_SMTP_URL and LAKEHOUSE_ALERT_EMAIL_FROM are not set")
+    letter = EmailMessage()
+    try:
+        letter["Subject"], letter["From"], letter["To"] = title, settings.alert_email_from, ", ".join(to)
+    except ValueError:
+        raise NotSentError("an address has a character that no address may have") from None
+    letter.set_content(text)
+    # Programs for mail strip what makes a page readable, so it is a file to open.
+    letter.add_attachment(page, subtype="html", filename=name)
+    _deliver(letter, settings.smtp_url.get_secret_value())
+
+
 def _mail(settings: Settings, address: str, title: str, text: str, _: Mapping[str, Any]) -> None:
     letter = EmailMessage()
     try:
-        url = urlsplit(address)
         letter["Subject"], letter["From"], letter["To"] = title, settings.alert_email_from, settings.alert_email_to
-        letter.set_content(text)
+    except ValueError as e:
+        raise NotSentError(type(e).__name__) from None
+    letter.set_content(text)
+    _deliver(letter, address)
+
+
+def _deliver(letter: EmailMessage, address: str) -> None:
+    try:
+        url = urlsplit(address)
         with _connected(url.scheme, url.hostname or "", url.port) as server:
             if url.username:
                 if not isinstance(server.sock, ssl.SSLSocket):

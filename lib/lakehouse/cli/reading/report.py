@@ -10,6 +10,8 @@ import typer
 from lakehouse.cli.console import out as console
 from lakehouse.cli.databases import gold_of
 from lakehouse.cli.reading.files import write_file
+from lakehouse.errors import StoreError
+from lakehouse.receivers import NotSentError, mail_page
 from lakehouse.settings import load_settings
 
 
@@ -17,6 +19,10 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write it there, and leave the Data Docs as they are."),
+    ] = None,
+    mail_to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Send it there too, by the mail server of the alerts; may be repeated."),
     ] = None,
 ) -> None:
     """Write the sales report of the published gold: among the Data Docs, or to a file. No customer is named in it."""
@@ -33,3 +39,17 @@ def report(
     else:
         write_file(out, page)
     console.print(f"{out}: {len(page.encode()):,} bytes", soft_wrap=True)
+    if mail_to:
+        title = "Sales report"
+        try:
+            mail_page(
+                settings,
+                mail_to,
+                title,
+                "The sales report is attached: open it in a browser.\n",
+                page,
+                "sales-report.html",
+            )
+        except NotSentError as e:
+            raise StoreError(f"the report was written, and not sent: {e}; check LAKEHOUSE_SMTP_URL") from None
+        console.print(f"sent to {len(mail_to)} addresses" if len(mail_to) > 1 else "sent")
