@@ -142,6 +142,7 @@ class MinioForTests:
             "MINIO_ROOT_USER": self.access_key,
             "MINIO_ROOT_PASSWORD": self.secret_key,
             "MINIO_BROWSER": "off",
+            "MINIO_PROMETHEUS_AUTH_TYPE": "public",  # as in the stack
             "MINIO_UPDATE": "off",
             # Without one it is us-east-1, and every other is taken too; with one it takes no other.
             **({"MINIO_SITE_REGION": self.region} if self.region else {}),

@@ -121,7 +121,7 @@ def test_what_the_ledger_knows(night: Night) -> None:
     nights.publish(
         "silver", YESTERDAY, (Finding("silver", "orders", "ordered_in_future", "warning", False, 3, 7),), orders=10
     )
-    night.tells("RuleBroken", layer="silver", table="orders", severity="warning")
+    night.tells("RuleBroken", layer="silver", table="orders")
 
     nights.publish("gold", TODAY - timedelta(days=3), dim_products=10)
     night.tells("GoldLate")
@@ -130,7 +130,7 @@ def test_what_the_ledger_knows(night: Night) -> None:
 
     missing = Finding("bronze", "orders", "schema_column_missing", "critical", False, 1, 1)
     nights.fail("bronze", TODAY, DriftError("the column status is missing"), missing)
-    night.tells("SchemaDrift", table="orders", severity="critical")
+    night.tells("SchemaDrift", table="orders")
     night.tells("LayerFailed", layer="bronze")
 
     nights.execute("insert into ops.backups (id, kind, finished_at, state, location) "
