@@ -45,5 +45,8 @@ class DbtBuild(BaseOperator):
 
 
 def _missing_files(python: Path) -> list[str]:
-    needed = {python: "make setup, or set LAKEHOUSE_JOBS_ENVIRONMENT", checkout() / "tools" / "dbt": "set LAKEHOUSE_ROOT to the checkout"}
+    needed = {
+        python: "make setup, or set LAKEHOUSE_JOBS_ENVIRONMENT",
+        checkout() / "tools" / "dbt": "set LAKEHOUSE_ROOT to the checkout",
+    }
     return [f"{path} is not there: {advice}" for path, advice in needed.items() if not path.exists()]

@@ -10,9 +10,10 @@ from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 from conftest import ROOT
+from test_assets import tables
+
 from lakehouse_dags.dbt import DbtBuild
 from lakehouse_dags.jobs import JobFailed, JobRefused
-from test_assets import tables
 
 DAG = "daily_dbt_marts"
 
@@ -67,7 +68,11 @@ def test_a_build_runs_in_the_checkout_by_the_jobs_environment(dags, installed, c
 
 @pytest.mark.parametrize(
     ("code", "error", "said"),
-    [(6, JobRefused, "exit code 6: A critical rule failed"), (8, JobRefused, "exit code 8"), (7, JobFailed, "exit code 7")],
+    [
+        (6, JobRefused, "exit code 6: A critical rule failed"),
+        (8, JobRefused, "exit code 8"),
+        (7, JobFailed, "exit code 7"),
+    ],
 )
 def test_a_test_that_fails_is_not_tried_again_and_a_server_that_is_away_is(installed, complete, code, error, said):
     complete()

@@ -15,6 +15,7 @@ from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import LedgerError, StoreError
 from lakehouse.ledger import Ledger
+from lakehouse.personal.forget import out_of_analytics
 from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings
@@ -118,7 +119,9 @@ def test_letting_in_again_changes_nothing(settings: Settings, gold: Database) ->
 
 def test_a_column_that_becomes_personal_is_taken_from_dbt(settings: Settings, gold: Database) -> None:
     customers = CONTRACTS["dim_customers"]
-    columns = [c.model_copy(update={"classification": "personal"}) if c.name == "city" else c for c in customers.columns]
+    columns = [
+        c.model_copy(update={"classification": "personal"}) if c.name == "city" else c for c in customers.columns
+    ]
     changed = {**CONTRACTS, "dim_customers": customers.model_copy(update={"columns": columns})}
     let_in(settings, changed.values())
     with closing(psycopg2.connect(database_of(gold))) as connection, connection.cursor() as cursor:
@@ -137,6 +140,17 @@ def test_a_table_of_gold_that_is_made_again_is_read_again(settings: Settings, go
         assert cursor.fetchone() == (2,)
 
 
+def test_a_customer_whom_gold_has_no_more_leaves_what_dbt_has_made_too(settings: Settings, gold: Database) -> None:
+    with as_dbt(gold) as cursor:
+        cursor.execute("create table analytics.customer_rfm (customer_id text, r integer)")
+        cursor.execute("insert into analytics.customer_rfm values ('C1', 5), ('forgotten', 4)")
+        cursor.execute("create table analytics.of_no_customer (n integer)")
+    assert out_of_analytics(gold) == {"customer_rfm": 1}
+    assert ask(gold, "select customer_id from analytics.customer_rfm") == [("C1",)]
+    with as_dbt(gold) as cursor:
+        cursor.execute("drop table analytics.customer_rfm, analytics.of_no_customer")
+
+
 def test_a_schema_of_somebody_else_is_left_alone(settings: Settings, gold: Database) -> None:
     with gold.connection() as connection, connection.cursor() as cursor:
         cursor.execute("select obj_description('analytics'::regnamespace, 'pg_namespace')")
@@ -149,7 +163,7 @@ def test_a_schema_of_somebody_else_is_left_alone(settings: Settings, gold: Datab
 
 
 def test_where_there_is_no_lakehouse_or_no_gold_that_is_said(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="there is no lakehouse in .* yet: run a day, or `make demo`"):
+    with pytest.raises(LedgerError, match=r"there is no lakehouse in .* yet: run a day, or `make demo`"):
         dbt.build(Settings(home=tmp_path / "nowhere"))
     assert not (tmp_path / "nowhere").exists(), "looking makes nothing"
     with pytest.raises(LedgerError, match="has not published anything yet: run a day, or `make demo`, then `make dbt`"):

@@ -69,12 +69,18 @@ class Shop:
     network: Listener
 
     def dbt(self, dsn: str = "") -> subprocess.CompletedProcess[str]:
-        """`make dbt`, without the installation; all that is not the databases goes to the listener."""
+        """`make dbt`, without the installation."""
+        return self.run("-m", "tools.dbt", dsn=dsn)
+
+    def run(self, *words: str, dsn: str = "") -> subprocess.CompletedProcess[str]:
+        """A program on this shop; all that is not its databases goes to the listener."""
         named = {n: v for n, v in os.environ.items() if not n.startswith(("LAKEHOUSE_", "AWS_", "DBT_", "PG"))}
-        named |= {n: self.network.url for n in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")}
+        named |= dict.fromkeys(
+            ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), self.network.url
+        )
         named |= {"NO_PROXY": "127.0.0.1", "LAKEHOUSE_HOME": str(self.home), "LAKEHOUSE_GOLD_DSN": dsn or self.dsn,
-                  "LAKEHOUSE_LAKE": self.lake.as_uri(), "LAKEHOUSE_SECRETS_DIR": str(self.home)}  # fmt: skip
-        return subprocess.run([sys.executable, "-m", "tools.dbt"], cwd=ROOT, env=named, capture_output=True, text=True)
+                  "LAKEHOUSE_LAKE": self.lake.as_uri(), "LAKEHOUSE_SECRETS_DIR": str(self.home.parent / "no-secrets"), "COLUMNS": "200"}  # fmt: skip
+        return subprocess.run([sys.executable, *words], cwd=ROOT, env=named, capture_output=True, text=True)
 
     def content(self, relation: str, dsn: str = "") -> tuple[int, int]:
         """What a table holds, as the number of its rows and a hash."""
@@ -101,9 +107,12 @@ class Shop:
 def shop(postgres: Any, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """FoodMart as of its second month, gold published by the real pipeline, and dbt built once."""
     if not DBT.mark.is_file():
-        pytest.fail("dbt is not installed: run `make dbt`, or `.venv/bin/python -m tools.dbt.environment`, then the tests again")
+        pytest.fail(
+            "dbt is not installed: run `make dbt`, or `.venv/bin/python -m tools.dbt.environment`, then the tests again"
+        )
     source, gold = postgres.create_database("dbt_source"), postgres.create_database("dbt_gold")
     folder = tmp_path_factory.mktemp("dbt")
+    (folder / "no-secrets").mkdir()
     SHOP.load(source, DAY)
     pipeline = RealPipeline(source, gold, folder / "lake", home=folder / "home")
     pipeline.run_day(DAY)
@@ -132,13 +141,20 @@ def test_a_second_build_changes_no_row(shop: Shop) -> None:
     assert {mart: shop.content(f"analytics.{mart}") for mart in MARTS} == before
     assert "lines of orders loaded" not in done.stdout, "they were there"
     assert shop.ask("select state, failed, business_date from analytics.builds") == 2 * [("built", 0, DAY)]
+    status = shop.run("-c", "from lakehouse.cli import main; main()", "status")
+    assert f"dbt built on the gold of {DAY} at " in status.stdout
+    assert " 0 failed, 0 skipped\n" in status.stdout
     assert shop.ask("select count(*) from analytics.product_history where dbt_valid_to is not null") == [(0,)]
 
 
 @pytest.mark.parametrize(
     ("of_dbt", "of_marts", "columns"),
     [
-        ("monthly_sales", "monthly_sales_by_category", "month, category, units_sold, units_returned, net_sales, gross_profit"),
+        (
+            "monthly_sales",
+            "monthly_sales_by_category",
+            "month, category, units_sold, units_returned, net_sales, gross_profit",
+        ),
         ("customer_cohorts", "customer_cohorts", "cohort_month, months_since, customers, orders, net_sales"),
     ],
 )
@@ -165,7 +181,9 @@ def test_the_pairs_are_those_of_the_orders_themselves(shop: Shop) -> None:
                 pairs[a, b] = pairs.get((a, b), 0) + 1
     often = {pair: n for pair, n in pairs.items() if n >= 3}
     assert often
-    assert {(a, b): n for a, b, n in shop.ask("select product_a, product_b, baskets from analytics.basket_pairs")} == often
+    assert {
+        (a, b): n for a, b, n in shop.ask("select product_a, product_b, baskets from analytics.basket_pairs")
+    } == often
 
 
 def test_nothing_of_dbt_stands_on_gold_and_no_personal_column_is_in_its_schema(shop: Shop) -> None:
@@ -245,7 +263,10 @@ def test_a_wrong_row_of_gold_fails_the_build_and_is_named_by_its_rule(shop: Shop
 
 
 def test_a_state_of_a_product_that_is_over_is_kept(shop: Shop, copy: str) -> None:
-    shop.ask("update gold.dim_products set price = price + 1 where product_id = (select min(product_id) from gold.dim_products)", copy)
+    shop.ask(
+        "update gold.dim_products set price = price + 1 where product_id = (select min(product_id) from gold.dim_products)",
+        copy,
+    )
     done = shop.dbt(copy)
     assert done.returncode == 0, done.stdout + done.stderr
     [old, new] = shop.ask(

@@ -48,5 +48,5 @@ def test_a_page_that_still_names_a_host_is_refused_with_its_name() -> None:
 
 
 def test_a_page_with_a_password_is_refused_without_it() -> None:
-    with pytest.raises(StoreError, match="^dbt's page holds a password, so it was not published$"):
+    with pytest.raises(StoreError, match=r"^dbt's page holds a password, so it was not published$"):
         cleaned("<p>s3cret-word</p>", ["s3cret-word"])

@@ -52,12 +52,22 @@ def test_the_profile_is_dbts_role_in_dbts_schema_and_holds_no_secret() -> None:
 def test_the_password_is_in_one_variable_that_dbt_hides_and_no_other_secret_is_handed_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("LAKEHOUSE_SOURCE_DSN", "LAKEHOUSE_GOLD_DSN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "DBT_ENV_SECRET_X"):
+    for name in (
+        "LAKEHOUSE_SOURCE_DSN",
+        "LAKEHOUSE_GOLD_DSN",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+        "DBT_ENV_SECRET_X",
+    ):
         monkeypatch.setenv(name, "of-somebody-else")
     given = project.environment(DSN, Path("/home"))
     assert [name for name, value in given.items() if PASSWORD in value] == ["DBT_ENV_SECRET_GOLD"]
     assert "of-somebody-else" not in given.values()
-    assert (given["LAKEHOUSE_DBT_HOST"], given["LAKEHOUSE_DBT_PORT"], given["PGSSLMODE"]) == ("db.example.com", "5433", "verify-full")
+    assert (given["LAKEHOUSE_DBT_HOST"], given["LAKEHOUSE_DBT_PORT"], given["PGSSLMODE"]) == (
+        "db.example.com",
+        "5433",
+        "verify-full",
+    )
     assert "statement_timeout" in given["PGOPTIONS"]
     assert (given["DO_NOT_TRACK"], given["DBT_SEND_ANONYMOUS_USAGE_STATS"]) == ("1", "false")
 
@@ -87,7 +97,9 @@ def test_no_model_names_a_personal_column() -> None:
 
 
 def test_every_model_is_described_and_every_mart_has_a_test_and_somebody_who_uses_it() -> None:
-    described = {m["name"]: m for f in PROJECT.glob("models/*/*.yml") for m in read(str(f.relative_to(PROJECT)))["models"]}
+    described = {
+        m["name"]: m for f in PROJECT.glob("models/*/*.yml") for m in read(str(f.relative_to(PROJECT)))["models"]
+    }
     assert {f.stem for f in PROJECT.glob("models/*/*.sql")} == set(described)
     assert all(m["description"] for m in described.values())
     marts = {f.stem for f in PROJECT.glob("models/marts/*.sql")}
@@ -109,12 +121,16 @@ FAILED = ("test.lakehouse.amounts_add_up.1a2b", "fail", 3)
 
 
 def test_a_good_build_is_let_through(tmp_path: Path) -> None:
-    built = results(tmp_path, GOOD, ("test.lakehouse.not_null_month.12", "pass", 0), ("test.lakehouse.old.1", "warn", 2))
+    built = results(
+        tmp_path, GOOD, ("test.lakehouse.not_null_month.12", "pass", 0), ("test.lakehouse.old.1", "warn", 2)
+    )
     built.check(tmp_path)
 
 
 def test_a_failed_test_is_named_with_its_rows_and_what_was_not_built_but_no_value(tmp_path: Path) -> None:
-    built = results(tmp_path, FAILED, ("model.lakehouse.customer_rfm", "skipped", None), ("test.lakehouse.x.1", "skipped", None))
+    built = results(
+        tmp_path, FAILED, ("model.lakehouse.customer_rfm", "skipped", None), ("test.lakehouse.x.1", "skipped", None)
+    )
     with pytest.raises(GateError) as e:
         built.check(tmp_path / "dbt.log")
     words = "1 of dbt's tests failed: amounts_add_up (3 rows); left as they were: customer_rfm; "

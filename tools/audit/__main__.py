@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections import Counter
 from importlib.metadata import distributions
-from pathlib import Path
 
 from tools.audit.parts import Part, jars, modules, packages
 from tools.setup.environment import Beside

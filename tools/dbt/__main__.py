@@ -77,7 +77,9 @@ def _build_on(settings: Settings, database: Database, gold: Last, given: dict[st
 def _published(database: Database) -> Last:
     last = Ledger(database).last("gold")
     if last is None:
-        raise LedgerError(f"gold at {database.where} has not published anything yet: run a day, or `make demo`, then `make dbt`")
+        raise LedgerError(
+            f"gold at {database.where} has not published anything yet: run a day, or `make demo`, then `make dbt`"
+        )
     return last
 
 

@@ -52,18 +52,18 @@ def let_in(settings: Settings, contracts: Iterable[Contract]) -> None:
         server = EmbeddedPostgres(settings.home)
         with closing(psycopg2.connect(server.url("postgres"))) as admin, admin, admin.cursor() as cursor:
             make_role(cursor, OWNER)
-    with closing(Database(dsn, "owner" if settings.owner_dsn else "gold", StoreError)) as database:
-        with database.connection() as connection, connection.cursor() as cursor:
-            try:
-                for statement in _missing(cursor, loader, list(contracts)):
-                    cursor.execute(statement)
-            except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedObject):
-                connection.rollback()
-                raise LedgerError(
-                    f"dbt lacks a right at {database.where} that {_user(dsn)} may not give: run `make dbt` once with gold's "
-                    f"owner in LAKEHOUSE_OWNER_DSN; if there is no role {grants.DBT} and the owner may make none, have an "
-                    f"administrator run `create role {grants.DBT} nologin` and grant it to {loader} and to the owner"
-                ) from None
+    owner = Database(dsn, "owner" if settings.owner_dsn else "gold", StoreError)
+    with closing(owner), owner.connection() as connection, connection.cursor() as cursor:
+        try:
+            for statement in _missing(cursor, loader, list(contracts)):
+                cursor.execute(statement)
+        except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedObject):
+            connection.rollback()
+            raise LedgerError(
+                f"dbt lacks a right at {owner.where} that {_user(dsn)} may not give: run `make dbt` once with gold's owner in "
+                f"LAKEHOUSE_OWNER_DSN; if there is no role {grants.DBT} and the owner may make none, have an administrator "
+                f"run `create role {grants.DBT} nologin` and grant it to {loader} and to the owner"
+            ) from None
 
 
 @contextmanager
@@ -90,7 +90,9 @@ def _missing(cursor: Cursor, loader: str, contracts: list[Contract]) -> Iterator
         yield f"comment on schema {SCHEMA} is {quoted(PURPOSE)}"
     cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (SCHEMA,))
     if cursor.fetchone() != (PURPOSE,):
-        raise LedgerError(f"there is a schema {SCHEMA} in the gold database that is not dbt's: rename it, and run `make dbt` again")
+        raise LedgerError(
+            f"there is a schema {SCHEMA} in the gold database that is not dbt's: rename it, and run `make dbt` again"
+        )
     if not _sees_what_it_should(cursor, contracts):
         yield from grants.for_dbt(database, contracts)
     for reader in _readers(cursor):

@@ -29,6 +29,14 @@ def record(cursor: Cursor, gold: Last, built: Built, kept: timedelta) -> None:
     cursor.execute(
         f"insert into {TABLE} (state, gold_run_id, business_date, good, warned, failed, skipped) "
         "values (%s, %s, %s, %s, %s, %s, %s)",
-        ("failed" if bad else "built", gold.run_id, gold.as_of, len(built.nodes) - bad - warned - skipped, warned, bad, skipped),
+        (
+            "failed" if bad else "built",
+            gold.run_id,
+            gold.as_of,
+            len(built.nodes) - bad - warned - skipped,
+            warned,
+            bad,
+            skipped,
+        ),
     )
     cursor.execute(f"delete from {TABLE} where finished_at < clock_timestamp() - %s", (kept,))

@@ -14,7 +14,9 @@ from lakehouse.errors import StoreError
 NAME = "dbt/index.html"
 HOST = r"(?:[a-z0-9-]+\.)+[a-z]{2,}"
 # With a scheme or without one; up to what ends an address in a text, a string of JavaScript or of JSON, or an attribute.
-ADDRESS = re.compile(rf"""(?:https?:|wss?:)?//(?!www\.w3\.org/){HOST}(?::\d+)?(?:[/?#][^\s"'`<>\\)]*)?""", re.IGNORECASE)
+ADDRESS = re.compile(
+    rf"""(?:https?:|wss?:)?//(?!www\.w3\.org/){HOST}(?::\d+)?(?:[/?#][^\s"'`<>\\)]*)?""", re.IGNORECASE
+)
 # A string that is a host and nothing else, or the end of one.
 ALONE = re.compile(r"""(["'])\.?(?:[a-z0-9-]+\.)+(?:com|dev|io|net|org)\1""", re.IGNORECASE)
 # A host with a path, as notices in comments have it.
@@ -36,5 +38,7 @@ def cleaned(page: str, secrets: Iterable[str] = ()) -> str:
 
 def foreign_hosts(page: str) -> set[str]:
     """Hosts that a page names by an address. Namespaces of XML look like addresses and are none: nothing fetches them."""
-    named = re.findall(rf"(?:https?|wss?|ftp)://({HOST})|(?:src|href|url)\s*[=(]\s*[\"']?//({HOST})", page, re.IGNORECASE)
+    named = re.findall(
+        rf"(?:https?|wss?|ftp)://({HOST})|(?:src|href|url)\s*[=(]\s*[\"']?//({HOST})", page, re.IGNORECASE
+    )
     return {first or second for first, second in named} - {"www.w3.org"}

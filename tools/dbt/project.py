@@ -156,7 +156,9 @@ def _dbt(given: Mapping[str, str], *words: str) -> int:
     """dbt's exit code; what it says is shown only where a person wants words that may quote a row."""
     out = None if may_quote() else subprocess.DEVNULL
     command = [DBT.folder / "bin" / "dbt", "--no-use-colors", *words]
-    return subprocess.run(command, cwd=PROJECT, env=dict(given), stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
+    return subprocess.run(
+        command, cwd=PROJECT, env=dict(given), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+    ).returncode
 
 
 def _listed(names: list[str]) -> str:
