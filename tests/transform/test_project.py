@@ -127,6 +127,16 @@ def test_a_good_build_is_let_through(tmp_path: Path) -> None:
     built.check(tmp_path)
 
 
+def test_a_test_is_called_by_its_own_name(tmp_path: Path) -> None:
+    built = results(
+        tmp_path,
+        FAILED,
+        ("unit_test.lakehouse.customer_rfm.who_is_alike", "pass", 0),
+        ("test.lakehouse.by_hand", "pass", 0),
+    )
+    assert [n.name for n in built.nodes] == ["amounts_add_up", "who_is_alike", "by_hand"]
+
+
 def test_a_failed_test_is_named_with_its_rows_and_what_was_not_built_but_no_value(tmp_path: Path) -> None:
     built = results(
         tmp_path, FAILED, ("model.lakehouse.customer_rfm", "skipped", None), ("test.lakehouse.x.1", "skipped", None)

@@ -76,14 +76,16 @@ def as_dbt(database: Database) -> Iterator[Cursor]:
 
 def _missing(cursor: Cursor, loader: str, contracts: list[Contract]) -> Iterator[str]:
     """What is left to do, one statement after the other: each question supposes that those before were executed."""
-    cursor.execute("select quote_ident(current_database()), quote_ident(current_user), to_regrole(%s) is null, quote_ident(%s)",
-                   (grants.DBT, loader))  # fmt: skip
-    database, owner, is_absent, member = cursor.fetchone() or ("", "", False, "")
+    cursor.execute("select quote_ident(current_database()), to_regrole(%s) is null", (grants.DBT,))
+    database, is_absent = cursor.fetchone() or ("", False)
     if is_absent:
         yield f"create role {grants.DBT} nologin"
-    for name in dict.fromkeys((owner, member)):
-        if not _may_become(cursor, name.strip('"')):
-            yield f"grant {grants.DBT} to {name}"
+    cursor.execute(
+        "select n, quote_ident(n) from unnest(array[current_user::text, %s]) n group by 1 order by 1", (loader,)
+    )
+    for name, quoted_name in cursor.fetchall():
+        if not _may_become(cursor, name):
+            yield f"grant {grants.DBT} to {quoted_name}"
     cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
     if cursor.fetchone() == (True,):
         yield f"create schema {SCHEMA}"

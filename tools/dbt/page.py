@@ -37,8 +37,10 @@ def cleaned(page: str, secrets: Iterable[str] = ()) -> str:
 
 
 def foreign_hosts(page: str) -> set[str]:
-    """Hosts that a page names by an address. Namespaces of XML look like addresses and are none: nothing fetches them."""
-    named = re.findall(
-        rf"(?:https?|wss?|ftp)://({HOST})|(?:src|href|url)\s*[=(]\s*[\"']?//({HOST})", page, re.IGNORECASE
-    )
-    return {first or second for first, second in named} - {"www.w3.org"}
+    """Hosts that a page names by an address, also by a number or a name without a dot.
+
+    Namespaces of XML look like addresses and are none: nothing fetches them.
+    """
+    schemed = re.findall(r"(?:https?|wss?|ftp)://([a-z0-9][a-z0-9.-]*)", page, re.IGNORECASE)
+    loaded = re.findall(rf"(?:src|href|url)\s*[=(]\s*[\"']?//({HOST})", page, re.IGNORECASE)
+    return {*schemed, *loaded} - {"www.w3.org"}

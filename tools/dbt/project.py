@@ -22,7 +22,7 @@ from tools.setup.machine import ROOT
 
 PROJECT = ROOT / "transform"
 # So that dbt is never in the way of a run for long: these are of its sessions, whatever its log-in is allowed.
-LIMITS = "-c statement_timeout=10min -c lock_timeout=5s -c idle_in_transaction_session_timeout=5min"
+LIMITS = "-c statement_timeout=10min -c lock_timeout=30s -c idle_in_transaction_session_timeout=5min"
 # libpq's parameters that dbt has no word for, by the variables that libpq reads by itself.
 OF_LIBPQ = {
     "channel_binding": "PGCHANNELBINDING",
@@ -138,7 +138,7 @@ def read_results(file: Path) -> Built:
         tuple(
             Node(
                 kind=(parts := str(r["unique_id"]).split("."))[0],
-                name=parts[2],
+                name=parts[-1] if parts[0] == "unit_test" else parts[2],
                 state=r["status"],
                 rows=r.get("failures") or 0,
             )

@@ -158,7 +158,7 @@ def status(
                       number(r["rows_kept"]), number(r["rows_quarantined"]), seconds, r["message"] or "")  # fmt: skip
     out.print(table)
     if words := _last_build(settings):
-        out.print(words)
+        out.print(words, soft_wrap=True)
 
 
 def _last_build(settings: Settings) -> str:
