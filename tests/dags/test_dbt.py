@@ -10,12 +10,12 @@ from airflow.sdk import DagRunState
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 from conftest import ROOT
-from test_assets import tables
 
 from lakehouse_dags.dbt import DbtBuild
 from lakehouse_dags.jobs import JobFailed, JobRefused
 
 DAG = "daily_dbt_marts"
+GOLD = {f"gold.{file.stem}" for file in (ROOT / "conf" / "contracts" / "gold").glob("*.yml")}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_without_dbt_there_is_no_such_dag(dags, checkout):
 def test_it_is_one_task_that_starts_when_gold_has_published_all_its_tables_however_gold_was_started(dags, installed):
     for schedule in ("cron", "assets"):
         dag = dags(LAKEHOUSE_SCHEDULE=schedule)[DAG]
-        assert {asset.name for asset in dag.timetable.asset_condition.objects} == tables("gold")
+        assert {asset.name for asset in dag.timetable.asset_condition.objects} == GOLD
         assert type(dag.timetable.asset_condition).__name__ == "AssetAll"
     assert dag.task_ids == ["build_marts"]
     assert (dag.catchup, dag.max_active_runs, dag.start_date) == (False, 1, None)
