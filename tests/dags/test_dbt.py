@@ -24,6 +24,7 @@ def installed(checkout):
     (checkout.root / ".venv-dbt").mkdir()
     (checkout.root / ".venv-dbt" / "made-by-make-dbt").touch()
     (checkout.root / "tools" / "dbt").mkdir(parents=True)
+    (checkout.root / "tools" / "__init__.py").touch()
 
     def ends(code: str) -> None:
         (checkout.root / "tools" / "dbt" / "__main__.py").write_text(

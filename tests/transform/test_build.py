@@ -203,7 +203,9 @@ def test_the_page_names_no_other_host_nobody_and_no_secret(shop: Shop) -> None:
     assert "customer_rfm" in page
     assert "Days from the last counted order" in page
     assert foreign_hosts(page) == set()
-    assert re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"'](?!/overview/|\$|data:|#)[^\"']+", page) == []
+    assert (
+        re.findall(r"<(?:script|link|img|iframe)[^>]*\s(?:src|href)=[\"'](?!/overview/|\$|data:|#)[^\"']+", page) == []
+    )
     assert not re.search(r"getdbt\.com|cloudfront|sinter-collect|github\.com", page)
     password = shop.dsn.split("//")[1].split("@")[0].split(":")[1]
     names = shop.ask("select full_name, email from gold.dim_customers where full_name is not null")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lakehouse.errors import StoreError
 from tools.dbt.page import cleaned, foreign_hosts
 
 pytestmark = pytest.mark.unit
+HOME = Path("/srv/größe/dbt")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_an_address_is_taken_out_wherever_it_stands(page: str, without: str) -> None:
-    assert cleaned(page) == without
+    assert cleaned(page, HOME) == without
     assert foreign_hosts(without) == set()
 
 
@@ -39,14 +42,19 @@ def test_an_address_is_taken_out_wherever_it_stands(page: str, without: str) -> 
     ],
 )
 def test_what_is_no_address_of_a_host_stays(page: str) -> None:
-    assert cleaned(page) == page
+    assert cleaned(page, HOME) == page
 
 
 def test_a_page_that_still_names_a_host_is_refused_with_its_name() -> None:
     with pytest.raises(StoreError, match=r"names other hosts, so it was not published: 10\.1\.2\.3, localhost$"):
-        cleaned('<script src="http://localhost:80/x"></script><img src="https://10.1.2.3/x">')
+        cleaned('<script src="http://localhost:80/x"></script><img src="https://10.1.2.3/x">', HOME)
 
 
 def test_a_page_with_a_password_is_refused_without_it() -> None:
     with pytest.raises(StoreError, match=r"^dbt's page holds a password, so it was not published$"):
-        cleaned("<p>s3cret-word</p>", ["s3cret-word"])
+        cleaned("<p>s3cret-word</p>", HOME, ["s3cret-word"])
+
+
+def test_where_dbt_worked_is_nobodys_business() -> None:
+    page = '{"path": "/srv/gr\\u00f6\\u00dfe/dbt/target/x.sql", "other": "/srv/größe/dbt/target/y.sql"}'
+    assert cleaned(page, HOME) == '{"path": "target/x.sql", "other": "target/y.sql"}'

@@ -55,7 +55,9 @@ def build(settings: Settings) -> None:
             gold = now
         built.check(project.log_of(given))
     lakehouse = Lakehouse(settings)
-    lakehouse.pages.publish_whole(page.NAME, page.cleaned(project.document(given), [given["DBT_ENV_SECRET_GOLD"]]))
+    lakehouse.pages.publish_whole(
+        page.NAME, page.cleaned(project.document(given), settings.home / "dbt", [given["DBT_ENV_SECRET_GOLD"]])
+    )
     print(f"The page of the marts is {lakehouse.pages.folder / page.NAME}")
 
 

@@ -6,8 +6,10 @@ counter of visitors, which is switched on where the page is served by them. All 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from lakehouse.errors import StoreError
 
@@ -26,8 +28,13 @@ NOTHING = "#"
 SHORTEST_SECRET = 8
 
 
-def cleaned(page: str, secrets: Iterable[str] = ()) -> str:
-    """The page without the address of any host. Raises StoreError for one that holds a secret or still names a host."""
+def cleaned(page: str, folder: Path, secrets: Iterable[str] = ()) -> str:
+    """The page without the address of any host, and without `folder`, where dbt worked, before its files.
+
+    Raises StoreError for one that holds a secret or still names a host.
+    """
+    for written in (str(folder), json.dumps(str(folder))[1:-1]):
+        page = page.replace(f"{written}/", "")
     page = ALONE.sub(rf"\1{NOTHING}\1", UNSCHEMED.sub(NOTHING, ADDRESS.sub(NOTHING, page)))
     if hosts := foreign_hosts(page):
         raise StoreError(f"dbt's page names other hosts, so it was not published: {', '.join(sorted(hosts)[:5])}")
