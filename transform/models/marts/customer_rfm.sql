@@ -1,5 +1,5 @@
--- Recency, frequency, monetary value. A score is the fifth of all customers that a customer belongs to, 5 the best, and
--- who is alike has the same: in whole numbers, as a share that is computed in floats may fall to either side.
+-- Recency, frequency, monetary value. A score is one more than the fifths of all customers who are worse, so who is alike has
+-- the same, and the many with one order have 1. In whole numbers, as a share in floats may fall to either side.
 with customers as (
     select customer_id,
            (select as_of from {{ ref("stg_as_of") }}) - last_order_date as recency_days,
@@ -11,10 +11,10 @@ with customers as (
 
 scored as (
     select *,
-           (6 - (5 * count(*) over (order by recency_days) + count(*) over () - 1) / count(*) over ())::integer as r,
-           ((5 * count(*) over (order by frequency) + count(*) over () - 1) / count(*) over ())::integer as f,
+           (1 + 5 * (rank() over (order by recency_days desc) - 1) / count(*) over ())::integer as r,
+           (1 + 5 * (rank() over (order by frequency) - 1) / count(*) over ())::integer as f,
            case when monetary is not null then
-               ((5 * count(*) over (order by monetary nulls first) + count(*) over () - 1) / count(*) over ())::integer
+               (1 + 5 * (rank() over (order by monetary nulls first) - 1) / count(*) over ())::integer
            end as m
     from customers
 )
