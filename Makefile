@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill lint audit zip lineage lock clean
+.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill dbt lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -9,7 +9,7 @@ WORKERS ?= 2
 NIGHTS ?= 60
 SIZE ?= S
 BIN := .venv/bin
-LOCKS := jobs airflow minio benchmarks audit
+LOCKS := jobs airflow minio benchmarks dbt audit
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
@@ -51,6 +51,7 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 	wait $$beside; of_dags=$$?; cat "$$dags"; printf '  %-8s%6d s\n' both $$SECONDS; exit $$((ended | of_dags))
 
 e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
+	@$(BIN)/python -m tools.dbt.environment
 	@$(BIN)/pytest -m slow
 
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
@@ -78,6 +79,10 @@ monitoring: setup ## build VictoriaMetrics and vmalert, once, into the user's ca
 drill: setup minio ## lose objects, the database server and the whole machine, and come back to a chosen second: docs/recovery.md
 	@$(DEFAULTS) $(BIN)/python -m tools.drill
 
+dbt: setup ## marts of gold in schema analytics, tested, and their page among the Data Docs: docs/dbt.md
+	@$(BIN)/python -m tools.dbt.environment
+	@$(BIN)/python -m tools.dbt
+
 lint: setup ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -99,4 +104,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow .venv-audit .venv-benchmarks dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-audit .venv-benchmarks .venv-dbt dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,16 @@ POOL = "spark"
 NOT_RETRIED = {e.exit_code for e in (UsageError, ConfigError, DriftError, GateError, LedgerError, SetupError)}
 
 
+def checkout() -> Path:
+    """The folder with jobs/ and dist/, else the one that the DAG folder is in."""
+    return load_settings().root or Path(__file__).resolve().parents[2]
+
+
+def jobs_environment() -> Path:
+    """The Python environment that the jobs run in."""
+    return load_settings().jobs_environment or checkout() / ".venv"
+
+
 class JobFailed(AirflowException):
     """A job ended with an exit code after which a retry may help."""
 
@@ -63,10 +73,9 @@ class LakehouseJob(SparkSubmitOperator):
     busy_limit = timedelta(hours=2)
 
     def __init__(self, *, job: str, **kwargs: Any) -> None:
-        settings = load_settings()
-        root = settings.root or Path(__file__).resolve().parents[2]
+        root = checkout()
         self.job = job
-        self.environment = settings.jobs_environment or root / ".venv"
+        self.environment = jobs_environment()
         super().__init__(
             application=str(root / "jobs" / f"{job}.py"),
             py_files=str(root / "dist" / "lakehouse.zip"),

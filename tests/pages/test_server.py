@@ -24,6 +24,7 @@ pytestmark = pytest.mark.integration
 ASSETS = Path(__file__).parents[2] / "lib" / "lakehouse" / "pages" / "assets"
 PAGES = {
     "index.html": b"<p>all runs</p>",
+    "dbt/index.html": b"<script>dbt()</script>",
     "runs/run-1/index.html": b"<p>one run</p>",
     "runs/run-1/orders.html": b"<p>" + b"x" * 300_000 + b"</p>",
     "assets/lakehouse.css": b"p { color: red }",
@@ -143,6 +144,18 @@ def test_a_page_is_served_whole_and_in_its_type(server: Server, path: str, name:
     assert scripts == [f"script-src 'sha256-{digest}'"], "the catalogue's search, and no other"
     head = server.ask(path, "HEAD")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(PAGES[name])))
+
+
+def test_the_scripts_of_dbts_page_run_and_reach_nothing(server: Server) -> None:
+    """It is a program, and the only one: no other page gets its policy."""
+    policy = dict(p.split(" ", 1) for p in server.ask("/dbt/").headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'", "so nothing is fetched from anywhere, this server included"
+    assert policy["script-src"] == "'unsafe-inline' 'unsafe-eval'"
+    assert not {"connect-src", "frame-src", "worker-src"} & policy.keys()
+    assert "'self'" not in "".join(policy.values())
+    assert "unsafe" not in server.ask("/").headers["Content-Security-Policy"].replace(
+        "style-src 'self' 'unsafe-inline'", ""
+    )
 
 
 def test_a_page_that_has_not_changed_is_not_sent_again(server: Server) -> None:

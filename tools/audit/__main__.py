@@ -7,23 +7,19 @@ advisories did not answer, or not about every package, so that silence is never 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from importlib.metadata import distributions
-from pathlib import Path
 
 from tools.audit.parts import Part, jars, modules, packages
-from tools.setup.environment import variables
-from tools.setup.machine import ROOT, VENV, exit_with_sentence, python, run
+from tools.setup.environment import Beside
+from tools.setup.machine import ROOT, exit_with_sentence
 
 REQUIREMENTS = ROOT / "conf" / "requirements"
-LOCKS = ("jobs", "airflow", "benchmarks", "minio", "audit")
-AUDIT = ROOT / ".venv-audit"
-MARK = AUDIT / "made-by-make-audit"
+LOCKS = ("jobs", "airflow", "benchmarks", "dbt", "minio", "audit")
+AUDIT = Beside("audit", "audit", "the audit", "30 MB of downloads")
 SBOM = ROOT / "dist" / "sbom.json"
 BASELINE = ROOT / "conf" / "secrets.baseline"
 FOUND, UNKNOWN = 1, 3
@@ -31,7 +27,7 @@ MOST_NAMED = 5
 
 
 def main() -> None:
-    _environment()
+    AUDIT.make()
     licences = installed_licences()
     write_sbom([p for name in LOCKS for p in packages(REQUIREMENTS / f"{name}.lock")], licences)
     print(f"Parts: {SBOM.relative_to(ROOT)}")
@@ -73,7 +69,7 @@ def write_sbom(parts: list[Part], licences: dict[str, str]) -> None:
 def _advisories() -> int:
     worst = 0
     for name in LOCKS:
-        words = [AUDIT / "bin" / "pip-audit", "--disable-pip", "--require-hashes", "--progress-spinner=off"]
+        words = [AUDIT.folder / "bin" / "pip-audit", "--disable-pip", "--require-hashes", "--progress-spinner=off"]
         done = subprocess.run(
             [*words, "--format=json", "--requirement", REQUIREMENTS / f"{name}.lock"], capture_output=True, text=True
         )
@@ -104,23 +100,10 @@ def verdict(out: str, err: str) -> tuple[int, str]:
 def _secrets() -> int:
     """Files that git knows, by detect-secrets; what was looked at and is none is in the baseline."""
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    words = [AUDIT / "bin" / "detect-secrets-hook", "--baseline", BASELINE]
+    words = [AUDIT.folder / "bin" / "detect-secrets-hook", "--baseline", BASELINE]
     done = subprocess.run([*words, *filter(None, files.split("\0"))], cwd=ROOT, capture_output=True, text=True)
     print("Secrets: " + ("none in files that git knows" if done.returncode == 0 else f"\n{done.stdout.strip()}"))
     return FOUND if done.returncode else 0
-
-
-def _environment() -> None:
-    lock = REQUIREMENTS / "audit.lock"
-    fingerprint = hashlib.sha256(lock.read_bytes()).hexdigest()
-    if MARK.is_file() and MARK.read_text() == fingerprint:
-        return
-    shutil.rmtree(AUDIT, ignore_errors=True)
-    uv: Path = VENV / "bin" / "uv"
-    run("Making .venv-audit", [uv, "venv", "--quiet", "--python", python(), AUDIT], env=variables())
-    here = ["--python", AUDIT / "bin" / "python"]
-    run("Installing the audit", [uv, "pip", "sync", *here, "--require-hashes", lock], env=variables())
-    MARK.write_text(fingerprint)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from tools.setup.fence import install_fence
 from tools.setup.jars import install_jars, spark_jars
@@ -23,6 +24,63 @@ LOCK = ROOT / "conf" / "requirements" / "jobs.lock"
 MADE_FROM = (LOCK, ROOT / "conf" / "jars.txt", ROOT / "setup.py")
 MARK = VENV / "made-by-make-setup"
 HEAVY = "great_expectations, pyspark.sql, delta, pandas, psycopg2, pydantic_settings, structlog, typer, yaml"
+
+
+class Beside(NamedTuple):
+    """An environment of its own, .venv-<name> from <name>.lock, for what cannot share versions with the jobs in .venv.
+
+    `made_by`: the target that makes it; `what` it brings, and the `size` of its downloads, in words; `is_editable`: whether
+    it has this package too, whose libraries are then in the lock.
+    """
+
+    name: str
+    made_by: str
+    what: str
+    size: str
+    is_editable: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / f".venv-{self.name}"
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def lock(self) -> Path:
+        return ROOT / "conf" / "requirements" / f"{self.name}.lock"
+
+    @property
+    def mark(self) -> Path:
+        return self.folder / f"made-by-make-{self.made_by}"
+
+    def make(self) -> None:
+        """Makes it; does nothing where nothing changed. Finished, like .venv, when its mark holds what it was made from."""
+        interpreter = python()
+        with open(self.lock) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made_from = f"{ROOT}\n{interpreter}\n".encode() + self.lock.read_bytes()
+            made_from += (ROOT / "setup.py").read_bytes() if self.is_editable else b""
+            fingerprint = hashlib.sha256(made_from).hexdigest()
+            if self.mark.is_file() and self.mark.read_text() == fingerprint:
+                return
+            self._install(interpreter)
+            self.mark.write_text(fingerprint)
+
+    def _install(self, interpreter: str) -> None:
+        started, environment, uv = time.monotonic(), variables(), VENV / "bin" / "uv"
+        print(f"Making {self.folder.name} ({self.size} the first time)", flush=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        making = [uv, "venv", "--quiet", "--python", interpreter, self.folder]
+        run(f"Making {self.folder.name}", making, env=environment)
+        here = ["--python", self.python]
+        run(f"Installing {self.what}", [uv, "pip", "sync", *here, "--require-hashes", self.lock], env=environment)
+        if self.is_editable:
+            options = ["--offline", "--no-deps", "--no-build-isolation", "--editable", ROOT]
+            run("Installing lakehouse", [uv, "pip", "install", *here, *options], env=environment)
+        _say(self.name, started)
 
 
 def main() -> None:

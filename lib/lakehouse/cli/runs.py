@@ -16,6 +16,7 @@ from lakehouse.cli.databases import gold_of, ledger_of, source_of
 from lakehouse.contracts import LAYERS, load_contracts
 from lakehouse.errors import ConfigError, LakehouseError, UsageError
 from lakehouse.settings import Settings, load_settings
+from lakehouse.warehouse.grants import ANALYTICS
 
 
 class Step(StrEnum):
@@ -145,7 +146,8 @@ def status(
     limit: Annotated[int, typer.Option(min=1, help="How many runs to show.")] = 15, as_json: Json = False
 ) -> None:
     """The newest runs: state, exit code, rows, seconds, and the words of a failure."""
-    runs = ledger_of(load_settings()).recent(limit)
+    settings = load_settings()
+    runs = ledger_of(settings).recent(limit)
     if as_json:
         print_json(runs)
         return
@@ -155,6 +157,32 @@ def status(
         table.add_row(r["run_id"], r["layer"], str(r["business_date"]), r["state"], number(r["error_code"]), number(r["rows_read"]),
                       number(r["rows_kept"]), number(r["rows_quarantined"]), seconds, r["message"] or "")  # fmt: skip
     out.print(table)
+    if words := _last_build(settings):
+        out.print(words, soft_wrap=True)
+
+
+def _last_build(settings: Settings) -> str:
+    """How the last build of dbt went, where there was one that our role may see: docs/dbt.md."""
+    with gold_of(settings).connection() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select from pg_class c join pg_namespace n on n.oid = relnamespace where nspname = %s and relname = 'builds' "
+            "and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')",
+            (ANALYTICS,),
+        )
+        if not cursor.rowcount:
+            return ""
+        cursor.execute(
+            "select state, business_date, good, warned, failed, skipped, finished_at, gold_run_id = (select run_id from ops.runs "
+            f"where layer = 'gold' and state = 'published' order by seq desc limit 1) from {ANALYTICS}.builds "
+            "order by finished_at desc limit 1"
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        return ""
+    state, day, good, warned, failed, skipped, at, is_newest = rows[0]
+    older = "" if is_newest else "; gold has published since"
+    return (f"dbt {state} on the gold of {day} at {at:%Y-%m-%d %H:%M}: {good} good, {warned} warned, {failed} failed, "
+            f"{skipped} skipped{older}")  # fmt: skip
 
 
 def tables(as_json: Json = False) -> None:

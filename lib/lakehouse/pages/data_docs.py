@@ -3,6 +3,7 @@
     index.html                      runs, newest first, as the ledger has them
     report/index.html               the report for the business
     catalogue/index.html            every table, what it holds and how it is
+    dbt/index.html                  dbt's own page of its marts, which needs its scripts
     runs/<run>/index.html           every finding of the run, the pipeline's own too
     runs/<run>/<table>.html         Great Expectations' page of a table
     assets/                         style sheets
@@ -28,7 +29,8 @@ from lakehouse.records import Finding, ListedRun
 LISTED = 365
 STYLES = ("lakehouse.css", "bootstrap.css", "bootstrap-dark.css", "bootstrap.LICENSE", "bootstrap-dark.LICENSE")
 # Pages of the whole, each made again after a publish: what the front page calls them.
-WHOLE = {"report/index.html": "Sales report", "catalogue/index.html": "Catalogue of tables"}
+WHOLE = {"report/index.html": "Sales report", "catalogue/index.html": "Catalogue of tables",
+         "dbt/index.html": "Marts of dbt"}  # fmt: skip
 STATE_STYLES = {"published": "good", "failed": "bad", "abandoned": "bad"}
 
 
@@ -65,7 +67,7 @@ def publish_front_page(folder: Path, runs: Sequence[ListedRun], total: int) -> P
     _copy_assets(folder / "assets")
     held = [
         p.relative_to(folder).as_posix()
-        for top in ("runs", "report", "catalogue")
+        for top in ("runs", *(name.partition("/")[0] for name in WHOLE))
         for p in folder.glob(f"{top}/**/index.html")
     ]
     return write(folder, "index.html", front_page(runs, total, held))

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.database import Database
 from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.frame.door import CUSTOMERS, FORGOTTEN, Reach, marked, reaches
 from lakehouse.frame.restore import mark
@@ -27,7 +28,11 @@ from lakehouse.personal.objects import delete_old_objects
 from lakehouse.personal.plan import Plan, backups
 from lakehouse.records import RUNS_OF, Outcome, Row, TableRun
 from lakehouse.upkeep.locks import who
+from lakehouse.warehouse.ddl import GOLD
+from lakehouse.warehouse.grants import ANALYTICS
+from lakehouse.warehouse.marts import SCHEMA as MARTS
 
+CUSTOMERS_OF_GOLD = "dim_customers"
 COLUMNS = ("store", "table", "rows", "files", "log_entries", "versions", "objects", "did")
 
 
@@ -48,6 +53,9 @@ def forget(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason
         report += _report(plan, changed, past)
         report += [_row(o.layer, "all", o.message) for o in outcomes]
         if any(o.layer == "gold" for o in outcomes):
+            report += [
+                _row("analytics", t, "gone", rows=n) for t, n in out_of_analytics(lakehouse.gold.database).items()
+            ]
             report.append(_row("gold", "all", "dead rows and statistics cleaned", files=_vacuumed(lakehouse)))
     report.append(_row("backups", None, backups(lakehouse.settings)))
     with leases["bronze"].transaction() as cursor:
@@ -153,6 +161,26 @@ def _past_of(
     return done
 
 
+def out_of_analytics(gold: Database) -> dict[str, int]:
+    """Takes customers whom gold has no more out of the tables that dbt has made of it; how many rows of each.
+
+    What is summed over them, the next build of dbt sums again.
+    """
+    with gold.connection() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select relname, c.oid::regclass::text from pg_attribute join pg_class c on c.oid = attrelid "
+            "where relnamespace = to_regnamespace(%s) and relkind = 'r' and attname = 'customer_id' order by 1",
+            (ANALYTICS,),
+        )
+        gone = dict[str, int]()
+        for name, table in cursor.fetchall():
+            cursor.execute(
+                f"delete from {table} t where not exists (select from {GOLD}.{CUSTOMERS_OF_GOLD} g where g.customer_id = t.customer_id)"
+            )
+            gone[name] = cursor.rowcount
+    return gone
+
+
 def _vacuumed(lakehouse: Lakehouse) -> int:
     """Frees the space of gold's dead rows, and gathers statistics again, which hold values; of how many tables."""
     connection = lakehouse.gold.database.dedicated()
@@ -163,7 +191,8 @@ def _vacuumed(lakehouse: Lakehouse) -> int:
                 "select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'm') and case when "
                 "current_setting('server_version_num')::int >= 170000 then has_table_privilege(c.oid, 'maintain') "
                 "else pg_has_role(c.relowner, 'usage') end "
-                "and c.relnamespace in (select oid from pg_namespace where nspname in ('gold', 'marts')) order by 1"
+                "and c.relnamespace in (select oid from pg_namespace where nspname = any(%s)) order by 1",
+                ([GOLD, MARTS, ANALYTICS],),
             )
             tables = [name for (name,) in cursor.fetchall()]
             for table in tables:

@@ -4,6 +4,7 @@ owner       owns schemas, tables and views; the only one who changes them, by `l
 loader      runs as this: changes rows of gold and the ledger, makes tables in the staging schema and nowhere else
 reader      reads gold and the views of marts, without columns that a contract calls personal
 pii_reader  reads them with these
+dbt         reads gold as a reader does, and makes tables in the schema analytics and nowhere else; nobody logs in as it
 
 What a contract does not know is not granted to a reader. A view that is made of a personal column is a pii_reader's.
 """
@@ -19,6 +20,8 @@ from lakehouse.warehouse.ddl import GOLD, STAGING
 from lakehouse.warehouse.marts import SCHEMA as MARTS
 
 LEDGER = "ops"
+# dbt's role and its schema, as transform/profiles.yml has them.
+DBT, ANALYTICS = "lakehouse_dbt", "analytics"
 OWNED = (GOLD, LEDGER, MARTS)
 # Of the columns that every table of gold has beside those of its contract.
 TECHNICAL = ("_published_at", "_run_id")
@@ -72,10 +75,19 @@ def for_reader(
         if sees_personal or not personal(contract):
             yield f"grant select on {table} to {role}"
         else:
-            shown = [c.name for c in contract.columns if c.classification is None]
-            yield f"grant select ({', '.join([*shown, *TECHNICAL])}) on {table} to {role}"
+            yield f"grant select ({', '.join(not_personal(contract))}) on {table} to {role}"
     for mart in sorted(marts):
         yield f"grant select on {MARTS}.{mart} to {role}"
+
+
+def for_dbt(database: str, contracts: Iterable[Contract]) -> Iterator[str]:
+    """What dbt needs where the owner of gold has made it a schema; nothing that an earlier contract had granted."""
+    yield f"grant temporary on database {database} to {DBT}"
+    yield f"grant usage on schema {GOLD} to {DBT}"
+    yield f"grant usage, create on schema {ANALYTICS} to {DBT}"
+    yield f"revoke all on all tables in schema {GOLD} from {DBT}"
+    for contract in contracts:
+        yield f"grant select ({', '.join(not_personal(contract))}) on {GOLD}.{contract.table} to {DBT}"
 
 
 def limits(database: str, kind: str, role: str) -> Iterator[str]:
@@ -87,6 +99,11 @@ def limits(database: str, kind: str, role: str) -> Iterator[str]:
 def personal(contract: Contract) -> list[str]:
     """The columns that a contract calls personal."""
     return [c.name for c in contract.columns if c.classification == "personal"]
+
+
+def not_personal(contract: Contract) -> list[str]:
+    """The columns of a table that a reader may see."""
+    return [*(c.name for c in contract.columns if c.classification is None), *TECHNICAL]
 
 
 def marts_of(cursor: Cursor, contracts: Iterable[Contract]) -> Mapping[str, bool]:

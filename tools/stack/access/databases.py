@@ -20,19 +20,21 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
+from tools.dbt.access import make_role
 from tools.stack.access.secrets import dsn
 
 # The libpq URL of a database, for a role that may make databases and roles.
 Admin = Callable[[str], str]
 
 # Database, its owner, and who else may connect to it.
-OF_A_SHOP = {"ecommerce_source": ("postgres", ("pipeline",)), "ecommerce_gold": ("pipeline", ("notebooks",))}
+GOLD = "ecommerce_gold"
+OF_A_SHOP = {"ecommerce_source": ("postgres", ("pipeline",)), GOLD: ("pipeline", ("notebooks",))}
 METADATA_DATABASE = "airflow"
 DATABASES = {**OF_A_SHOP, METADATA_DATABASE: ("airflow", ())}
 SUPERUSER = "postgres"
 SAMPLE = ("foodmart", "--until", "1998-12-29")  # its last day is left to be run
 # Of these, anyone who may connect without owning the database reads every table, also those that its owner makes later.
-READABLE = {"ecommerce_source": ("public",), "ecommerce_gold": ("gold", "marts", "ops")}
+READABLE = {"ecommerce_source": ("public",), GOLD: ("gold", "marts", "ops")}
 
 
 def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
@@ -61,6 +63,8 @@ def make_databases(secrets: Path, admin: Admin, databases: Mapping[str, tuple[st
     for database in databases:
         owner, others = databases[database]
         with _connected(admin(database)) as cursor:
+            if database == GOLD:
+                make_role(cursor, owner)
             for schema in READABLE.get(database, ()):
                 _run(cursor, "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", schema, owner)
                 for role in others:
