@@ -16,7 +16,7 @@ from minio import Minio
 from urllib3 import PoolManager
 
 from tests.conftest import ROOT, MinioForTests, free_port
-from tools.stack.access.certificates import ADDRESSES, NAMES, make_certificates
+from tools.stack.tls.certificates import ADDRESSES, NAMES, make_certificates
 
 
 def certificates(folder: Path, names: Sequence[str] = (*NAMES, *ADDRESSES), now: datetime | None = None) -> Path:
@@ -75,7 +75,7 @@ def secure_postgres(server: str, certificates: Path) -> Iterator[str]:
     """host:port at which a Postgres (host:port) is found by TLS alone."""
     port = free_port()
     words = ["--port", str(port), "--server", server, "--certificates", str(certificates)]
-    process = subprocess.Popen([sys.executable, "-m", "tools.stack.tls", *words], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "tools.stack.tls.front", *words], cwd=ROOT)
     try:
         wait_for(port)
         yield f"localhost:{port}"
