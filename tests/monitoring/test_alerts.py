@@ -56,7 +56,13 @@ def watched(nights: Nights, folder: Path, webhook: str) -> Iterator[Callable[[],
     with (
         ours("serve", "metrics"),
         running(
-            database, f"http://{at['victoria']}/health", folder / "victoria.log", SCRAPE_INTERVAL="1s", **addresses
+            database,
+            f"http://{at['victoria']}/health",
+            folder / "victoria.log",
+            SCRAPE_INTERVAL="1s",
+            SCRAPE_SCHEME="http",
+            SCRAPE_CA_FILE="",
+            **addresses,
         ),
         running(rules, f"http://{at['vmalert']}/health", folder / "vmalert.log"),
     ):
