@@ -156,7 +156,9 @@ def certificate(file: Path | None, key: Path | None) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(str(file), str(key))
     except OSError:  # ssl's own too, whose words say nothing of the file
-        raise ConfigError("--certificate and --key must name a certificate and its key (PEM) that can be read") from None
+        raise ConfigError(
+            "--certificate and --key must name a certificate and its key (PEM) that can be read"
+        ) from None
     return context
 
 
