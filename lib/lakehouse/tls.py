@@ -63,21 +63,26 @@ def java_options(settings: Settings, folder: Path) -> dict[str, str]:
     """
     if settings.ca_file is None:
         return {}
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
-    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
-
-    try:
-        held = x509.load_pem_x509_certificates(settings.ca_file.read_bytes())
-    except (OSError, ValueError):
-        raise ConfigError("LAKEHOUSE_CA_FILE holds no certificate that can be read (PEM)") from None
-    named = [PKCS12Certificate(c, f"ca{n}".encode()) for n, c in enumerate(held)]
     store = folder / TRUST_STORE
-    part = store.with_name(f"{TRUST_STORE}.{os.getpid()}")
-    part.write_bytes(serialize_java_truststore(named, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))
-    part.replace(store)
+    write_trust_store(settings.ca_file, store)
     return {
         "javax.net.ssl.trustStore": str(store),
         "javax.net.ssl.trustStorePassword": TRUST_STORE_PASSWORD,
         "javax.net.ssl.trustStoreType": "PKCS12",
     }
+
+
+def write_trust_store(certificates: Path, store: Path) -> None:
+    """Writes the certificates of a file in Java's form. Raises ConfigError for a file that holds none."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+
+    try:
+        held = x509.load_pem_x509_certificates(certificates.read_bytes())
+    except (OSError, ValueError):
+        raise ConfigError("LAKEHOUSE_CA_FILE holds no certificate that can be read (PEM)") from None
+    named = [PKCS12Certificate(c, f"ca{n}".encode()) for n, c in enumerate(held)]
+    part = store.with_name(f"{store.name}.{os.getpid()}")
+    part.write_bytes(serialize_java_truststore(named, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))
+    part.replace(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from tests.content_hash import content_hash
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 PORTS = ("AIRFLOW", "DOCS", "JUPYTER", "MINIO", "MINIO_CONSOLE")
-MONITORING_PORTS = ("VICTORIA", "VMALERT", "METRICS", "ALERTS")
+FURTHER_PORTS = ("POSTGRES", "VICTORIA", "VMALERT", "METRICS", "ALERTS")
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 # When each layer's DAG fires, by the clock of the shop.
 HOURS = {"bronze": 1, "silver": 3, "gold": 5}
@@ -41,7 +42,7 @@ class StackForTests:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.home = folder / "stack"
-        ports = {f"LAKEHOUSE_{name}_PORT": str(free_port()) for name in (*PORTS, *MONITORING_PORTS)}
+        ports = {f"LAKEHOUSE_{name}_PORT": str(free_port()) for name in (*PORTS, *FURTHER_PORTS)}
         kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "PATH", "JAVA_HOME", "XDG_CACHE_HOME")}
         self.environment = {**kept, **ports, "LAKEHOUSE_HOME": str(folder), **settings}
 
@@ -129,7 +130,13 @@ class StackForTests:
 
     def url(self, part: str) -> str:
         """Where a part listens."""
-        return f"http://127.0.0.1:{self.environment[f'LAKEHOUSE_{part}_PORT']}"
+        scheme = "https" if self.environment.get("LAKEHOUSE_TLS") else "http"
+        return f"{scheme}://127.0.0.1:{self.environment[f'LAKEHOUSE_{part}_PORT']}"
+
+    @property
+    def ca(self) -> Path | None:
+        """What its clients trust, of a stack that speaks TLS."""
+        return self.home / "tls" / "ca.pem" if self.environment.get("LAKEHOUSE_TLS") else None
 
     def log_of(self, dag: str, run_id: str) -> str:
         """What the tasks of a DAG run wrote."""
@@ -138,7 +145,7 @@ class StackForTests:
 
     def airflow(self) -> AirflowForTests:
         """The stack's Airflow, as its administrator."""
-        return AirflowForTests(self.url("AIRFLOW"), self.secret("airflow_password"), self.log_of)
+        return AirflowForTests(self.url("AIRFLOW"), self.secret("airflow_password"), self.log_of, self.ca)
 
 
 @contextmanager
@@ -157,9 +164,10 @@ def running_stack(folder: Path, **settings: str) -> Iterator[StackForTests]:
 class AirflowForTests:
     """What a person does in Airflow's pages, by its API."""
 
-    def __init__(self, url: str, password: str, log_of: Callable[[str, str], str]) -> None:
+    def __init__(self, url: str, password: str, log_of: Callable[[str, str], str], ca: Path | None = None) -> None:
         self._log_of = log_of
-        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        trusted = ssl.create_default_context(cafile=ca) if ca else True
+        self._client = httpx.Client(base_url=url, timeout=60, trust_env=False, verify=trusted)
         answer = self._client.post("/auth/token", json={"username": "admin", "password": password})
         self._client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
 

@@ -47,7 +47,13 @@ def watched(
         victoria("victoria-metrics"), f"-httpListenAddr={at['victoria']}", f"-storageDataPath={logs / 'victoria'}",
         f"-promscrape.config={ROOT / 'conf/monitoring/scrape.yml'}", "-search.latencyOffset=0s",
     ]  # fmt: skip
-    addresses = {"METRICS_ADDRESS": at["metrics"], "VMALERT_ADDRESS": at["vmalert"], "MINIO_ADDRESS": minio}
+    addresses = {
+        "SCRAPE_SCHEME": "http",
+        "SCRAPE_CA_FILE": "",
+        "METRICS_ADDRESS": at["metrics"],
+        "VMALERT_ADDRESS": at["vmalert"],
+        "MINIO_ADDRESS": minio,
+    }
     judge = [
         victoria("vmalert"), f"-rule={rules}", f"-httpListenAddr={at['vmalert']}",
         f"-notifier.url=http://{at['alerts']}", "-evaluationInterval=1s", "-rule.evalDelay=0s",

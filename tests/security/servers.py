@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from minio import Minio
 from urllib3 import PoolManager
 
 from tests.conftest import ROOT, MinioForTests, free_port
-from tools.stack.access.certificates import ADDRESSES, NAMES, make_certificates
+from tools.stack.tls.certificates import ADDRESSES, NAMES, make_certificates
 
 
 def certificates(folder: Path, names: Sequence[str] = (*NAMES, *ADDRESSES), now: datetime | None = None) -> Path:
@@ -59,6 +61,41 @@ def wait_for(port: int, seconds: float = 60) -> None:
             time.sleep(0.05)
 
 
+class Door(socketserver.ThreadingTCPServer):
+    """A port that hands what it is sent on to another of this machine; how often somebody knocked."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Visitor)
+        self.behind, self.port, self.knocks = behind, self.server_address[1], 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Visitor(socketserver.BaseRequestHandler):
+    server: Door
+
+    def handle(self) -> None:
+        self.server.knocks += 1
+        with socket.create_connection(("127.0.0.1", self.server.behind)) as behind:
+            back = threading.Thread(target=_pump, args=(behind, self.request), daemon=True)
+            back.start()
+            _pump(self.request, behind)
+            back.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def secure_minio(binary: Path, folder: Path, certificates: Path) -> Iterator[SecureMinio]:
     """One that runs until the end."""
@@ -75,7 +112,7 @@ def secure_postgres(server: str, certificates: Path) -> Iterator[str]:
     """host:port at which a Postgres (host:port) is found by TLS alone."""
     port = free_port()
     words = ["--port", str(port), "--server", server, "--certificates", str(certificates)]
-    process = subprocess.Popen([sys.executable, "-m", "tools.stack.tls", *words], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "tools.stack.tls.front", *words], cwd=ROOT)
     try:
         wait_for(port)
         yield f"localhost:{port}"

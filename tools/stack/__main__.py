@@ -28,9 +28,11 @@ from tools.setup.machine import EXIT_CODE, ROOT, SetupError
 from tools.setup.minio import MINIO
 from tools.stack import ports
 from tools.stack.access import databases, secrets
-from tools.stack.parts import STACK, Part, parts
+from tools.stack.parts import FRONT, STACK, Part, parts
+from tools.stack.progress import Clock, print_places
 from tools.stack.settings import AIRFLOW_BIN, OF_ONE_COMMAND, Stack
 from tools.stack.supervisor import Supervisor, end_leftovers, leftovers
+from tools.stack.tls.certificates import make_certificates, write_trusted
 
 HEALTHY_SECONDS = 240  # on a busy machine; a quiet one takes a quarter of that
 NOT_RUNNING = 3  # what `status` of a service ends with by convention
@@ -43,7 +45,10 @@ LAKEHOUSE = Path(sys.executable).with_name("lakehouse")
 def main() -> None:
     try:
         given = _arguments()
-        sys.exit(given.run(Stack(given.env_file), given))
+        stack = Stack(given.env_file)
+        if given.run is not up and Supervisor(stack).runs():
+            stack.as_started()
+        sys.exit(given.run(stack, given))
     except (SetupError, LakehouseError) as e:
         print(e, file=sys.stderr)
         sys.exit(getattr(e, "exit_code", EXIT_CODE))
@@ -85,7 +90,11 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
         ports.check(stack)
         secrets.make_secrets(stack)
         databases.make_databases(stack.secrets, server.dsn, databases.DATABASES)
-        address = urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2]
+        if stack.tls:
+            _make_certificates(stack, stack.tls.folder)
+            wanted = parts(stack)
+        stack.note()
+        address = stack.postgres(urlsplit(server.dsn("postgres")).netloc.rpartition("@")[2])
         secrets.write_settings(stack, address, address, stack.secrets)
         # With a fault in them no DAG can be read: no run would start, and nobody would be told.
         load_settings(stack.secrets / "pipeline")
@@ -94,7 +103,7 @@ def up(stack: Stack, _: argparse.Namespace) -> int:
         _start(stack, supervisor, [part for part in wanted if not states[part.name]["pid"]], clock)
         _wait_until_healthy(supervisor, wanted, clock)
     print(f"The stack is up and healthy ({clock.seconds:.0f} s).\n")
-    _print_places(stack, wanted)
+    print_places(stack, wanted)
     return 0
 
 
@@ -145,7 +154,9 @@ def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
     environment = {**stack.inherited(), **stack.lakehouse("pipeline"), **stack.asks_airflow()}
     environment |= {name: os.environ[name] for name in OF_ONE_COMMAND if os.environ.get(name)}
     if not stack.named("LAKEHOUSE_SOURCE_DSN"):
-        environment["LAKEHOUSE_SOURCE_DSN"] = EmbeddedPostgres(stack.home).dsn("ecommerce_source")
+        owner = urlsplit(EmbeddedPostgres(stack.home).dsn("ecommerce_source"))
+        account, _, server = owner.netloc.rpartition("@")
+        environment["LAKEHOUSE_SOURCE_DSN"] = owner._replace(netloc=f"{account}@{stack.postgres(server)}").geturl()
     os.execve(LAKEHOUSE, ["lakehouse", *given.words], environment)  # noqa: S606 - our own program
 
 
@@ -159,11 +170,22 @@ def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clo
         beside = [at_once.submit(_load_sample, stack, clock)]
         beside += [at_once.submit(_make_buckets, supervisor, part, clock) for part in stopped if part.name == "minio"]
         if airflow:
+            _wait_until_healthy(supervisor, [part for part in stopped if part.name == FRONT], clock)
             _make_metadata(stack, clock)
         for part in airflow:
             supervisor.start(part)
         for made in beside:
             made.result()
+
+
+def _make_certificates(stack: Stack, folder: Path) -> None:
+    """Makes those that are missing or soon over; a part that shows them is then started again."""
+    make_certificates(folder)
+    shop = stack.named("LAKEHOUSE_CA_FILE")
+    try:
+        write_trusted(folder, Path(shop) if shop else None)
+    except OSError as e:
+        raise SetupError(f"LAKEHOUSE_CA_FILE cannot be read ({e.strerror}): {shop}.") from None
 
 
 def _make_metadata(stack: Stack, clock: Clock) -> None:
@@ -175,6 +197,7 @@ def _make_buckets(supervisor: Supervisor, minio: Part, clock: Clock) -> None:
     _wait_until_healthy(supervisor, [minio], clock)
     stack = supervisor.stack
     words = ["--endpoint", urlsplit(stack.url("LAKEHOUSE_MINIO_PORT")).netloc, "--secrets", stack.secrets]
+    words += ["--ca", stack.tls.trusted] if stack.tls else []
     _once(stack, "buckets", [sys.executable, "-m", "tools.stack.access.buckets", *words], {}, clock)
 
 
@@ -246,39 +269,6 @@ def _check_installed(wanted: list[Part]) -> None:
             check(BUILT[part.name])
         elif not Path(part.command[0]).exists():
             raise SetupError(f"{part.command[0]} is not there, which {part.name} needs: run `make airflow minio`.")
-
-
-def _print_places(stack: Stack, wanted: list[Part]) -> None:
-    urls = {part.name: part.url for part in wanted}
-    print(f"  Airflow    {urls['api-server']}")
-    print(
-        f"             user {stack.settings['LAKEHOUSE_AIRFLOW_USER']}, password in {stack.secrets / 'airflow_password'}"
-    )
-    print(f"  Data Docs  {urls['docs']}")
-    if "minio" in urls:
-        print(f"  MinIO      {urls['minio']}")
-        print(f"             user and password in {stack.secrets / 'minio_root_user'} and …_password")
-    if "victoria" in urls:
-        print(f"  Metrics    {urls['victoria']}, alerts {urls['vmalert']}")
-    print(f"  Jupyter    {urls['jupyter']}")
-    print(f"             token in {stack.secrets / 'jupyter_token'}")
-
-
-class Clock:
-    """Tells what is done, and how long after the beginning."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._said: set[str] = set()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
-    def say(self, what: str) -> None:
-        if what not in self._said:
-            print(f"  {what:<14}{self.seconds:6.1f} s", flush=True)
-        self._said.add(what)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from tools.setup.machine import ROOT, VENV, SetupError
+from tools.stack.tls.files import IN_THE_CLEAR, Files
 
 # As shells and docker compose read it: a value in quotes, or one up to a comment.
 SETTING = re.compile(r"""^([A-Z][A-Z0-9_]*)=(?:'(.*)'|"(.*)"|(.*?))(?:\s+\#.*)?\s*$""")
@@ -25,12 +26,14 @@ PORTS = {
     "LAKEHOUSE_JUPYTER_PORT": "Jupyter",
     "LAKEHOUSE_MINIO_PORT": "MinIO",
     "LAKEHOUSE_MINIO_CONSOLE_PORT": "MinIO's console",
+    "LAKEHOUSE_POSTGRES_PORT": "Postgres by TLS",
     "LAKEHOUSE_VICTORIA_PORT": "VictoriaMetrics",
     "LAKEHOUSE_VMALERT_PORT": "vmalert",
     "LAKEHOUSE_METRICS_PORT": "the metrics",
     "LAKEHOUSE_ALERTS_PORT": "the receiver of alerts",
 }
 OF_MONITORING = ("LAKEHOUSE_VICTORIA_PORT", "LAKEHOUSE_VMALERT_PORT", "LAKEHOUSE_METRICS_PORT", "LAKEHOUSE_ALERTS_PORT")
+ON = ("1", "true", "yes")
 # By this in its environment a process is known as one of a stack's.
 MARK = "LAKEHOUSE_STACK"
 # What a shop sets by these names reaches the pipeline; what is the stack's own does not.
@@ -38,7 +41,8 @@ OF_A_SHOP = re.compile(
     "LAKEHOUSE_.+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ENDPOINT_URL|REGION|DEFAULT_REGION)"
 )
 OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
-                "LAKEHOUSE_MONITORING",                 "LAKEHOUSE_POSTGRES", "LAKEHOUSE_POSTGRES_PORT", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_UID", MARK)  # fmt: skip
+                "LAKEHOUSE_MONITORING", "LAKEHOUSE_POSTGRES", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_TLS",
+                "LAKEHOUSE_UID", MARK)  # fmt: skip
 # What somebody sets of Airflow by Airflow's own names is meant for it.
 OF_AIRFLOW = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 # Of a shop's settings these may be meant for one command only.
@@ -88,7 +92,8 @@ class Stack:
 
     def url(self, setting: str) -> str:
         """Where what listens on the port of a setting is found."""
-        return f"http://127.0.0.1:{self.port(setting)}"
+        scheme = "https" if self.tls and setting not in IN_THE_CLEAR else "http"
+        return f"{scheme}://127.0.0.1:{self.port(setting)}"
 
     def secret(self, name: str) -> str:
         """The secret of that name, made by secrets."""
@@ -114,7 +119,31 @@ class Stack:
     @property
     def is_watched(self) -> bool:
         """Whether the parts run that scrape metrics and send alerts."""
-        return self.named("LAKEHOUSE_MONITORING") in ("1", "true", "yes")
+        return self.named("LAKEHOUSE_MONITORING") in ON
+
+    @property
+    def tls(self) -> Files | None:
+        """The files of TLS, where the parts speak it."""
+        return Files(self.home / "tls") if self.named("LAKEHOUSE_TLS") in ON else None
+
+    def note(self) -> None:
+        """Notes whether the parts that are started now speak TLS."""
+        if self.tls:
+            self._note.touch()
+        else:
+            self._note.unlink(missing_ok=True)
+
+    def as_started(self) -> None:
+        """Takes from that note what a stack that runs was started as: `make status` need not be told again."""
+        self.settings["LAKEHOUSE_TLS"] = "1" if self._note.exists() else ""
+
+    @property
+    def _note(self) -> Path:
+        return self.home / "speaks-tls"
+
+    def postgres(self, server: str) -> str:
+        """host:port at which clients find the stack's Postgres, which itself is found at `server`."""
+        return f"127.0.0.1:{self.port('LAKEHOUSE_POSTGRES_PORT')}" if self.tls else server
 
     def lake(self, who: str) -> dict[str, str]:
         """The lake and, on the stack's MinIO, the credentials of `who`, one of its users."""
@@ -143,6 +172,7 @@ class Stack:
         """The settings of the ports that it listens on, and what each is for."""
         left_out = () if self.brings_minio else ("LAKEHOUSE_MINIO_PORT", "LAKEHOUSE_MINIO_CONSOLE_PORT")
         left_out += () if self.is_watched else OF_MONITORING
+        left_out += () if self.tls else ("LAKEHOUSE_POSTGRES_PORT",)
         return {name: what for name, what in PORTS.items() if name not in left_out}
 
     # What the programs are told. But for what the command line asks Airflow with, no secret is among it, only where
@@ -192,6 +222,7 @@ class Stack:
             "LAKEHOUSE_ROOT": str(ROOT),
             "LAKEHOUSE_AIRFLOW_USER": self.settings["LAKEHOUSE_AIRFLOW_USER"],
             **(self._airflow_metrics() if self.is_watched else {}),
+            **(self.tls.airflow() if self.tls else {}),
             **{name: value for name, value in self.settings.items() if name.startswith(OF_AIRFLOW)},
         }
 
@@ -202,6 +233,7 @@ class Stack:
             **read_settings(ROOT / "conf" / "monitoring" / "airflow.env"),
             "AIRFLOW__METRICS__OTEL_ON": "True",
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
+            **({"OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE": self.tls.trusted} if self.tls else {}),
         }
 
     def scraped(self) -> dict[str, str]:
@@ -210,7 +242,9 @@ class Stack:
         return {
             "METRICS_ADDRESS": f"127.0.0.1:{self.port('LAKEHOUSE_METRICS_PORT')}",
             "MINIO_ADDRESS": minio,
+            "SCRAPE_CA_FILE": self.tls.trusted if self.tls else "",
             "SCRAPE_INTERVAL": "30s",
+            "SCRAPE_SCHEME": "https" if self.tls else "http",
             "VMALERT_ADDRESS": f"127.0.0.1:{self.port('LAKEHOUSE_VMALERT_PORT')}",
         }
 

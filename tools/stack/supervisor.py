@@ -21,14 +21,14 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from tools.setup.machine import ROOT, VENV, SetupError
-from tools.stack.parts import Part
+from tools.stack.parts import FRONT, Part
 from tools.stack.settings import MARK, Stack
 
 UNWANTED = re.compile("[\"'\\\\;#]")  # in the name of a folder: supervisord's configuration cannot hold them
 LONGEST_SOCKET = 100  # bytes: what the system allows, less the ending that supervisord adds while it makes it
 START_SECONDS = 30
 END_SECONDS = 90
-STORES = {"minio", "postgres"}
+STORES = {"minio", "postgres", FRONT}
 
 
 class Supervisor:

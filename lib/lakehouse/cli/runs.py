@@ -131,7 +131,8 @@ def _by_airflow(settings: Settings, begin: datetime, end: datetime, days: int, *
                          "out, and the range is run in one session")  # fmt: skip
     if settings.airflow_password is None:
         raise ConfigError("LAKEHOUSE_AIRFLOW_PASSWORD is not set: Airflow asks who wants the backfill")
-    airflow = Airflow(settings.airflow_url, settings.airflow_user, settings.airflow_password.get_secret_value())
+    password = settings.airflow_password.get_secret_value()
+    airflow = Airflow(settings.airflow_url, settings.airflow_user, password, settings.ca_file)
     with Watched(as_json):
         for dag in DAGS.values():
             airflow.check(dag, begin, end, days)

@@ -1,6 +1,6 @@
 """Serves the Data Docs: the bucket beside an s3a:// lake, or the folder in LAKEHOUSE_HOME. Read-only, on loopback.
 
-    .venv/bin/python -m lakehouse.pages.server [--host 127.0.0.1] [--port 8088]
+    .venv/bin/python -m lakehouse.pages.server [--host 127.0.0.1] [--port 8088] [--certificate FILE --key FILE]
 
 What is served are pages by their names, nothing else: no listing, no hidden file, nothing outside of the Data Docs. There
 is no login, so another host than loopback is for a network that only its readers are on. `/health` answers 200 while the
@@ -16,6 +16,7 @@ import hashlib
 import logging
 import re
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,10 +154,26 @@ def _logged(handler: RequestHandler) -> None:
         log.event("docs.request", method=handler.request.method, status=handler.get_status())
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
+def certificate(file: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """TLS by a certificate and its key (PEM), or none where neither is named. Raises ConfigError where they do not hold."""
+    if file is None and key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(str(file), str(key))
+    except OSError:  # ssl's own too, whose words say nothing of the file
+        raise ConfigError(
+            "--certificate and --key must name a certificate and its key (PEM) that can be read"
+        ) from None
+    return context
+
+
+async def serve(settings: Settings, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
     """Serves until the process is asked to end. Raises ConfigError where the port is not to be had."""
     try:
-        server = application(settings).listen(port, host, max_body_size=1024, idle_connection_timeout=60)
+        server = application(settings).listen(
+            port, host, ssl_options=tls, max_body_size=1024, idle_connection_timeout=60
+        )
     except OSError as e:
         raise ConfigError(f"{host}:{port} cannot be served on ({e.strerror}): give another --host or --port") from None
     log.event("docs.serving", host=host, port=port)
@@ -173,11 +190,14 @@ def main() -> None:
     words = argparse.ArgumentParser(description="Serves the Data Docs, read-only.")
     words.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     words.add_argument("--port", default=8088, type=int, help="port to listen on (default: %(default)s)")
+    words.add_argument("--certificate", type=Path, help="certificate to show (PEM), for TLS")
+    words.add_argument("--key", type=Path, help="its key (PEM)")
     given = words.parse_args()
     log.to_json_lines()
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
     try:
-        asyncio.run(serve(load_settings(), given.host, given.port))
+        tls = certificate(given.certificate, given.key)
+        asyncio.run(serve(load_settings(), given.host, given.port, tls))
     except LakehouseError as e:
         log.event("docs.refused", code=e.exit_code, message=str(e))
         sys.exit(e.exit_code)

@@ -27,16 +27,17 @@ CONF = Path(__file__).resolve().parents[3] / "conf" / "minio"
 WAIT_SECONDS = 60
 
 
-def make_buckets(endpoint: str, secrets: Path) -> None:
+def make_buckets(endpoint: str, secrets: Path, ca: Path | None = None) -> None:
     """Brings the MinIO at `endpoint` (host:port) to what is written here; waits a while for it to answer.
 
-    Ends the process with a sentence where it does not answer or does not let us in.
+    `ca`: the file of the certificates to trust, of a MinIO that speaks TLS. Ends the process with a sentence where it does not answer or does not let us in.
     """
     root = [(secrets / f"minio_root_{what}").read_text(encoding="utf-8") for what in ("user", "password")]
     # Patience is ours, below: the client's own is five minutes a call.
-    http = PoolManager(timeout=Timeout(connect=5, read=30), retries=Retry(total=0))
-    client = Minio(endpoint, *root, secure=False, http_client=http)
-    admin = MinioAdmin(endpoint=endpoint, credentials=StaticProvider(*root), secure=False, http_client=http)
+    trust = {"cert_reqs": "CERT_REQUIRED", "ca_certs": str(ca)} if ca else {}
+    http = PoolManager(timeout=Timeout(connect=5, read=30), retries=Retry(total=0), **trust)
+    client = Minio(endpoint, *root, secure=bool(ca), http_client=http)
+    admin = MinioAdmin(endpoint=endpoint, credentials=StaticProvider(*root), secure=bool(ca), http_client=http)
     _wait(client, endpoint)
     try:
         for name, wanted in json.loads((CONF / "buckets.json").read_text(encoding="utf-8")).items():
@@ -97,8 +98,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--endpoint", required=True, help="host:port of the MinIO")
     parser.add_argument("--secrets", required=True, type=Path, help="folder of the secret files")
+    parser.add_argument("--ca", type=Path, help="certificates to trust, of a MinIO that speaks TLS")
     given = parser.parse_args(sys.argv[1:])
-    make_buckets(given.endpoint, given.secrets)
+    make_buckets(given.endpoint, given.secrets, given.ca)
     print("Buckets, policies and users are as conf/minio and tools/stack/access/policies.py say.")
 
 

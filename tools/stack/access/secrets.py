@@ -23,7 +23,14 @@ SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a por
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
 ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = (
-    *("LAKEHOUSE_LAKE", "LAKEHOUSE_S3_PATH_STYLE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *(
+        "LAKEHOUSE_CA_FILE",
+        "LAKEHOUSE_LAKE",
+        "LAKEHOUSE_S3_PATH_STYLE",
+        "AWS_ENDPOINT_URL",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
 ROTATED = (
@@ -47,6 +54,11 @@ spark.network.crypto.authEngineVersion 2
 spark.network.crypto.cipher            AES/GCM/NoPadding
 spark.driver.host                      airflow-scheduler
 spark.driver.bindAddress               0.0.0.0
+"""
+# With TLS, where their Java finds the store's CA; what is in it is public, Java only asks that there be a password.
+CLUSTER_TRUST = """\
+spark.executor.defaultJavaOptions      -Djavax.net.ssl.trustStore=/run/secrets/tls_trust_store \
+-Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=certificates
 """
 METADATA_SERVER = "metadata:5432"  # docker compose: Airflow's own server, whichever one the shop's databases are on
 # Of a shop's own settings, what those get who only read.
@@ -120,6 +132,7 @@ def write_settings(stack: Stack, server: str, metadata: str, folder: Path) -> No
     }
     for who, settings in own.items():
         settings |= {name: shop[name] for name in TO_READ[who] if name in shop} | stack.lake(who)
+        settings |= {"LAKEHOUSE_CA_FILE": stack.tls.trusted} if stack.tls else {}
         for name, value in settings.items():
             write(folder / who / name, value)
         for file in (folder / who).iterdir():
@@ -137,6 +150,10 @@ def last_words(stack: Stack, log: Path) -> str:
     return words[:300].rstrip(".")
 
 
+def _cluster(stack: Stack) -> str:
+    return CLUSTER.format(secret=stack.secret("spark_secret")) + (CLUSTER_TRUST if stack.tls else "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the secrets of the stack for docker compose.")
     parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="settings; the environment wins over them")
@@ -146,7 +163,7 @@ def main() -> None:
     stack.make_folder()
     make_secrets(stack, by_layer=given.by_layer)
     write_settings(stack, stack.settings["LAKEHOUSE_POSTGRES"], METADATA_SERVER, stack.secrets / "compose")
-    write(stack.secrets / "compose" / "spark_properties", CLUSTER.format(secret=stack.secret("spark_secret")))
+    write(stack.secrets / "compose" / "spark_properties", _cluster(stack))
     print(f"The secrets are in {stack.secrets}.")
 
 

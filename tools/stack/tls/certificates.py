@@ -1,7 +1,8 @@
 """Makes a certificate authority of one's own, and by it the certificate of the stack's servers: `--folder` says where.
 
-ca.pem is what clients trust (LAKEHOUSE_CA_FILE), server.pem and server.key are what servers show, ca.key signs. Keys are
-only their owner's to read. What is there and holds for another month stays; after that both are made again.
+ca.pem is what clients trust (LAKEHOUSE_CA_FILE), server.pem (with the CA behind it) and server.key are what servers show,
+ca.key signs; minio/ has the two under MinIO's names. Keys are only their owner's to read. What is there and holds for
+another month stays; after that all are made again.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from lakehouse.tls import write_trust_store
 from tools.stack.access.secrets import write
 
 # By these names clients find the servers: on this machine, and in docker compose.
-NAMES = ("localhost", "minio", "postgres", "metadata", "docs", "jupyter", "airflow-api-server")
+NAMES = ("localhost", "minio", "postgres", "metadata", "docs", "jupyter", "airflow-api-server", "victoria", "vmalert")
 ADDRESSES = ("127.0.0.1", "::1")
+MADE = ("ca.pem", "server.key", "minio/public.crt", "minio/private.key")
 VALID, EARLY = timedelta(days=365), timedelta(days=30)
 
 
@@ -31,7 +34,7 @@ def make_certificates(
 ) -> bool:
     """Makes CA and server certificate unless they are there; whether it made any. `now`: when they begin to hold."""
     began = now or datetime.now(UTC)
-    if _holds(folder / "server.pem") and (folder / "server.key").exists() and (folder / "ca.pem").exists():
+    if _holds(folder / "server.pem") and all((folder / name).exists() for name in MADE):
         return False
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lakehouse CA")])
@@ -56,8 +59,19 @@ def make_certificates(
         pem = secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write(folder / file, pem.decode())
     write(folder / "ca.pem", ca.public_bytes(Encoding.PEM).decode())
-    write(folder / "server.pem", server.public_bytes(Encoding.PEM).decode())
+    # With the CA: Airflow's tasks trust what they find in the file that its web server shows.
+    write(folder / "server.pem", "".join(c.public_bytes(Encoding.PEM).decode() for c in (server, ca)))
+    for file, name in (("server.pem", "public.crt"), ("server.key", "private.key")):
+        write(folder / "minio" / name, (folder / file).read_text(encoding="utf-8"))
     return True
+
+
+def write_trusted(folder: Path, others: Path | None = None) -> None:
+    """Writes trusted.pem and, for Java, trust.p12, what the stack's clients trust: our CA and, of the shop's own stores, others."""
+    texts = [file.read_text(encoding="utf-8") for file in (folder / "ca.pem", *([others] if others else []))]
+    write(folder / "trusted.pem", "\n".join(texts))
+    write_trust_store(folder / "trusted.pem", folder / "trust.p12")
+    (folder / "trust.p12").chmod(0o600)
 
 
 def _certificate(
@@ -92,8 +106,10 @@ def _holds(file: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", required=True, type=Path, help="where they are, or are to be")
+    parser.add_argument("--trust", type=Path, help="certificates that trusted.pem is to hold, too")
     given = parser.parse_args()
     made = make_certificates(given.folder)
+    write_trusted(given.folder, given.trust)
     print(f"The certificates are in {given.folder}{'' if made else ', as before'}.")
 
 
