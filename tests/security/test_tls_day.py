@@ -83,6 +83,7 @@ def test_a_ca_that_did_not_sign_ends_a_run_at_once(shop: Shop, tmp_path: Path) -
     assert seconds < 60
 
 
+@pytest.mark.fault("F26")
 def test_a_store_whose_certificate_is_refused_ends_a_run_with_code_7(shop: Shop, tmp_path: Path) -> None:
     """The databases without TLS, so that the store is what is met."""
     foreign, plain = certificates(tmp_path), {}
@@ -96,6 +97,7 @@ def test_a_store_whose_certificate_is_refused_ends_a_run_with_code_7(shop: Shop,
     assert seconds < 120
 
 
+@pytest.mark.fault("F26")
 def test_a_key_that_was_revoked_ends_a_run_with_code_7(shop: Shop) -> None:
     code, said, seconds = shop.run("run", "day", "--date", "2020-01-02", AWS_SECRET_ACCESS_KEY="revoked-" + "x" * 20)
     assert code == 7, said
