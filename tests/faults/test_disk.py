@@ -26,11 +26,11 @@ def test_a_store_whose_disk_is_full_fails_the_day_keeps_the_old_version_and_goes
         store.start()
         try:
             with world.trial(store) as trial:
-                before = {k: v for k, v in trial.lake_hashes().items() if not k.startswith("bronze")}
+                before = {k: v for k, v in trial.contents().items() if not k.startswith("bronze")}
                 trial.proxy.before(once(lambda: fill(disk)), "PUT", key)
                 assert isinstance(trial.refused(), StoreError)
                 trial.proxy.clear()
-                assert {k: v for k, v in trial.lake_hashes().items() if not k.startswith("bronze")} == before
+                assert {k: v for k, v in trial.contents().items() if not k.startswith("bronze")} == before
                 (disk / "filler").unlink()
                 trial.run(2)
                 trial.ends_well(minio)

@@ -48,10 +48,9 @@ class Results:
         found = self._found[report.nodeid]
         found["seconds"] += report.duration
         found["held"] = report.passed and found["held"] is not False
-
-    def pytest_sessionfinish(self) -> None:
-        """Writes what was run."""
-        self._file.write_text(json.dumps([f for f in self._found.values() if f["held"] is not None]), encoding="utf-8")
+        if report.when == "teardown":  # at once, so that a run that is cut short leaves what it found
+            ended = [f for f in self._found.values() if f["held"] is not None]
+            self._file.write_text(json.dumps(ended), encoding="utf-8")
 
 
 def faults_of(item: pytest.Item) -> list[str]:
