@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ class OwnPostgres:
     def __init__(self, home: Path) -> None:
         self.embedded = EmbeddedPostgres(home)
         self.dsn = self.embedded.dsn
+        self.is_back = threading.Event()
 
     def create_database(self, name: str) -> str:
         return self.embedded.dsn(name)
@@ -33,6 +35,7 @@ class OwnPostgres:
         """A crash, and the server is back on its port."""
         self.crash()
         self.embedded.start()
+        self.is_back.set()
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """One statement of the server's owner, outside of a transaction."""
@@ -47,6 +50,7 @@ class OwnPostgres:
 def own_postgres() -> Iterator[OwnPostgres]:
     with passable_folder() as home:
         server = OwnPostgres(home)
+        server.embedded.start()
         try:
             yield server
         finally:

@@ -135,10 +135,12 @@ def test_a_gold_server_that_is_restarted_at_the_commit_of_a_publish_has_publishe
             return proxies[0].dsn
 
         trial = started.enter_context(own_world.trial(minio, through=through))
+        servers[1].is_back.clear()
         rule = proxies[0].before_commit(PUBLISH_OF_GOLD, servers[1].restart)
         with pytest.raises(LakehouseError) as raised:
             trial.run(2)
         assert rule.hits == 1
+        assert servers[1].is_back.wait(60)
         assert isinstance(raised.value, (StoreError, RightLostError)), raised.value
         assert trial.gold_hashes() == trial.before.gold
         assert [p for p in trial.pointers() if p[0] == "gold"] == [p for p in trial.before.pointers if p[0] == "gold"]
@@ -168,14 +170,15 @@ def test_a_publish_whose_reply_is_lost_is_published_once(world: World, minio: Mi
 
 
 @pytest.mark.fault("F17")
-@pytest.mark.parametrize(
-    "layer",
-    ["silver", pytest.param("bronze", marks=pytest.mark.slow), pytest.param("quarantine", marks=pytest.mark.slow)],
-)
-def test_a_run_whose_lease_is_terminated_notices_before_it_commits(
-    trial: Trial, minio: MinioForTests, layer: str
+@pytest.mark.parametrize(("layer", "at_work"), [("silver", 2), pytest.param("bronze", 3, marks=pytest.mark.slow)])
+def test_a_run_whose_lease_is_terminated_commits_nothing_after_the_writes_under_way_and_publishes_nothing(
+    trial: Trial, minio: MinioForTests, layer: str, at_work: int
 ) -> None:
-    """While a data file is on its way, so that the commit is what comes next."""
+    """While a data file is on its way: its commit belongs to the same call of Delta, before and after which a run looks.
+
+    What lands is seen by nobody and is undone by the next run. `at_work`: tables that may be written to at that moment,
+    of silver those without parents, of bronze as many as are read at a time.
+    """
 
     def terminate() -> None:
         ended.extend(
@@ -192,7 +195,8 @@ def test_a_run_whose_lease_is_terminated_notices_before_it_commits(
         trial.run(2)
     assert ended == [(True,)]
     trial.changed_nothing()
-    assert trial.log() == committed, "a commit came after the right was lost"
+    landed = set(trial.log()) - set(committed)
+    assert len(landed) <= at_work, "a commit was begun after the right was lost"
     trial.proxy.clear()
     trial.run(2)
     trial.ends_well(minio)

@@ -54,7 +54,7 @@ ROWS = [
     Row("F14", "Source stopped", "extract", "FP, PG", "Fails; the retry gives P1. All tables of an extract come from one snapshot."),
     Row("F15", "Gold server restarted", "staging; publish", "PG, TP", "Staged again; all or nothing."),
     Row("F16", "Reply to COMMIT lost", "publish", "TP", "The ledger tells; nothing is applied twice."),
-    Row("F17", "Backend of the lease terminated", "while data are written", "PG, FP", "The run notices before it commits."),
+    Row("F17", "Backend of the lease terminated", "while data are written", "PG, FP", "The write under way may land, unseen; nothing more is committed, nothing published; the retry gives P1."),
     Row("F18", "Scheduler, triggerer, DAG processor killed", "while tasks run and wait", "SIG", "The day goes on; no second publish."),
     Row("F19", "Upstream DAG failed", "sensor", "a real Airflow", "Downstream fails at once."),
     Row("F20", "Backfill of five days in random order beside the daily run", "all layers", "a process of its own", "The content of days in order."),
