@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e endurance browser bench bench-peers bench-report minio monitoring drill dbt lint audit zip lineage lock clean
+.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -53,6 +53,9 @@ test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a rea
 e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/python -m tools.dbt.environment
 	@$(BIN)/pytest -m slow
+
+faults: airflow minio zip ## every fault of docs/faults.md, injected for real, and the page of what held (ROWS=F5,F6 for some)
+	@$(BIN)/python -m tools.faults $(ROWS)
 
 endurance: airflow minio zip ## two months of nights with maintenance, a rewind and the way forward again: hours (NIGHTS=15 for fewer)
 	@NIGHTS=$(NIGHTS) $(BIN)/pytest -m endurance

@@ -115,6 +115,7 @@ def failed(error: object = None, layer: str = "bronze") -> dict[str, object]:
     return {"ti": ti, "task": SimpleNamespace(layer=layer), "logical_date": LOGICAL_DATE, "exception": error}
 
 
+@pytest.mark.fault("F24")
 def test_a_refused_day_reaches_both_receivers_once_with_table_rule_counts_and_link(
     dags, complete, checkout, receiver, postgres, metadata
 ):
@@ -146,6 +147,7 @@ def test_a_refused_day_reaches_both_receivers_once_with_table_rule_counts_and_li
     assert text.splitlines() == posted["text"].splitlines()
 
 
+@pytest.mark.fault("F13", "F14")
 def test_a_task_that_is_tried_again_alerts_once_when_it_has_failed_for_good(
     dags, complete, checkout, receiver, metadata
 ):

@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
+@pytest.mark.fault("F28")
 def test_a_machine_that_is_lost_comes_back_to_a_second_and_lives_the_next_day_again() -> None:
     drill = [sys.executable, "-m", "tools.drill", "--only", "machine"]
     done = subprocess.run(drill, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -84,6 +84,7 @@ def shop(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sh
     made.pipeline.lakehouse.source.database.close()
 
 
+@pytest.mark.fault("F24")
 def test_a_failed_gate_leaves_versions_and_gold_alone_and_shows_no_value_and_no_secret(
     shop: Shop, capfd: pytest.CaptureFixture[str]
 ) -> None:

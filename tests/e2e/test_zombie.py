@@ -258,6 +258,7 @@ def right_at_the_end(trial: Trial, pipeline: RealPipeline) -> None:
     assert trial.sales() == [(day.isoformat(), LINES, 4 * LINES) for day in (DAY_1, DAY_2, DAY_3)]
 
 
+@pytest.mark.fault("F9")
 def test_a_driver_that_slept_through_its_lock_publishes_nothing_and_its_orphan_is_gone_at_the_next_run(
     trial: Trial,
 ) -> None:
@@ -285,6 +286,7 @@ def test_a_driver_that_slept_through_its_lock_publishes_nothing_and_its_orphan_i
 
 
 @pytest.mark.slow
+@pytest.mark.fault("F9")
 def test_a_gold_that_wakes_while_the_run_after_it_publishes_brings_nothing_of_its_older_day(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +328,7 @@ def test_an_idle_limit_of_the_role_takes_no_lock_away_from_a_driver_that_sleeps(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("F9", "F17")
 def test_of_two_living_drivers_only_the_one_with_the_lock_publishes(trial: Trial) -> None:
     """The lock went without a word: both write at once, and the first is not even asleep."""
     pipeline = trial.lakehouse()

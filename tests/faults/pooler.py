@@ -59,29 +59,29 @@ class TransactionPooler:
         with suppress(OSError), client:
             if not self._sign_in(client):
                 return
-            while (message := _message(client))[:1] != b"X":
+            while (asked := message(client))[:1] != b"X":
                 lent = lent or self._lend()
-                lent.sendall(message)
-                if message[:1] in (b"Q", b"S") and _relay_answer(lent, client) == b"I":
+                lent.sendall(asked)
+                if asked[:1] in (b"Q", b"S") and _relay_answer(lent, client) == b"I":
                     lent = self._take_back(lent)
         if lent is not None:
             lent.close()
 
     def _sign_in(self, client: socket.socket) -> bool:
         """The client's own authentication, passed through; its server connection is kept where there is room."""
-        start = _startup(client)
+        start = startup(client)
         while struct.unpack("!i", start[4:8])[0] in NO_TLS:
             client.sendall(b"N")
-            start = _startup(client)
+            start = startup(client)
         server = socket.create_connection((self._parts["host"], int(self._parts["port"])))
         server.sendall(start)
         while True:
-            answer = _message(server)
+            answer = message(server)
             client.sendall(answer)
             if answer[:1] == b"E":
                 return False
             if answer[:1] == b"R" and struct.unpack("!i", answer[5:9])[0] in ANSWERED:
-                server.sendall(_message(client))
+                server.sendall(message(client))
             if answer[:1] == b"Z":
                 break
         with self._changed:
@@ -113,12 +113,12 @@ def _exactly(peer: socket.socket, size: int) -> bytes:
     return data
 
 
-def _startup(client: socket.socket) -> bytes:
+def startup(client: socket.socket) -> bytes:
     size = _exactly(client, 4)
     return size + _exactly(client, struct.unpack("!i", size)[0] - 4)
 
 
-def _message(peer: socket.socket) -> bytes:
+def message(peer: socket.socket) -> bytes:
     head = _exactly(peer, 5)
     return head + _exactly(peer, struct.unpack("!i", head[1:])[0] - 4)
 
@@ -126,7 +126,7 @@ def _message(peer: socket.socket) -> bytes:
 def _relay_answer(server: socket.socket, client: socket.socket) -> bytes:
     """Hands the server's messages on up to ReadyForQuery; returns its state: I, T (in a transaction) or E (a failed one)."""
     while True:
-        answer = _message(server)
+        answer = message(server)
         client.sendall(answer)
         if answer[:1] == b"Z":
             return answer[5:6]

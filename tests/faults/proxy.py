@@ -19,7 +19,7 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from types import TracebackType
@@ -51,7 +51,10 @@ class Reply:
 
 @dataclass
 class Rule:
-    """Which requests it is for, how often it still acts (None: always), and what it does; `hits` says how often it did."""
+    """Which requests it is for, how often it acts (None: always; with `each`, on each key), and what it does.
+
+    `hits` says how often it did.
+    """
 
     method: str
     key: str
@@ -63,7 +66,9 @@ class Rule:
     cut: int | None = None
     lose: bool = False
     reset: bool = False
+    each: bool = False
     hits: int = 0
+    of_key: dict[str, int] = field(default_factory=dict)
 
     def takes(self, request: Request) -> bool:
         """Whether it acts on a request, which then counts as a hit."""
@@ -71,9 +76,11 @@ class Rule:
             fnmatchcase(text, pattern)
             for text, pattern in ((request.method, self.method), (request.key, self.key), (request.query, self.query))
         )
-        if not matches or (self.times is not None and self.hits >= self.times):
+        so_far = self.of_key.get(request.key, 0) if self.each else self.hits
+        if not matches or (self.times is not None and so_far >= self.times):
             return False
         self.hits += 1
+        self.of_key[request.key] = so_far + 1
         return True
 
 
@@ -148,7 +155,8 @@ class FaultProxy:
         self._thread.join(30)
 
     def _add(self, method: str, key: str, when: dict[str, object], **action: object) -> Rule:
-        """A rule; `when` may hold `query`, a pattern, and `times`."""
+        """A rule; `when` may hold `query`, a pattern, `times` and `each`."""
+        action["each"] = when.pop("each", False)
         rule = Rule(method, key, when.pop("query", "*"), when.pop("times", None), **action)  # type: ignore[arg-type]
         if when:
             raise TypeError(f"a rule has no {', '.join(when)}")

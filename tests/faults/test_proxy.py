@@ -90,6 +90,15 @@ def test_an_answer_comes_as_often_as_it_was_asked_for_and_for_nothing_else(bucke
     assert bucket.keys() == ["cups/1", "mugs/1"]
 
 
+def test_a_rule_may_act_on_each_key_so_often(bucket: Bucket) -> None:
+    rule = bucket.proxy.answer(503, "PUT", times=1, each=True)
+    for key in ("mugs/1", "cups/1"):
+        with pytest.raises(S3Error, match="SlowDown"):
+            bucket.put(key)
+        bucket.put(key)
+    assert rule.hits == 2
+
+
 def test_a_rule_may_be_for_a_query(bucket: Bucket) -> None:
     bucket.proxy.answer(500, "GET", query="*list-type=2*")
     with pytest.raises(S3Error, match="InternalError"):

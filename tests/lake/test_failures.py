@@ -56,6 +56,7 @@ WORK: dict[str, Callable[[Lake], object]] = {
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", WORK)
+@pytest.mark.fault("F6")
 def test_a_store_that_says_slow_down_for_ever_is_given_up(spark: SparkSession, busy_store: str, name: str) -> None:
     lake = bucket_lake(spark, busy_store)
     # The number of tries is the project's own; only the pauses between them are shorter here.

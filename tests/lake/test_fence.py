@@ -38,6 +38,7 @@ def test_delta_s_own_log_store_overwrites_it(shop: Shop) -> None:
     assert shop.held() == "ours\n"
 
 
+@pytest.mark.fault("F4")
 def test_a_lost_reply_is_found_to_be_our_own_commit(shop: Shop) -> None:
     shop.write("an earlier version", to=shop.entry(0))
     shop.proxy.clear()
@@ -49,12 +50,14 @@ def test_a_lost_reply_is_found_to_be_our_own_commit(shop: Shop) -> None:
     assert [status for method, _, status in shop.proxy.log if method == "PUT"] == [200, 412]
 
 
+@pytest.mark.fault("F4")
 def test_a_commit_is_ours_when_no_try_is_ever_answered(shop: Shop) -> None:
     shop.proxy.drop_reply("PUT", ENTRIES)
     shop.write("ours")
     assert shop.held() == "ours\n"
 
 
+@pytest.mark.fault("F6")
 def test_a_commit_that_never_arrived_fails_without_the_name_of_a_conflict(shop: Shop) -> None:
     shop.proxy.answer(500, "PUT", ENTRIES)
     said = shop.error_of_writing("ours")
@@ -145,6 +148,7 @@ def read(shop: Shop) -> list[int]:
     return sorted(r["id"] for r in rows)
 
 
+@pytest.mark.fault("F4")
 def test_delta_commits_through_the_fence_and_a_lost_reply_makes_one_version(shop: Shop) -> None:
     append(shop, 1)
     lost = shop.proxy.drop_reply("PUT", ENTRIES, times=1)

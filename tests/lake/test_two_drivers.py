@@ -116,12 +116,14 @@ def race(minio: MinioForTests, log_store: str, rounds: int) -> Iterator[tuple[in
             yield number, table
 
 
+@pytest.mark.fault("F10")
 def test_two_drivers_lose_nothing_in_fifty_rounds(minio: MinioForTests) -> None:
     for number, table in race(minio, FENCE, ROUNDS):
         assert table.versions() == list(range(2 * number + 1))
     assert table.rows() == sorted([("a", 0), *((name, n) for name in ("a", "b") for n in range(1, ROUNDS + 1))])
 
 
+@pytest.mark.fault("F10")
 def test_delta_s_own_log_store_loses_a_commit_in_the_same_rounds(minio: MinioForTests) -> None:
     """It shows that the test above can fail: both drivers were told that they succeeded, and rows are gone."""
     told = (

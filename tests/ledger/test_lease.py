@@ -74,6 +74,7 @@ def test_a_layer_has_one_run_at_a_time_and_other_layers_are_free(workers: list[W
     other.start("gold")
 
 
+@pytest.mark.fault("F17")
 def test_a_run_whose_lock_is_gone_publishes_nothing_and_the_pointers_are_the_second_runs(
     workers: list[Worker], dsn: str
 ) -> None:
@@ -120,6 +121,7 @@ def test_an_idle_limit_of_the_role_does_not_end_a_run(postgres: Any, dsn: str, w
         patient.stop()
 
 
+@pytest.mark.fault("F17")
 def test_the_heartbeat_notices_a_lost_lock_by_itself_and_keeps_the_lease_seen(workers: list[Worker], dsn: str) -> None:
     lease, _ = workers[0].start(every=0.05)
     time.sleep(0.5)

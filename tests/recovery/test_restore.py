@@ -130,6 +130,7 @@ def test_a_machine_that_is_lost_comes_back_with_another_password(shop: Shop) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.fault("F28")
 def test_a_server_that_lost_its_data_comes_back_beside_a_lake_that_lives(shop: Shop) -> None:
     shop.publish()
     backup.make(shop.settings)

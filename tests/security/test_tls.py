@@ -101,6 +101,7 @@ def test_a_ca_that_did_not_sign_is_refused_by_every_client(store: SecureMinio, f
     [(("other.example",), 0, "not valid for '127.0.0.1'"), (("127.0.0.1",), 400, "certificate has expired")],
     ids=["another host", "expired"],
 )
+@pytest.mark.fault("F26")
 def test_a_certificate_of_another_host_or_day_is_refused(
     minio: MinioForTests, tmp_path: Path, names: tuple[str, ...], days_ago: int, reason: str
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_certificate_of_another_host_or_day_is_refused(
             DocsBucket(ours, Place("data-docs", "")).open("index.html")
 
 
+@pytest.mark.fault("F26")
 def test_a_key_that_was_revoked_is_refused(store: SecureMinio, tmp_path: Path) -> None:
     for wrong in ({"secret_key": "revoked-" + "x" * 20}, {"access_key": "nobody" + "x" * 10}):
         revoked = settings(store, tmp_path, **wrong)
@@ -168,6 +170,7 @@ def test_postgres_is_asked_for_its_certificate_and_its_name(postgres: Any, trust
     ],
     ids=["another CA", "another host", "expired"],
 )
+@pytest.mark.fault("F26")
 def test_postgres_is_refused_where_its_certificate_does_not_hold(
     postgres: Any, foreign: Path, tmp_path: Path, names: tuple[str, ...], days_ago: int, is_ours: bool, reason: str
 ) -> None:
