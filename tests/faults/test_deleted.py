@@ -9,7 +9,7 @@ from lakehouse.upkeep.verify import verify
 from tests.conftest import MinioForTests
 from tests.faults.world import CANARY, Trial, World
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def broken(trial: Trial) -> set[tuple[str, str]]:

@@ -10,7 +10,7 @@ from tests.conftest import MinioForTests
 from tests.faults.proxy import Reply, Request, error
 from tests.faults.world import DATA, ENTRIES, Trial
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 # Commits of a second day in the order of layers; a seed chooses which one the driver does not live through.
 COMMITS = [f"*/{layer}/{table}/_delta_log/*.json" for layer, table in (
@@ -18,7 +18,7 @@ COMMITS = [f"*/{layer}/{table}/_delta_log/*.json" for layer, table in (
     ("silver", "customers"), ("silver", "products"), ("silver", "orders"), ("silver", "order_items"),
     ("quarantine", "order_items"),
 )]  # fmt: skip
-SEEDS = [20181028, *(pytest.param(n, marks=pytest.mark.slow) for n in (20190331, 20200229))]
+SEEDS = (20181028, 20190331, 20200229)
 
 
 def _runs_again(trial: Trial, minio: MinioForTests) -> None:
@@ -32,7 +32,6 @@ def _runs_again(trial: Trial, minio: MinioForTests) -> None:
     trial.ends_well(minio)
 
 
-@pytest.mark.slow
 @pytest.mark.fault("F1")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_in_an_extract_only_orphans_are_left(trial: Trial, minio: MinioForTests, seed: int) -> None:

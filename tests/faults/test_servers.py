@@ -61,8 +61,9 @@ def test_a_store_that_is_back_after_seconds_is_waited_for(world: World) -> None:
         trial.ends_well(store)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F14")
-@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_source_that_stops_in_an_extract_fails_the_day_with_4_and_the_next_brings_all_of_it(
     own_world: World, servers: tuple[OwnPostgres, OwnPostgres], minio: MinioForTests, seed: int
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_source_that_stops_in_an_extract_fails_the_day_with_4_and_the_next_bri
         trial.ends_well(minio)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F15")
 def test_a_gold_server_that_is_restarted_while_gold_is_staged_has_it_staged_again(
     own_world: World, servers: tuple[OwnPostgres, OwnPostgres], minio: MinioForTests
@@ -122,6 +124,7 @@ def test_a_gold_server_that_is_restarted_while_gold_is_staged_has_it_staged_agai
         assert trial.ask(staged) == [(0,)]
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F15")
 def test_a_gold_server_that_is_restarted_at_the_commit_of_a_publish_has_published_nothing(
     own_world: World, servers: tuple[OwnPostgres, OwnPostgres], minio: MinioForTests

@@ -39,16 +39,18 @@ def results() -> dict[str, Result]:
 
 
 def remember(found: Iterable[Result], on: str) -> None:
-    """Takes in the results of a run: cases of one test are counted together."""
+    """Takes in the results of a run: cases of one test are counted together, `of` all that were to be run."""
     known = results()
     tests: dict[str, Result] = {}
     for case in found:
-        test = tests.setdefault(case["test"], {"cases": 0, "held": 0, "seconds": 0.0, "on": on})
-        test["cases"] += 1
+        test = tests.setdefault(case["test"], {"cases": 0, "of": 0, "held": 0, "seconds": 0.0, "on": on})
+        test["of"] += 1
+        test["cases"] += case["held"] is not None
         test["held"] += bool(case["held"])
         test["seconds"] = round(test["seconds"] + case["seconds"], 1)
     marked = {test for tests in tests_of().values() for test in tests}
-    kept = {name: result for name, result in {**known, **tests}.items() if name in marked}
+    ran = {name: result for name, result in tests.items() if result["cases"]}
+    kept = {name: result for name, result in {**known, **ran}.items() if name in marked}
     RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -59,7 +61,7 @@ def page() -> str:
         "# Faults", "",
         "Every fault below is injected for real, on a real Postgres, a real MinIO and where it says so a real Airflow, and",
         "then the promises are checked. `make faults` runs all of it and writes this page (`make faults ROWS=F5,F6` some",
-        "rows); the rows that need neither root nor many minutes are in `make test` too. `make faults` needs root for a small",
+        "rows); what needs neither root nor minutes is in `make test` too. `make faults` needs root for a small",
         "file system and a memory limit, and a C compiler for the shifted clock.", "",
         "## Promises", "", "| # | Promise | What it says |", "|---|---|---|",
         *(f"| {number} | {name} | {words} |" for number, (name, words) in PROMISES.items()), "",
@@ -92,4 +94,10 @@ def _sum(tests: list[Result], of: int) -> tuple[str, str, str, str]:
     verdict = "yes" if cases == held else f"NO: {cases - held} did not"
     if len(tests) < of:
         verdict += f"; {of - len(tests)} of {of} tests {NOT_RUN}"
-    return str(cases), verdict, f"{sum(t['seconds'] for t in tests):.0f}", min(t["on"] for t in tests)
+    all_cases = sum(t["of"] for t in tests)
+    return (
+        str(cases) if cases == all_cases else f"{cases} of {all_cases}",
+        verdict,
+        f"{sum(t['seconds'] for t in tests):.0f}",
+        min(t["on"] for t in tests),
+    )

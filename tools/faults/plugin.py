@@ -49,8 +49,7 @@ class Results:
         found["seconds"] += report.duration
         found["held"] = report.passed and found["held"] is not False
         if report.when == "teardown":  # at once, so that a run that is cut short leaves what it found
-            ended = [f for f in self._found.values() if f["held"] is not None]
-            self._file.write_text(json.dumps(ended), encoding="utf-8")
+            self._file.write_text(json.dumps(list(self._found.values())), encoding="utf-8")
 
 
 def faults_of(item: pytest.Item) -> list[str]:
