@@ -29,11 +29,13 @@ PATIENCE_SECONDS = 300
 class Airflow:
     """One Airflow as one of its users. Raises ConfigError where it does not let the user in, StoreError where it is away.
 
-    `ca_file`: the certificates to trust of an https:// address, in the place of those that everybody trusts.
+    `ca_file`: certificates to trust of an https:// address, beside those that everybody trusts.
     """
 
     def __init__(self, url: str, user: str, password: str, ca_file: Path | None = None) -> None:
-        trusted = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        trusted = ssl.create_default_context()
+        if ca_file:
+            trusted.load_verify_locations(ca_file)
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=30, trust_env=False, verify=trusted)
         self._url, self._user, self._password = url, user, password
 

@@ -72,7 +72,7 @@ def test_a_returned_order_has_two_images_and_is_a_sale_of_its_day(shop: SmallSho
 
 
 def test_a_line_that_no_rule_lets_through_waits_with_its_reason(shop: SmallShop) -> None:
-    assert "1 line of it wait in quarantine: 1 for quantity_zero (" in told(shop, " O1 ")
+    assert "1 line of it waits in quarantine: 1 for quantity_zero (" in told(shop, " O1 ")
 
 
 def test_an_orphan_that_came_back_is_kept_by_the_run_that_brought_its_parent(shop: SmallShop) -> None:

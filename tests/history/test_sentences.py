@@ -86,14 +86,14 @@ def test_a_line_that_waits_is_told_with_its_reason_and_what_that_means() -> None
     assert words[1] == "Bronze has no image of it: no run has brought it yet."
     assert (
         words[-2]
-        == "1 line of it wait in quarantine: 1 for order_missing (silver.orders has no row that its order_id names)."
+        == "1 line of it waits in quarantine: 1 for order_missing (silver.orders has no row that its order_id names)."
     )
 
 
 def test_a_line_that_is_the_orders_no_more_is_told() -> None:
     words = said(bronze_orders=[IMAGE], bronze_order_items=[LINE, {**LINE, "order_item_id": "l2 "}], silver_orders=[KEPT],
                  silver_order_items=[LINE])  # fmt: skip
-    assert "1 of the lines that bronze has seen are its lines no more" in words[-2]
+    assert "1 of the lines that bronze has seen are no longer its lines" in words[-2]
 
 
 def test_gold_that_is_behind_is_told() -> None:
@@ -103,16 +103,23 @@ def test_gold_that_is_behind_is_told() -> None:
 
 
 def test_an_order_that_nobody_knows_is_one_sentence() -> None:
-    assert said() == [
-        "No place knows an order A1: neither the source as it is now nor bronze, silver, quarantine or gold."
-    ]
+    assert said() == ["No order A1 is in the source as it is now, bronze, silver, quarantine or gold."]
+
+
+def test_a_source_that_was_not_read_is_not_said_to_lack_the_order() -> None:
+    places: dict[str, list[Row]] = {"bronze.orders": []}
+    assert sentences(Way("A1", places, RUNS), {}) == ["No order A1 is in bronze, silver, quarantine or gold."]
+    assert (
+        sentences(Way("A1", places, RUNS, ("LAKEHOUSE_SOURCE_DSN is wrong",)), {})[0]
+        == "LAKEHOUSE_SOURCE_DSN is wrong."
+    )
 
 
 def test_a_source_that_did_not_answer_is_told() -> None:
     way = Way("A1", {"bronze.orders": [IMAGE], "bronze.order_items": [], "quarantine.orders": [], "quarantine.order_items": [],
                      "silver.orders": [], "silver.order_items": [], "gold.fact_customer_orders": []}, RUNS,
-              ("the source was not read: it is down",))  # fmt: skip
-    assert sentences(way, {})[0] == "The source was not read: it is down."
+              ("the source was not read: check LAKEHOUSE_SOURCE_DSN",))  # fmt: skip
+    assert sentences(way, {})[0] == "The source was not read: check LAKEHOUSE_SOURCE_DSN."
 
 
 def test_every_reason_of_an_order_or_a_line_that_a_suite_or_a_reference_has_is_explained() -> None:

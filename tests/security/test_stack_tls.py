@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from contextlib import closing
 from pathlib import Path
@@ -144,3 +145,14 @@ def test_the_front_is_healthy_for_who_trusts_it_and_hands_on_a_request_to_cancel
                 cursor.execute("select pg_sleep(60)")
             assert time.monotonic() - began < 20
     assert not front.answers(port, ours / "ca.pem")
+
+
+@pytest.mark.integration
+def test_the_front_refuses_what_was_sent_in_the_clear_behind_the_request_for_tls(postgres: Any, tmp_path: Path) -> None:
+    parts_of = parse_dsn(postgres.create_database("by_front"))
+    with secure_postgres(f"{parts_of['host']}:{parts_of['port']}", certificates(tmp_path)) as where:
+        port = int(where.rpartition(":")[2])
+        for sent, answer in ((front.SSL_REQUEST, b"S"), (front.SSL_REQUEST + b"select 1", b"")):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(sent)
+                assert client.recv(1) == answer

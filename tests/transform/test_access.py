@@ -13,9 +13,9 @@ from psycopg2 import errors
 
 from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
-from lakehouse.errors import LedgerError, StoreError
+from lakehouse.errors import BusyError, LedgerError, StoreError
 from lakehouse.ledger import Ledger
-from lakehouse.personal.forget import out_of_analytics
+from lakehouse.personal.forget import delete_from_analytics
 from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings
@@ -145,8 +145,13 @@ def test_a_customer_whom_gold_has_no_more_leaves_what_dbt_has_made_too(settings:
         cursor.execute("create table analytics.customer_rfm (customer_id text, r integer)")
         cursor.execute("insert into analytics.customer_rfm values ('C1', 5), ('forgotten', 4)")
         cursor.execute("create table analytics.of_no_customer (n integer)")
-    assert out_of_analytics(gold) == {"customer_rfm": 1}
+    with gold.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("create table analytics.leads as select 7 as customer_id")
+    assert delete_from_analytics(gold) == {"customer_rfm": 1}
     assert ask(gold, "select customer_id from analytics.customer_rfm") == [("C1",)]
+    assert ask(gold, "select customer_id from analytics.leads") == [(7,)], "which dbt has not made"
+    with gold.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("drop table analytics.leads")
     with as_dbt(gold) as cursor:
         cursor.execute("drop table analytics.customer_rfm, analytics.of_no_customer")
 
@@ -160,6 +165,13 @@ def test_a_schema_of_somebody_else_is_left_alone(settings: Settings, gold: Datab
         let_in(settings, CONTRACTS.values())
     with gold.connection() as connection, connection.cursor() as cursor:
         cursor.execute("comment on schema analytics is %s", (purpose,))
+
+
+def test_one_build_at_a_time(settings: Settings, gold: Database) -> None:
+    with dbt._alone(gold), pytest.raises(BusyError, match="another build of dbt is at work"), dbt._alone(gold):
+        pass
+    with dbt._alone(gold):
+        pass
 
 
 def test_where_there_is_no_lakehouse_or_no_gold_that_is_said(settings: Settings, tmp_path: Path) -> None:

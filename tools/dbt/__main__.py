@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
-from lakehouse.errors import LakehouseError, LedgerError, SetupError, StoreError
+from lakehouse.errors import BusyError, LakehouseError, LedgerError, SetupError, StoreError
 from lakehouse.home import close_files_to_others
 from lakehouse.ledger import Ledger
 from lakehouse.records import Last
@@ -42,7 +43,7 @@ def main() -> None:
 def build(settings: Settings) -> None:
     """Makes role and schema where they are missing, builds, notes how it went, and publishes the page."""
     dsn = database_url(settings, "gold", create=False)
-    with closing(Database(dsn, "gold", StoreError)) as database:
+    with closing(Database(dsn, "gold", StoreError)) as database, _alone(database):
         gold = _published(database)
         if not DBT.mark.is_file():
             raise SetupError("dbt is not installed: run `make dbt`")
@@ -74,6 +75,18 @@ def _build_on(settings: Settings, database: Database, gold: Last, given: dict[st
     print(f"dbt built {len(models)} tables on the gold of {gold.as_of} ({gold.run_id}); {len(passed)} of {len(tests)} tests "
           f"passed; {time.monotonic() - began:.1f} s", flush=True)  # fmt: skip
     return built
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """One build at a time: folder and tables are the same for all. Raises BusyError; the server frees the lock of the dead."""
+    with closing(database.dedicated()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_try_advisory_lock(hashtext('lakehouse dbt'))")
+            if cursor.fetchone() != (True,):
+                raise BusyError(f"another build of dbt is at work on gold at {database.where}: wait for it to end")
+            yield
 
 
 def _published(database: Database) -> Last:

@@ -26,7 +26,7 @@ from lakehouse.warehouse.ddl import GOLD, quoted
 from lakehouse.warehouse.marts import SCHEMA as MARTS
 
 SCHEMA = grants.ANALYTICS
-PURPOSE = "Marts that dbt makes of gold, and may make again at any time: docs/dbt.md"
+PURPOSE = "Marts that dbt makes of gold; all but product_history can be made again: docs/dbt.md"
 # The first server that tells who may take a role on from who is only a member of it.
 TELLS_SET = 160_000
 

@@ -59,7 +59,7 @@ def page() -> str:
     found, known = tests_of(), results()
     lines = [
         "# Faults", "",
-        "Every fault below is injected for real, on a real Postgres, a real MinIO and where it says so a real Airflow, and",
+        "`make faults` injects each fault for real, on a real Postgres, a real MinIO and where it says so a real Airflow, and",
         "then the promises are checked. `make faults` runs all of it and writes this page (`make faults ROWS=F5,F6` some",
         "rows); what needs neither root nor minutes is in `make test` too. `make faults` needs root for a small",
         "file system and a memory limit, and a C compiler for the shifted clock.", "",
@@ -91,10 +91,11 @@ def _sum(tests: list[Result], of: int) -> tuple[str, str, str, str]:
     if not tests:
         return "–", NOT_RUN, "–", "–"
     cases, held = sum(t["cases"] for t in tests), sum(t["held"] for t in tests)
-    verdict = "yes" if cases == held else f"NO: {cases - held} did not"
+    all_cases = sum(t["of"] for t in tests)
+    whole = "yes" if cases == all_cases else f"yes, in {cases} of {all_cases} cases"
+    verdict = whole if cases == held else f"NO: {cases - held} did not"
     if len(tests) < of:
         verdict += f"; {of - len(tests)} of {of} tests {NOT_RUN}"
-    all_cases = sum(t["of"] for t in tests)
     return (
         str(cases) if cases == all_cases else f"{cases} of {all_cases}",
         verdict,

@@ -16,7 +16,7 @@ from lakehouse.cli.databases import gold_of, ledger_of, source_of
 from lakehouse.contracts import LAYERS, load_contracts
 from lakehouse.errors import ConfigError, LakehouseError, UsageError
 from lakehouse.settings import Settings, load_settings
-from lakehouse.warehouse.grants import ANALYTICS
+from lakehouse.warehouse.grants import ANALYTICS, DBT
 
 
 class Step(StrEnum):
@@ -167,8 +167,9 @@ def _last_build(settings: Settings) -> str:
     with gold_of(settings).connection() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select from pg_class c join pg_namespace n on n.oid = relnamespace where nspname = %s and relname = 'builds' "
+            "and relowner = to_regrole(%s) "
             "and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')",
-            (ANALYTICS,),
+            (ANALYTICS, DBT),
         )
         if not cursor.rowcount:
             return ""

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from lakehouse.contracts import Contract
+from lakehouse.errors import UsageError
 from lakehouse.explore import PublishedTables
 
 CAME, WENT, CHANGED = "came", "went", "changed"
@@ -33,11 +34,17 @@ class TableChanges:
 def changes(tables: PublishedTables, contract: Contract, before: date, after: date, most_keys: int) -> TableChanges:
     """What changed in a table of silver from its state as of one business date to that as of another.
 
-    Raises LedgerError where nothing was published by one of them, StoreError where maintenance has cleaned a version up.
+    Raises LedgerError where nothing was published by one of them, StoreError where maintenance has cleaned a version up,
+    UsageError for a table whose key may not be shown.
     """
     name = f"silver.{contract.table}"
-    shown = contract.shown(contract.names)
-    rest = [c for c in shown if c not in contract.key]
+    had, has = (tables.arrow(name, day).schema.names for day in (before, after))
+    if not set(contract.key) <= {*had} & {*has}:
+        raise UsageError(
+            f"the key of {name} is personal, or was another one on one of the days: its rows cannot be compared"
+        )
+    # A column that the contract gained or lost in between is in one version alone.
+    rest = [c for c in contract.names if c in had and c in has and c not in contract.key]
     with tables.duckdb_of({"before_": (name, before), "after_": (name, after)}) as engine:
         key = ", ".join(map(_name, contract.key))
         differing = [f"b.{_name(c)} is distinct from a.{_name(c)}" for c in rest]
@@ -51,18 +58,11 @@ def changes(tables: PublishedTables, contract: Contract, before: date, after: da
         counted = dict(engine.execute("select what, count(*) from changes group by what").fetchall())
         sums = ", ".join(f"count(*) filter (what = '{CHANGED}' and {_name(c)})" for c in rest)
         per_column = engine.execute(f"select {sums} from changes").fetchone() or ()
-        # A key that is a person's own, such as an address, is never printed; those of the shop are numbers it gave.
-        visible = [k for k in contract.key if k in shown]
-        keys = ", ".join(map(_name, visible))
-        rows = (
-            engine.execute(f"select what, {keys} from changes order by 1, 2 limit {int(most_keys)}").fetchall()
-            if visible
-            else []
-        )
+        rows = engine.execute(f"select what, {key} from changes order by 1, 2 limit {int(most_keys)}").fetchall()
     return TableChanges(
         name, before, after, counted.get(CAME, 0), counted.get(WENT, 0), counted.get(CHANGED, 0),
         {c: n for c, n in zip(rest, per_column, strict=True) if n},
-        tuple(dict(zip(("what", *visible), row, strict=True)) for row in rows),
+        tuple(dict(zip(("what", *contract.key), row, strict=True)) for row in rows),
     )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ from lakehouse.judging.suites import Suites
 def sentences(way: Way, rules: Mapping[str, str]) -> list[str]:
     """`rules`: what a reason of quarantine means, by its name."""
     if not any(way.places.values()):
-        return [
-            f"No place knows an order {way.order_id}: neither the source as it is now nor bronze, silver, quarantine or gold."
-        ]
+        places = "the source as it is now, bronze" if f"source.{ORDERS}" in way.places else "bronze"
+        unread = [_sentence(words) for words in way.unanswered]
+        return [*unread, f"No order {way.order_id} is in {places}, silver, quarantine or gold."]
     said = [_source(way), *_bronze(way), *_silver(way, rules), _gold(way)]
     return [sentence for sentence in said if sentence]
 
@@ -35,7 +35,7 @@ def meanings(contracts: Contracts, suites: Suites) -> dict[str, str]:
 
 def _source(way: Way) -> str:
     if f"source.{ORDERS}" not in way.places:
-        return way.unanswered[0].capitalize() + "." if way.unanswered else ""
+        return _sentence(way.unanswered[0]) if way.unanswered else ""
     heads, lines = way.places[f"source.{ORDERS}"], way.places[f"source.{LINES}"]
     if not heads:
         return "The source does not have it now."
@@ -66,7 +66,7 @@ def _silver(way: Way, rules: Mapping[str, str]) -> list[str]:
         if row.get("_missed_at"):
             said.append("It is gone from the source, and kept in silver, as its contract says.")
     for row in waiting:
-        said.append(f"An image of it waits in quarantine since {row['_first_seen_at']}: {_reasons(row, rules)}.")
+        said.append(f"An image of it has waited in quarantine since {row['_first_seen_at']}: {_reasons(row, rules)}.")
     if not kept and not waiting:
         gone = any(dead(row) for row in way.places[f"bronze.{ORDERS}"])
         said.append(
@@ -76,11 +76,13 @@ def _silver(way: Way, rules: Mapping[str, str]) -> list[str]:
     found = Counter(reason for row in lines_waiting for reason in row["_reasons"])
     if found:
         words = "; ".join(f"{n} for {reason}{_meaning(reason, rules)}" for reason, n in found.items())
-        said.append(f"{_counted(lines_waiting, 'line')} of it wait in quarantine: {words}.")
+        said.append(
+            f"{_counted(lines_waiting, 'line')} of it {'waits' if len(lines_waiting) == 1 else 'wait'} in quarantine: {words}."
+        )
     elsewhere = {cleaned(r["order_item_id"]) for r in way.places[f"bronze.{LINES}"] if not dead(r)}
     elsewhere -= {cleaned(r["order_item_id"]) for r in (*lines, *lines_waiting)}
     if elsewhere and kept:
-        said.append(f"{len(elsewhere)} of the lines that bronze has seen are its lines no more: gone from the source, of "
+        said.append(f"{len(elsewhere)} of the lines that bronze has seen are no longer its lines: gone from the source, of "
                     f"another order since, or not judged yet.")  # fmt: skip
     return said
 
@@ -98,6 +100,11 @@ def _gold(way: Way) -> str:
         if kept
         else "Gold does not have it, as silver does not."
     )
+
+
+def _sentence(words: str) -> str:
+    """Words as a sentence; what follows the first letter may be the name of a setting."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def _day(way: Way, row: Row) -> str:

@@ -29,7 +29,7 @@ from lakehouse.personal.plan import Plan, backups
 from lakehouse.records import RUNS_OF, Outcome, Row, TableRun
 from lakehouse.upkeep.locks import who
 from lakehouse.warehouse.ddl import GOLD
-from lakehouse.warehouse.grants import ANALYTICS
+from lakehouse.warehouse.grants import ANALYTICS, DBT
 from lakehouse.warehouse.marts import SCHEMA as MARTS
 
 CUSTOMERS_OF_GOLD = "dim_customers"
@@ -54,7 +54,7 @@ def forget(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason
         report += [_row(o.layer, "all", o.message) for o in outcomes]
         if any(o.layer == "gold" for o in outcomes):
             report += [
-                _row("analytics", t, "gone", rows=n) for t, n in out_of_analytics(lakehouse.gold.database).items()
+                _row("analytics", t, "gone", rows=n) for t, n in delete_from_analytics(lakehouse.gold.database).items()
             ]
             report.append(_row("gold", "all", "dead rows and statistics cleaned", files=_vacuumed(lakehouse)))
     report.append(_row("backups", None, backups(lakehouse.settings)))
@@ -161,16 +161,18 @@ def _past_of(
     return done
 
 
-def out_of_analytics(gold: Database) -> dict[str, int]:
-    """Takes customers whom gold has no more out of the tables that dbt has made of it; how many rows of each.
+def delete_from_analytics(gold: Database) -> dict[str, int]:
+    """Deletes customers whom gold no longer has from the tables that dbt has made of it; how many rows of each.
 
     What is summed over them, the next build of dbt sums again.
     """
     with gold.connection() as connection, connection.cursor() as cursor:
         cursor.execute(
             "select relname, c.oid::regclass::text from pg_attribute join pg_class c on c.oid = attrelid "
-            "where relnamespace = to_regnamespace(%s) and relkind = 'r' and attname = 'customer_id' order by 1",
-            (ANALYTICS,),
+            "where relnamespace = to_regnamespace(%s) and relkind = 'r' and attname = 'customer_id' "
+            # A schema of that name may be somebody else's: what dbt made is its role's.
+            "and relowner = to_regrole(%s) order by 1",
+            (ANALYTICS, DBT),
         )
         gone = dict[str, int]()
         for name, table in cursor.fetchall():

@@ -56,6 +56,9 @@ async def _open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cont
         return asked
     if asked != SSL_REQUEST:
         raise ConnectionRefusedError
+    if reader._buffer:  # type: ignore[attr-defined]
+        # Sent in the clear behind the request, by whoever is in between: as part of the session it would pass for the client's.
+        raise ConnectionRefusedError
     writer.write(b"S")
     await writer.drain()
     await writer.start_tls(context)

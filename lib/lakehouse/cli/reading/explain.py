@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -33,15 +34,16 @@ def order(
     from lakehouse.judging.suites import load_suites
 
     settings, contracts = load_settings(), load_contracts()
-    gold, unread = gold_of(settings), ""
+    gold, unread = gold_of(settings), tuple[str, ...]()
     shop = None
     if source:
         try:
             shop = source_of(settings).database
         except LakehouseError as e:
-            unread = f"the source was not read: {e}"
+            unread = (f"the source was not read: {e}",)
     found = way(settings, contracts, gold, shop, order_id)
-    said = [*([unread] if unread else []), *sentences(found, meanings(contracts, load_suites(contracts)))]
+    found = replace(found, unanswered=(*unread, *found.unanswered))
+    said = sentences(found, meanings(contracts, load_suites(contracts)))
     if as_json:
         print_json(
             {"order_id": found.order_id, "sentences": said, "places": found.places, "runs": list(found.runs.values())}

@@ -10,7 +10,7 @@ import typer
 from lakehouse.cli.console import out as console
 from lakehouse.cli.databases import gold_of
 from lakehouse.cli.reading.files import write_file
-from lakehouse.errors import StoreError
+from lakehouse.errors import ConfigError, StoreError
 from lakehouse.receivers import NotSentError, mail_page
 from lakehouse.settings import load_settings
 
@@ -27,6 +27,10 @@ def report(
 ) -> None:
     """Write the sales report of the published gold: among the Data Docs, or to a file. No customer is named in it."""
     settings = load_settings()
+    if mail_to and settings.smtp_url is None:
+        raise ConfigError(
+            "LAKEHOUSE_SMTP_URL is not set: name the mail server, and its sender as LAKEHOUSE_ALERT_EMAIL_FROM"
+        )
     database = gold_of(settings)  # who looks makes no database
     from lakehouse.report import NAME
     from lakehouse.wiring import Lakehouse
