@@ -49,6 +49,7 @@ def test_a_store_that_is_killed_while_it_is_written_to_loses_nothing_once_it_is_
         trial.ends_well(store)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F8")
 def test_a_store_that_is_back_after_seconds_is_waited_for(world: World) -> None:
     def blink() -> None:
@@ -172,8 +173,9 @@ def test_a_publish_whose_reply_is_lost_is_published_once(world: World, minio: Mi
         assert trial.pointers() == pointers
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F17")
-@pytest.mark.parametrize(("layer", "at_work"), [("silver", 2), pytest.param("bronze", 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("layer", "at_work"), [("silver", 2), ("bronze", 3)])
 def test_a_run_whose_lease_is_terminated_commits_nothing_after_the_writes_under_way_and_publishes_nothing(
     trial: Trial, minio: MinioForTests, layer: str, at_work: int
 ) -> None:

@@ -34,6 +34,7 @@ FOR_EVER = {
 GIVEN_UP_SECONDS = 240
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F4")
 def test_a_day_whose_every_commit_loses_its_reply_makes_each_version_once(trial: Trial, minio: MinioForTests) -> None:
     lost = trial.proxy.drop_reply("PUT", ENTRIES, times=1, each=True)
@@ -42,8 +43,9 @@ def test_a_day_whose_every_commit_loses_its_reply_makes_each_version_once(trial:
     trial.ends_well(minio)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F5")
-@pytest.mark.parametrize("times", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3))])
+@pytest.mark.parametrize("times", [5, 1, 3])
 def test_every_class_of_call_is_tried_again_when_the_store_is_busy(
     trial: Trial, minio: MinioForTests, times: int
 ) -> None:
@@ -57,8 +59,9 @@ def test_every_class_of_call_is_tried_again_when_the_store_is_busy(
     trial.ends_well(minio)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("F6")
-@pytest.mark.parametrize("what", ["commit", *(pytest.param(w, marks=pytest.mark.slow) for w in ("read", "write"))])
+@pytest.mark.parametrize("what", ["commit", "read", "write"])
 def test_a_store_out_of_order_for_good_fails_the_day_with_7_and_the_next_try_ends_it(
     trial: Trial, minio: MinioForTests, what: str
 ) -> None:
