@@ -168,10 +168,13 @@ def test_a_schema_of_somebody_else_is_left_alone(settings: Settings, gold: Datab
 
 
 def test_one_build_at_a_time(settings: Settings, gold: Database) -> None:
-    with dbt._alone(gold), pytest.raises(BusyError, match="another build of dbt is at work"), dbt._alone(gold):
-        pass
-    with dbt._alone(gold):
-        pass
+    with (
+        dbt._alone(gold),
+        pytest.raises(BusyError, match=r"another build of dbt is at work on gold at .*: wait for it"),
+    ):
+        dbt.build(settings)
+    with pytest.raises(LedgerError, match="has not published anything yet"):
+        dbt.build(settings)
 
 
 def test_where_there_is_no_lakehouse_or_no_gold_that_is_said(settings: Settings, tmp_path: Path) -> None:
