@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2 import sql
 
+from tests.conftest import copy_database
 from tests.e2e.hostile import shop
 from tests.e2e.hostile.shop import DAY_1, DAY_2, DAYS, State, differences
 from tests.e2e.lakehouse import RealPipeline
@@ -49,13 +49,9 @@ class World:
             self.expected = shop.judged(judged, DAY_2, ZONE)
 
     def trial(self, name: str) -> Trial:
-        lake, gold = self.folder / name, f"kills_gold_{name}"
+        lake = self.folder / name
         shutil.copytree(self.folder / "lake", lake)
-        with closing(psycopg2.connect(self.postgres.server.dsn("postgres"))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql.SQL("create database {} template kills_gold").format(sql.Identifier(gold)))
-        return Trial(self.source, self.postgres.server.dsn(gold), lake)
+        return Trial(self.source, copy_database(self.postgres.server, f"kills_gold_{name}", "kills_gold"), lake)
 
 
 class Trial:

@@ -24,12 +24,12 @@ from typing import Any
 import psycopg2
 import pytest
 from minio import Minio
-from psycopg2 import sql
 
 from lakehouse import address
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import BusyError, LakehouseError, StoreError
 from lakehouse.runs import day as days
+from tests.conftest import copy_database
 from tests.e2e.lakehouse import RealPipeline
 
 pytestmark = pytest.mark.e2e
@@ -105,12 +105,9 @@ class World:
 
     def trial(self, minio: Any | None) -> Trial:
         name = f"zombie_{uuid.uuid4().hex[:12]}"
-        with closing(psycopg2.connect(self.postgres.server.dsn("postgres"))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql.SQL("create database {} template zombie_gold").format(sql.Identifier(name)))
+        gold = copy_database(self.postgres.server, name, "zombie_gold")
         store = Bucket(minio, self.lake) if minio else Files(self.folder / name, self.lake)
-        return Trial(self.source, self.postgres.server.dsn(name), store, self.folder / f"{name}_home")
+        return Trial(self.source, gold, store, self.folder / f"{name}_home")
 
 
 class Trial:

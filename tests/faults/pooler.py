@@ -14,45 +14,28 @@ from collections import deque
 from contextlib import suppress
 from types import TracebackType
 
-from psycopg2.extensions import parse_dsn
+from tests.faults.loopback import InFrontOfPostgres
 
 NO_TLS = (80877103, 80877104)
 ANSWERED = (3, 5, 10, 11)  # requests of authentication that the client answers
 
 
-class TransactionPooler:
+class TransactionPooler(InFrontOfPostgres):
     """A pooler on a port of its own with at most `servers` connections, the last one used first, or all `in_turn`."""
 
     def __init__(self, dsn: str, servers: int, *, in_turn: bool = False) -> None:
-        self._parts, self._most, self._in_turn = parse_dsn(dsn), servers, in_turn
+        super().__init__(dsn)
+        self._most, self._in_turn = servers, in_turn
         self._idle: deque[socket.socket] = deque()
         self._changed = threading.Condition()
         self._servers = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-
-    @property
-    def dsn(self) -> str:
-        """The URL of the database through the pooler."""
-        p, port = self._parts, self._listener.getsockname()[1]
-        return f"postgresql://{p['user']}:{p['password']}@127.0.0.1:{port}/{p['dbname']}"
-
-    def __enter__(self) -> TransactionPooler:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__exit__(kind, error, where)
         for server in self._idle:
             server.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         lent: socket.socket | None = None

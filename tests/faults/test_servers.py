@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from pyspark.sql import SparkSession
@@ -34,6 +34,19 @@ def own_world(
 ) -> World:
     source, gold = servers
     return World(source, gold, tmp_path_factory.mktemp("own-world"))
+
+
+@contextmanager
+def by_wire(world: World, minio: MinioForTests) -> Iterator[tuple[Trial, PostgresProxy]]:
+    """A trial whose runs reach gold by way of a proxy."""
+    with ExitStack() as started:
+        proxies: list[PostgresProxy] = []
+
+        def through(dsn: str) -> str:
+            proxies.append(started.enter_context(PostgresProxy(dsn)))
+            return proxies[0].dsn
+
+        yield started.enter_context(world.trial(minio, through=through)), proxies[0]
 
 
 @pytest.mark.slow
@@ -131,16 +144,9 @@ def test_a_gold_server_that_is_restarted_at_the_commit_of_a_publish_has_publishe
     own_world: World, servers: tuple[OwnPostgres, OwnPostgres], minio: MinioForTests
 ) -> None:
     own_world.expected(minio)
-    with ExitStack() as started:
-        proxies: list[PostgresProxy] = []
-
-        def through(dsn: str) -> str:
-            proxies.append(started.enter_context(PostgresProxy(dsn)))
-            return proxies[0].dsn
-
-        trial = started.enter_context(own_world.trial(minio, through=through))
+    with by_wire(own_world, minio) as (trial, proxy):
         servers[1].is_back.clear()
-        rule = proxies[0].before_commit(PUBLISH_OF_GOLD, servers[1].restart)
+        rule = proxy.before_commit(PUBLISH_OF_GOLD, servers[1].restart)
         with pytest.raises(LakehouseError) as raised:
             trial.run(2)
         assert rule.hits == 1
@@ -156,15 +162,8 @@ def test_a_gold_server_that_is_restarted_at_the_commit_of_a_publish_has_publishe
 @pytest.mark.fault("F16")
 @pytest.mark.parametrize("of", [PUBLISH_OF_GOLD, pytest.param("'silver', 'order_items'", marks=pytest.mark.slow)])
 def test_a_publish_whose_reply_is_lost_is_published_once(world: World, minio: MinioForTests, of: str) -> None:
-    with ExitStack() as started:
-        proxies: list[PostgresProxy] = []
-
-        def through(dsn: str) -> str:
-            proxies.append(started.enter_context(PostgresProxy(dsn)))
-            return proxies[0].dsn
-
-        trial = started.enter_context(world.trial(minio, through=through))
-        rule = proxies[0].lose_commit(of)
+    with by_wire(world, minio) as (trial, proxy):
+        rule = proxy.lose_commit(of)
         assert [o.state for o in trial.run(2)] == ["published"] * 3
         assert rule.hits == 1
         trial.ends_well(minio)

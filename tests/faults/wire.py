@@ -16,10 +16,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 
-from psycopg2.extensions import parse_dsn
-
+from tests.faults.loopback import InFrontOfPostgres
 from tests.faults.pooler import NO_TLS, message, startup
 
 CANCEL = 80877102
@@ -52,18 +50,12 @@ class Connection:
             end.close()
 
 
-class PostgresProxy:
+class PostgresProxy(InFrontOfPostgres):
     """A proxy on a port of its own in front of the server of `dsn`."""
 
     def __init__(self, dsn: str) -> None:
-        self._parts, self._rules = parse_dsn(dsn), list[Rule]()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-
-    @property
-    def dsn(self) -> str:
-        """The URL of the database by way of the proxy."""
-        p, port = self._parts, self._listener.getsockname()[1]
-        return f"postgresql://{p['user']}:{p['password']}@127.0.0.1:{port}/{p['dbname']}"
+        super().__init__(dsn)
+        self._rules = list[Rule]()
 
     def before_commit(self, of: str, do: Callable[[], object]) -> Rule:
         """Does something when the client has asked for the commit, and before the server hears of it."""
@@ -74,22 +66,6 @@ class PostgresProxy:
         """Lets the server commit, and ends the connection instead of answering."""
         self._rules.append(Rule(of, lose=True))
         return self._rules[-1]
-
-    def __enter__(self) -> PostgresProxy:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError):

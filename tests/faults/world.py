@@ -13,16 +13,14 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psycopg2
 import pytest
 from deltalake import DeltaTable
-from psycopg2 import sql
 from psycopg2.extensions import parse_dsn
 
 from lakehouse import address
@@ -30,7 +28,7 @@ from lakehouse.business_date import BusinessDate
 from lakehouse.errors import LakehouseError
 from lakehouse.records import RUNS_OF
 from lakehouse.runs import day as days
-from tests.conftest import MinioForTests
+from tests.conftest import MinioForTests, copy_database
 from tests.e2e.lakehouse import RealPipeline
 from tests.e2e.small_shop import EVERY_DAY, SCHEMA, Hashes, SmallShop, day
 from tests.faults.lakes import Bucket, Folder
@@ -94,14 +92,8 @@ class World:
     @contextmanager
     def _trial(self, store: Bucket | Folder, **more: Any) -> Iterator[Trial]:
         name = f"{self.name}_{uuid.uuid4().hex[:8]}"
-        with closing(psycopg2.connect(self.gold_server.dsn("postgres"))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                made = sql.SQL("create database {} template {}")
-                cursor.execute(made.format(sql.Identifier(name), sql.Identifier(f"{self.name}_gold")))
-                # A copied sequence is logged again only after a checkpoint: a crash before it would set it back.
-                cursor.execute("checkpoint")
-        trial = Trial(self, self.gold_server.dsn(name), store, self.folder / name, **more)
+        gold = copy_database(self.gold_server, name, f"{self.name}_gold")
+        trial = Trial(self, gold, store, self.folder / name, **more)
         try:
             yield trial
             trial.keeps_its_secrets()

@@ -15,6 +15,7 @@ from lakehouse.errors import StoreError
 from lakehouse.ledger import Ledger
 from lakehouse.report import report
 from lakehouse.warehouse.gold import Gold
+from tests.conftest import copy_database
 
 RUN = "('{run}', 'gold', date '{day}', 'published', timestamptz '{day} 05:00+00' + interval '1 day', {rebuilds})"
 # A year of a shop: two customers, a guest, a return, an order that does not count, and names of which a page must be wary.
@@ -104,13 +105,7 @@ def first_report(first_day: Shop) -> str:
 @pytest.fixture
 def shop(postgres: Any, first_day: Shop) -> Iterator[Shop]:
     """A copy of the shop after its first day."""
-    dsn = postgres.create_database("report_copy")
-    with closing(psycopg2.connect(postgres.server.dsn("postgres"))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("drop database report_copy")
-            cursor.execute("create database report_copy template report_first_day")
-    copy = Shop(dsn)
+    copy = Shop(copy_database(postgres.server, "report_copy", "report_first_day"))
     yield copy
     copy.database.close()
 

@@ -25,7 +25,7 @@ from pyspark.sql import SparkSession
 from lakehouse.contracts import load_contracts
 from lakehouse.warehouse import grants
 from samples.foodmart import SHOP
-from tests.conftest import ROOT
+from tests.conftest import ROOT, copy_database
 from tests.content_hash import content_hash
 from tests.e2e.lakehouse import RealPipeline
 from tools.dbt.environment import DBT
@@ -218,8 +218,7 @@ def test_the_page_names_no_other_host_nobody_and_no_secret(shop: Shop) -> None:
 
 def test_nobody_is_told_and_nothing_is_fetched(shop: Shop) -> None:
     assert shop.network.came == 0
-    with socket.create_connection(shop.network.socket.getsockname()):
-        pass
+    socket.create_connection(shop.network.socket.getsockname()).close()
     for _ in range(100):
         if shop.network.came:
             break
@@ -238,13 +237,7 @@ def test_no_password_is_in_what_dbt_leaves_behind(shop: Shop) -> None:
 @pytest.fixture
 def copy(postgres: Any, shop: Shop) -> str:
     """A copy of gold with its marts, to be broken."""
-    dsn = postgres.create_database("dbt_copy")
-    with closing(psycopg2.connect(postgres.server.dsn("postgres"))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("drop database dbt_copy")
-            cursor.execute("create database dbt_copy template dbt_gold")
-    return str(dsn)
+    return copy_database(postgres.server, "dbt_copy", "dbt_gold")
 
 
 WRONG = "update gold.fact_daily_sales set net_sales = net_sales + 0.0001 where ctid = (select ctid from gold.fact_daily_sales limit 1)"
