@@ -98,7 +98,7 @@ class PublishedTables:
         return self.duckdb_of({name: (f"silver.{name}", as_of) for name in self._contracts["silver"]})
 
     def duckdb_of(self, tables: Mapping[str, tuple[str, date | None]]) -> DuckDBPyConnection:
-        """The same with tables under names of one's own, each with the date as of which it is shown: `{"now": ("silver.orders", None)}`."""
+        """The same with tables under names of one's own, each as of a date: `{"now": ("silver.orders", None)}`."""
         from duckdb import connect
 
         shop = connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})

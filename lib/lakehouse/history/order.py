@@ -49,7 +49,10 @@ def cleaned(identifier: object) -> str | None:
 
 
 def way(settings: Settings, contracts: Contracts, gold: Database, source: Database | None, order_id: str) -> Way:
-    """Reads the way of an order. Raises LedgerError where nothing was published yet, StoreError where a version cannot be read."""
+    """Reads the way of an order.
+
+    Raises LedgerError where nothing was published yet, StoreError where a version cannot be read.
+    """
     wanted, ledger = cleaned(order_id), Ledger(gold)
     if not ledger.published("bronze"):
         raise LedgerError("nothing was published yet: run a day first, as in `lakehouse run day`")
@@ -61,11 +64,10 @@ def way(settings: Settings, contracts: Contracts, gold: Database, source: Databa
     for layer in ("bronze", "quarantine", "silver"):
         places[f"{layer}.{ORDERS}"] = lake.rows(layer, ORDERS, "order_id", {wanted})
         found = lake.rows(layer, LINES, "order_id", {wanted})
-        lines |= {cleaned(row["order_item_id"]) for row in found}
+        lines |= {cleaned(row["order_item_id"]) for row in found} - {None}
         places[f"{layer}.{LINES}"] = found
     # A tombstone knows its own key alone.
-    dead = lake.rows("bronze", LINES, "order_item_id", lines - {None}, only_dead=True)
-    places[f"bronze.{LINES}"] += dead
+    places[f"bronze.{LINES}"] += lake.rows("bronze", LINES, "order_item_id", lines, only_dead=True)
     if source is not None:
         written = {row["order_id"] for layer in ("bronze", "quarantine") for row in places[f"{layer}.{ORDERS}"]}
         try:
@@ -88,26 +90,25 @@ class _Lake:
     ) -> list[Row]:
         """The rows whose `column` is one of the wanted, oldest run first; only tombstones with `only_dead`."""
         pointer = self._published[layer].get(table)
-        if pointer is None or not wanted:
+        if pointer is None:
             return []
         contract = self._contracts["silver" if layer == "silver" else "bronze"][table]
         whole = dataset(self._settings, layer, table, pointer.version, contract.shown)
         if only_dead and "_deleted" not in whole.schema.names:
             return []
-        # Silver has identifiers in their one form, and its files skip by it; elsewhere each is brought into it.
-        exact = pyarrow.dataset.field(column).isin(list(wanted)) if layer == "silver" else None
-        found = list[Row]()
-        for batch in whole.to_batches(filter=exact):
-            keys = batch.column(column).to_pylist()
-            places = [place for place, key in enumerate(keys) if key in wanted or cleaned(key) in wanted]
-            found += batch.take(places).to_pylist() if places else []
-        if only_dead:
-            found = [row for row in found if row["_deleted"]]
+        key = pyarrow.dataset.field(column)
+        among = pyarrow.dataset.field("_deleted") if only_dead else key.is_valid()
+        # Silver has identifiers in their one form. Elsewhere the keys alone are read first, for the forms that they have.
+        forms = wanted
+        if layer != "silver":
+            keys = whole.to_table(columns=[column], filter=among).column(column).unique().to_pylist()
+            forms = {k for k in keys if cleaned(k) in wanted}
+        found: list[Row] = whole.to_table(filter=among & key.isin(sorted(filter(None, forms)))).to_pylist()
         return sorted(found, key=lambda row: str(row.get("_ingested_at") or row.get("_first_seen_at") or ""))
 
 
 def _of_source(source: Database, contracts: Mapping[str, Contract], forms: set[str]) -> dict[str, list[Row]]:
-    """Rows of the source as it is now, by the forms of the identifier that bronze has seen: the server has an index for these."""
+    """Rows of the source as it is now, by the forms of the identifier that bronze has seen, which the server finds by an index."""
     found = {}
     for table in (ORDERS, LINES):
         names = contracts[table].shown(contracts[table].names)

@@ -1,4 +1,4 @@
-"""Where a thing comes from and what became of it, for whoever asks why a figure is what it is."""
+"""Where a thing comes from and what became of it, for those who ask why a figure is what it is."""
 
 from __future__ import annotations
 
