@@ -53,25 +53,24 @@ def mail_page(settings: Settings, to: Sequence[str], title: str, text: str, page
     """Sends a page of HTML, as an attachment of that name, by the mail server of the alerts. Raises NotSentError."""
     if settings.smtp_url is None:
         raise NotSentError("LAKEHOUSE_SMTP_URL and LAKEHOUSE_ALERT_EMAIL_FROM are not set")
-    letter = EmailMessage()
-    try:
-        letter["Subject"], letter["From"], letter["To"] = title, settings.alert_email_from, ", ".join(to)
-    except ValueError:
-        raise NotSentError("an address has a character that no address may have") from None
-    letter.set_content(text)
+    letter = _letter(settings, ", ".join(to), title, text)
     # Programs for mail strip what makes a page readable, so it is a file to open.
     letter.add_attachment(page, subtype="html", filename=name)
     _deliver(letter, settings.smtp_url.get_secret_value())
 
 
 def _mail(settings: Settings, address: str, title: str, text: str, _: Mapping[str, Any]) -> None:
+    _deliver(_letter(settings, settings.alert_email_to, title, text), address)
+
+
+def _letter(settings: Settings, to: str, title: str, text: str) -> EmailMessage:
     letter = EmailMessage()
     try:
-        letter["Subject"], letter["From"], letter["To"] = title, settings.alert_email_from, settings.alert_email_to
-    except ValueError as e:
-        raise NotSentError(type(e).__name__) from None
+        letter["Subject"], letter["From"], letter["To"] = title, settings.alert_email_from, to
+    except ValueError:
+        raise NotSentError("its title or an address has a character that none may have") from None
     letter.set_content(text)
-    _deliver(letter, address)
+    return letter
 
 
 def _deliver(letter: EmailMessage, address: str) -> None:

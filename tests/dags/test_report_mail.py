@@ -65,7 +65,7 @@ def test_without_a_mail_server_it_says_what_to_set() -> None:
 
 
 def test_an_address_that_would_be_another_header_is_refused(kept: Kept) -> None:
-    with pytest.raises(NotSentError, match="an address has a character"):
+    with pytest.raises(NotSentError, match="an address has a character that none may have"):
         mail_page(
             settings(kept.port),
             ["a@example.com\nBcc: b@example.com"],

@@ -44,16 +44,9 @@ def report(
         write_file(out, page)
     console.print(f"{out}: {len(page.encode()):,} bytes", soft_wrap=True)
     if mail_to:
-        title = "Sales report"
+        words = "The sales report is attached: open it in a browser.\n"
         try:
-            mail_page(
-                settings,
-                mail_to,
-                title,
-                "The sales report is attached: open it in a browser.\n",
-                page,
-                "sales-report.html",
-            )
+            mail_page(settings, mail_to, "Sales report", words, page, "sales-report.html")
         except NotSentError as e:
             raise StoreError(f"the report was written, and not sent: {e}; check LAKEHOUSE_SMTP_URL") from None
         console.print(f"sent to {len(mail_to)} addresses" if len(mail_to) > 1 else "sent")
