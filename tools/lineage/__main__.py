@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -31,9 +32,12 @@ def lineage(spark: SparkSession, contracts: Contracts) -> Made:
         made[f"silver.{name}"] = _kept(origins(transform_of("silver", name)(bronze)), contracts["silver"][name])
     frames = {name: _empty(spark, contract) for name, contract in contracts["silver"].items()}
     working: dict[str, list[str]] = {}
-    for name, arguments in _in_order(inputs_of(contracts["gold"])):
+    inputs = inputs_of(contracts["gold"])
+    # A table comes after those that it is made of; inputs_of has refused circles.
+    order = TopologicalSorter({table: [n for n in names if n in inputs] for table, names in inputs.items()})
+    for name in order.static_order():
         # A date is a constant, and no column.
-        frame = transform_of("gold", name)(*(frames.get(a, date(2026, 1, 30)) for a in arguments))
+        frame = transform_of("gold", name)(*(frames.get(a, date(2026, 1, 30)) for a in inputs[name]))
         found = {
             column: sorted({origin for o in of for origin in working.get(o, [o])})
             for column, of in origins(frame).items()
@@ -43,14 +47,6 @@ def lineage(spark: SparkSession, contracts: Contracts) -> Made:
         made[f"gold.{name}"] = _kept(found, contracts["gold"][name])
         frames[name] = spark.createDataFrame([], frame.schema).alias(f"gold.{name}")
     return made
-
-
-def _in_order(arguments: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    """Tables after those that they are made of; inputs_of has refused circles."""
-    done: list[tuple[str, list[str]]] = []
-    while waiting := {t: names for t, names in arguments.items() if t not in {name for name, _ in done}}:
-        done += [(t, names) for t, names in waiting.items() if not waiting.keys() & set(names)]
-    return done
 
 
 def _empty(spark: SparkSession, contract: Contract) -> DataFrame:
