@@ -17,12 +17,14 @@ from psycopg2.extensions import parse_dsn
 
 from lakehouse.errors import ConfigError
 from lakehouse.pages.server import certificate
+from lakehouse.tls import TRUST_STORE_PASSWORD
 from tests.security.servers import certificates, secure_postgres
 from tools.stack.access import secrets
 from tools.stack.parts import FRONT, parts
 from tools.stack.settings import Stack
 from tools.stack.tls import front
 from tools.stack.tls.certificates import write_trusted
+from tools.stack.tls.files import Files
 
 pytestmark = pytest.mark.unit
 NO_FILE = Path(os.devnull)
@@ -105,7 +107,7 @@ def test_a_certificate_that_was_made_again_has_the_parts_started_again(stack: St
     (stack.tls.folder / "server.key").unlink()
     certificates(stack.tls.folder)
     assert stack.tls.mark() != before
-    assert {part.environment["CERTIFICATE_SHA256"] for part in parts(stack)} == set(stack.tls.mark().values())
+    assert {part.environment["CERTIFICATES_SHA256"] for part in parts(stack)} == set(stack.tls.mark().values())
 
 
 def test_what_a_shop_trusts_of_its_own_is_trusted_too(tmp_path: Path) -> None:
@@ -125,6 +127,19 @@ def test_the_pages_server_names_what_it_cannot_show(tmp_path: Path) -> None:
                       (ours / "server.pem", theirs / "server.key")):  # fmt: skip
         with pytest.raises(ConfigError, match="--certificate and --key must name a certificate and its key"):
             certificate(file, key)
+
+
+def test_executors_open_the_trust_store_by_its_password() -> None:
+    assert f"trustStorePassword={TRUST_STORE_PASSWORD}\n" in secrets.CLUSTER_TRUST
+
+
+def test_a_part_is_started_again_where_what_it_trusts_is_another(tmp_path: Path) -> None:
+    tls = Files(certificates(tmp_path))
+    write_trusted(tls.folder)
+    before = tls.mark()
+    assert tls.mark() == before
+    write_trusted(tls.folder, certificates(tmp_path / "of-the-shop") / "ca.pem")
+    assert tls.mark() != before
 
 
 @pytest.mark.integration

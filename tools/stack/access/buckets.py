@@ -30,7 +30,8 @@ WAIT_SECONDS = 60
 def make_buckets(endpoint: str, secrets: Path, ca: Path | None = None) -> None:
     """Brings the MinIO at `endpoint` (host:port) to what is written here; waits a while for it to answer.
 
-    `ca`: the file of the certificates to trust, of a MinIO that speaks TLS. Ends the process with a sentence where it does not answer or does not let us in.
+    `ca`: the file of the certificates to trust, of a MinIO that speaks TLS. Ends the process with a sentence where it does
+    not answer or does not let us in.
     """
     root = [(secrets / f"minio_root_{what}").read_text(encoding="utf-8") for what in ("user", "password")]
     # Patience is ours, below: the client's own is five minutes a call.

@@ -23,14 +23,8 @@ SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a por
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
 ROLES = ("postgres", "pipeline", "notebooks", "airflow")
 LAKE = (
-    *(
-        "LAKEHOUSE_CA_FILE",
-        "LAKEHOUSE_LAKE",
-        "LAKEHOUSE_S3_PATH_STYLE",
-        "AWS_ENDPOINT_URL",
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-    ),
+    *("LAKEHOUSE_CA_FILE", "LAKEHOUSE_LAKE", "LAKEHOUSE_S3_PATH_STYLE"),
+    *("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
 ROTATED = (
@@ -55,7 +49,7 @@ spark.network.crypto.cipher            AES/GCM/NoPadding
 spark.driver.host                      airflow-scheduler
 spark.driver.bindAddress               0.0.0.0
 """
-# With TLS, where their Java finds the store's CA; what is in it is public, Java only asks that there be a password.
+# With TLS, where their Java finds the store's CA; the password is that of lakehouse.tls, which this Python may not have.
 CLUSTER_TRUST = """\
 spark.executor.defaultJavaOptions      -Djavax.net.ssl.trustStore=/run/secrets/tls_trust_store \
 -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=certificates

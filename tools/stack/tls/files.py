@@ -32,9 +32,10 @@ class Files:
         return str(self.folder / "trusted.pem")
 
     def mark(self) -> dict[str, str]:
-        """By it a part is started again where the certificates were made again since."""
-        file = self.folder / "server.pem"
-        return {"CERTIFICATE_SHA256": hashlib.sha256(file.read_bytes()).hexdigest()} if file.exists() else {}
+        """By it a part is started again where what it shows, or what it trusts, is another since."""
+        files = [file for name in ("server.pem", "trusted.pem") if (file := self.folder / name).exists()]
+        held = b"".join(file.read_bytes() for file in files)
+        return {"CERTIFICATES_SHA256": hashlib.sha256(held).hexdigest()} if held else {}
 
     def airflow(self) -> dict[str, str]:
         """Airflow's web server, and its clients of its metadata: psycopg2 and asyncpg have no word in common but these."""

@@ -57,7 +57,7 @@ async def _open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cont
     if asked != SSL_REQUEST:
         raise ConnectionRefusedError
     if reader._buffer:  # type: ignore[attr-defined]
-        # Sent in the clear behind the request, by whoever is in between: as part of the session it would pass for the client's.
+        # Sent in the clear behind the request, by anyone in between: as part of the session it would pass for the client's.
         raise ConnectionRefusedError
     writer.write(b"S")
     await writer.drain()
