@@ -7,10 +7,9 @@ ledger's own clock is set back: nobody waits for a day.
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from lakehouse.errors import DriftError
 from lakehouse.records import Finding
 from lakehouse.server.embedded import EmbeddedPostgres
 from tests.conftest import passable_folder
+from tests.faults.servers import small_disk
 from tests.monitoring.conftest import Nights
 from tests.monitoring.watching import RULES, Watched, at_once, until, watched
 from tests.web_server import receiver
@@ -67,19 +67,6 @@ class Night:
                     cursor.execute(statement)
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 64 MB. Who may not mount one cannot run this test, and is told so."""
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], capture_output=True, text=True)
-    if done.returncode:
-        pytest.fail(f"a small disk cannot be mounted ({done.stderr.strip()}): run this as root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 @pytest.fixture
 def night(tmp_path: Path, minio: Any) -> Iterator[Night]:
     received: list[dict[str, Any]] = []
@@ -89,7 +76,7 @@ def night(tmp_path: Path, minio: Any) -> Iterator[Night]:
         stack.callback(lambda: server.running() and server.stop())
         nights = Nights(server.dsn("watched"))
         stack.callback(nights.ledger.database.close)
-        home = stack.enter_context(small_disk(tmp_path / "home"))
+        home = stack.enter_context(small_disk(tmp_path / "home", megabytes=64))
         webhook = stack.enter_context(receiver(received))
         watch: Watched = stack.enter_context(
             watched(

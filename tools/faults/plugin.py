@@ -31,6 +31,7 @@ class Results:
     def __init__(self, file: Path, rows: list[str]) -> None:
         self._file, self._rows = file, rows
         self._found: dict[str, dict[str, Any]] = {}
+        self._skipped = set[str]()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keeps the tests of the chosen rows."""
@@ -44,10 +45,13 @@ class Results:
                                         "seconds": 0.0, "held": None}  # fmt: skip
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A test has held where set-up, call and tear-down have passed."""
+        """A test has held where set-up, call and tear-down have passed. One that was skipped was not run."""
         found = self._found[report.nodeid]
         found["seconds"] += report.duration
-        found["held"] = report.passed and found["held"] is not False
+        if report.skipped:
+            self._skipped.add(report.nodeid)
+        elif report.nodeid not in self._skipped:
+            found["held"] = report.passed and found["held"] is not False
         if report.when == "teardown":  # at once, so that a run that is cut short leaves what it found
             self._file.write_text(json.dumps(list(self._found.values())), encoding="utf-8")
 
