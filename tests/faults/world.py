@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +135,23 @@ class Trial(_Shop):
         self.process: subprocess.Popen[bytes] | None = None
         self.seen_by_runs = through(gold)
         super().__init__(world.source, gold, store.root, home=home, **store.settings)
-        hadoop = self.lakehouse.spark._jsc.hadoopConfiguration()
-        for name, value in {**address.s3a_options(self.lakehouse.settings), **SOON, **(options or {})}.items():
-            hadoop.set(name, value)
+        self._hadoop = self.lakehouse.spark._jsc.hadoopConfiguration()
+        ours = {**address.s3a_options(self.lakehouse.settings), **SOON, **(options or {})}
+        # The session is that of all tests: what it had is put back when the trial ends.
+        self._options_before = {name: self._hadoop.get(name) for name in ours}
+        self._set(ours)
         self.before = Before(self.gold_hashes(), self.pointers(), self.log())
+
+    def _set(self, options: Mapping[str, str | None]) -> None:
+        for name, value in options.items():
+            if value is None:
+                self._hadoop.unset(name)
+            else:
+                self._hadoop.set(name, value)
+
+    def close(self) -> None:
+        super().close()
+        self._set(self._options_before)
 
     def open(self) -> None:
         self.pipeline = RealPipeline(self.source, self.seen_by_runs, self.lake, **self._settings)

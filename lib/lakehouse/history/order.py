@@ -99,11 +99,13 @@ class _Lake:
         key = pyarrow.dataset.field(column)
         among = pyarrow.dataset.field("_deleted") if only_dead else key.is_valid()
         # Silver has identifiers in their one form. Elsewhere the keys alone are read first, for the forms that they have.
-        forms = wanted
+        forms: set[str | None] = wanted
         if layer != "silver":
             keys = whole.to_table(columns=[column], filter=among).column(column).unique().to_pylist()
             forms = {k for k in keys if cleaned(k) in wanted}
-        found: list[Row] = whole.to_table(filter=among & key.isin(sorted(filter(None, forms)))).to_pylist()
+        if not forms:
+            return []
+        found: list[Row] = whole.to_table(filter=among & key.isin(list(forms))).to_pylist()
         return sorted(found, key=lambda row: str(row.get("_ingested_at") or row.get("_first_seen_at") or ""))
 
 
