@@ -111,17 +111,22 @@ def test_keys_that_are_not_plain_are_compared_by_themselves(shop: Shop, spark: S
     assert STRANGE in buckets
 
 
-def test_keys_that_stand_twice_are_read_and_not_gone(shop: Shop, spark: SparkSession) -> None:
-    have(shop, "a", "A", "B", "B")
-    buckets, missing = compared(spark, shop, held(spark, "A", "B"))
-    assert (len(buckets), missing) == (2, [])
+def test_keys_that_stand_twice_or_between_blanks_agree_and_are_not_read(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "a", "A", "B", "B", "b\t", "\u00a0b \v", " \r\n17850.0\f")
+    assert compared(spark, shop, held(spark, "A", "B", "17850")) == (set(), [])
+
+
+def test_a_key_in_blanks_that_are_none_to_the_rule_is_another_key(shop: Shop, spark: SparkSession) -> None:
+    have(shop, "A\u2003", "\u200bB", "C\u2028")
+    assert compared(spark, shop, held(spark, "A", "B", "C"))[1] == ["A", "B", "C"]
 
 
 def test_rows_without_a_time_are_there(shop: Shop, spark: SparkSession) -> None:
     have(shop, "A")
     shop.do("alter table orders alter created_at drop not null, alter updated_at drop not null",
             "update orders set created_at = null, updated_at = null")  # fmt: skip
-    assert compared(spark, shop, held(spark, "A", "B"))[1] == ["B"]
+    buckets, missing = compared(spark, shop, held(spark, "A", "B"))
+    assert (len(buckets), missing) == (1, ["B"])
 
 
 def test_a_key_of_two_columns_is_gone_where_one_of_them_differs(shop: Shop, spark: SparkSession) -> None:

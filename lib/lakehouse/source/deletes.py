@@ -1,22 +1,22 @@
 """Which keys are gone from the source: those that the lakehouse holds and no row of the source has any more.
 
 A key is what the identifier rule makes of it, so another spelling keeps it; a row outside every window is still there. The
-rule is Spark's to apply. Only of *plain* keys, printable ASCII without a blank, is SQL known to make the same of them: these
-fall into buckets by a hash, the server counts and sums each bucket in one pass, and of buckets that agree with what is held
-no key is read. A match says that each key held is there, whatever the pass has left out: so it leaves out rows made since
-the last window, which nobody holds yet. All of it is SELECT, in the snapshot of the run.
+rule is Spark's to apply. Only of *plain* keys, printable ASCII between blanks, is SQL known to make the same of them: these
+fall into buckets by a hash, the server counts and sums each bucket in one pass, a key that stands twice once, and of buckets
+that agree with what is held no key is read. A match says that each key held is there, whatever the pass has left out: so it
+leaves out rows made since the last window, which nobody holds yet. All of it is SELECT, in the snapshot of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.columns import clean_identifier
+from lakehouse.columns import BLANKS, clean_identifier
 from lakehouse.contracts import Contract
 from lakehouse.source.carried import UTF_8
 from lakehouse.source.digests import Digest, digest_of
@@ -41,12 +41,12 @@ def keys_seen(snapshot: Snapshot, contract: Contract) -> str:
 
 
 def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None) -> Figures:
-    """Figures of the plain keys of rows that were made before the mark (None: of all), by the server; doubles count twice."""
-    made = f' and "{CREATED}" < {instant(mark)}' if mark and CREATED in contract.names else ""
-    digest = digest_of(snapshot.release)
+    """Figures of the plain keys, each once, of rows that were not made since the mark (None: of all), by the server."""
+    made = f' and ("{CREATED}" < {instant(mark)}) is not false' if mark and CREATED in contract.names else ""
+    digest, keys = digest_of(snapshot.release), _parts(snapshot, contract)
     rows = snapshot.rows(
-        f"select {digest.bucket_sql('hash')}, count(*), sum({digest.summed_sql('hash')}) from (select "
-        f"{digest.hash_sql(_text(contract))} as hash from {_name(contract)} where {_plain(contract)}{made} offset 0) h group by 1",
+        f"select {digest.bucket_sql('hash')}, count(*), sum({digest.summed_sql('hash')}) from (select distinct "
+        f"{digest.hash_sql(_text(keys))} as hash from {_name(contract)} where {_plain(keys)}{made}) h group by 1",
         contract.table,
     )
     return {bucket: (int(keys), int(total)) for bucket, keys, total in rows}
@@ -82,9 +82,9 @@ def gone(
     if len(plain) <= MOST_BUCKETS:
         # A key that is held may be there in a spelling that is not plain, so all of those are read.
         named = ", ".join(f"'{b}'" for b in sorted(plain)) or "null"
-        digest = digest_of(snapshot.release)
-        theirs = digest.bucket_sql(digest.hash_sql(_text(contract)))
-        there += f" and case when {_plain(contract)} then {theirs} in ({named}) else true end"
+        digest, parts = digest_of(snapshot.release), _parts(snapshot, contract)
+        theirs = digest.bucket_sql(digest.hash_sql(_text(parts)))
+        there += f" and case when {_plain(parts)} then {theirs} in ({named}) else true end"
         held = held.where(~_is_plain(contract) | digest.bucket(digest.hash(_key(contract))).isin(plain))
     keys = ", ".join(f'"{k}"::text as "{k}"' for k in contract.key)
     read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there}")
@@ -103,19 +103,25 @@ def _key(contract: Contract) -> Column:
     return F.concat_ws(SEPARATOR, *contract.key)
 
 
-def _plain(contract: Contract) -> str:
-    return " and ".join(f'("{k}"::text collate "C") ~ \'^[!-~]+$\'' for k in contract.key)
+def _parts(snapshot: Snapshot, contract: Contract) -> list[str]:
+    """SQL of the parts of a key without the blanks around them, as far as the server's encoding has a blank at all."""
+    blanks = BLANKS if snapshot.standing.encoding == "UTF8" else BLANKS.replace(r"\u00A0", "")
+    return [f"btrim(\"{k}\"::text, E'{blanks}')" for k in contract.key]
 
 
-def _text(contract: Contract) -> str:
+def _plain(parts: Sequence[str]) -> str:
+    return " and ".join(f"({part} collate \"C\") ~ '^[!-~]+$'" for part in parts)
+
+
+def _text(parts: Sequence[str]) -> str:
     """SQL of a plain key as one text, after the identifier rule."""
-    parts = (
-        f"case when \"{k}\"::text like '%.0' then "
-        f"regexp_replace(upper(\"{k}\"::text collate \"C\"), E'^([0-9]+)\\\\.0$', E'\\\\1') "
-        f'else upper("{k}"::text collate "C") end'
-        for k in contract.key
+    ruled = (
+        f"case when {part} like '%.0' then "
+        f"regexp_replace(upper({part} collate \"C\"), E'^([0-9]+)\\\\.0$', E'\\\\1') "
+        f'else upper({part} collate "C") end'
+        for part in parts
     )
-    return f"concat_ws(E'\\x1f', {', '.join(parts)})"
+    return f"concat_ws(E'\\x1f', {', '.join(ruled)})"
 
 
 def _name(contract: Contract) -> str:
