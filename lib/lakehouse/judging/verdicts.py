@@ -29,6 +29,8 @@ RECALLED, RECALLS_ROW, KEY_RECALLED, LEAVES = "_recalled", "_recalls_row", "_key
 # Whether silver's row of the key was missed by an earlier run: nothing is held against it.
 CURRENT_MISSED = "_current_missed"
 MICROS_A_DAY, HOUR, MINUTE = 86_400_000_000, 3_600_000_000, 60_000_000
+# A candidate as the source wrote it, which is what quarantine keeps.
+SOURCE = "_source"
 # Beside the silver columns: what decides ties, kept so that a later image can be compared without reading bronze again.
 TIE_BREAKERS = ("_source_key", "_row_md5")
 
@@ -49,7 +51,7 @@ def judged(
     *,
     keeps_missed: bool = False,
 ) -> DataFrame:
-    """Adds `_reasons` (every rule that fires) and `_verdict` to each candidate.
+    """Adds `_reasons` (every rule that fires) and `_verdict` to each candidate; `_source` stays with rows that break a rule.
 
     `current`: silver's row of each key, as `_current_updated_at` and `_current_` + tie-breakers; None where silver is new.
     Candidates with `_void` and `_recalled` also get what becomes of silver's row of their key. `keeps_missed`: a row whose key
@@ -59,6 +61,9 @@ def judged(
     # The few rows that break a rule are looked at twice: Spark interprets array_compact, and would do so for every row.
     breaks_one = reduce(operator.or_, (rule.fires for rule in rules))
     frame = candidates.withColumn("_reasons", F.when(breaks_one, names).otherwise(F.array().cast("array<string>")))
+    if SOURCE in frame.columns:
+        # Only a row that breaks a rule can stay open and is written as it came: the others are sorted without a copy.
+        frame = frame.withColumn(SOURCE, F.when(breaks_one, F.col(SOURCE)))
     if current is None:
         nothing = {
             "_current_updated_at": "timestamp",

@@ -18,7 +18,7 @@ from lakehouse.frame.published import frame
 from lakehouse.frame.transforms import transform_of
 from lakehouse.judging.rules import Rule
 from lakehouse.judging.tombstones import END, OLDER, ORDER, VOID, VOID_TYPE, by_key, images, in_order, voided
-from lakehouse.judging.verdicts import CURRENT_MISSED, RECALLED, TIE_BREAKERS, identified, judged
+from lakehouse.judging.verdicts import CURRENT_MISSED, RECALLED, SOURCE, TIE_BREAKERS, identified, judged
 from lakehouse.layers.silver_gate import Silver
 from lakehouse.records import PARTITION, Extracted, Totals
 
@@ -74,10 +74,10 @@ def judged_candidates(
 
 
 def _standard(silver: Silver, contract: Contract, images: DataFrame) -> DataFrame:
-    """Images of bronze in silver's columns; as the source wrote them in `_source`."""
+    """Images of bronze in silver's columns, with each as the source wrote it."""
     bronze = silver.lakehouse.contracts["bronze"][contract.table]
     transform = transform_of("silver", contract.table)
-    source = F.struct(*bronze.names).alias("_source")
+    source = F.struct(*bronze.names).alias(SOURCE)
     return conformed(transform(identified(images, bronze).select("*", source)), contract)
 
 

@@ -25,7 +25,7 @@ from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest
 from lakehouse.judging.rules import quarantine_rules
 from lakehouse.judging.tombstones import END, VOID
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, LEAVES, OPEN, REMOVED, TIE_BREAKERS
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, LEAVES, OPEN, REMOVED, SOURCE, TIE_BREAKERS
 from lakehouse.lake.reading import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
@@ -265,7 +265,7 @@ def _write_open(silver: Silver, contract: Contract, frame: DataFrame, waiting: T
     """Writes the rows open after this run: as the source wrote them, why, and since when."""
     lake, now = silver.lakehouse.lake, F.lit(silver.run.started_at)
     rows = frame.where(F.col("_verdict") == OPEN).select(
-        "_source.*",
+        f"{SOURCE}.*",
         "_not_representable",
         F.col("_reasons"),
         F.lit(silver.run.run_id).alias("_run_id"),
