@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,11 +18,14 @@ from lakehouse.contracts import Contract
 from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
+from lakehouse.records import Extracted, Totals
 from lakehouse.source.deletes import differing, gone, held_figures, keys_seen, source_figures
 from lakehouse.source.digests import digest_of
 from lakehouse.source.postgres import Snapshot
 
 MISSED_AT = "_deleted_at"
+# So many keys fit into a broadcast with room to spare.
+FEW_KEYS = 200_000
 
 
 def held_keys(lakehouse: Lakehouse, contract: Contract) -> DataFrame | None:
@@ -59,7 +62,21 @@ def held_keys(lakehouse: Lakehouse, contract: Contract) -> DataFrame | None:
     held = held.select(*key)
     if len(parts) == 1 and silver:
         return held  # silver has each key once
-    return held.where(reduce(Column.__and__, (F.col(k).isNotNull() for k in key))).distinct()
+    if silver and not buries and _few(lakehouse, table, pending):
+        # Once, too, without a shuffle of all that silver holds.
+        others = _once(reduce(DataFrame.unionByName, parts[1:]).select(*key), key)
+        return parts[0].select(*key).join(F.broadcast(others), list(key), how="left_anti").unionByName(others)
+    return _once(held, key)
+
+
+def _few(lakehouse: Lakehouse, table: str, pending: Sequence[Extracted]) -> bool:
+    """Whether the rows that silver has not judged, or has not taken in, fit into a broadcast."""
+    waiting = lakehouse.ledger.totals("silver").get(table, Totals()).open
+    return waiting + sum(e.rows for e in pending) <= FEW_KEYS
+
+
+def _once(keys: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    return keys.where(reduce(Column.__and__, (F.col(k).isNotNull() for k in key))).distinct()
 
 
 def _cleaned(key: tuple[str, ...]) -> list[Column]:
