@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lakehouse.cli import app
 from lakehouse.database import Database
 from lakehouse.errors import LedgerError, SourceError, StoreError
-from lakehouse.history.order import Way, way
+from lakehouse.history.order import Way, _of_gold, way
 from lakehouse.history.sentences import meanings, sentences
 from tests.e2e.small_shop import EVERY_DAY, SmallShop, day
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 CANARY = "Quetzalcoatlus"
 # On the second day O1 is returned, an order comes whose line names a product that only the third day brings, and one more
-# that is deleted on the third. O2 changes its price on the third.
+# that is deleted on the third. O2 changes its price on the third, and one of its lines spells its identifier another way.
 SECOND = f"""
 update orders set status = 'refunded', updated_at = '{day(2)} 02:00' where order_id = 'O1';
 update customers set first_name = '{CANARY}', updated_at = '{day(2)} 02:00' where customer_id = 'C1';
@@ -29,6 +29,7 @@ insert into orders (order_id, customer_id, status, ordered_at, created_at, updat
     ('gone 1', 'C1', 'paid', '{day(2)}', '{day(2)}', '{day(2)}');
 insert into order_items (order_item_id, order_id, product_id, quantity, unit_price, created_at, updated_at) values
     ('G1', 'gone 1', 'P1', 1, 9, '{day(2)}', '{day(2)}');
+update order_items set order_id = ' o2' where order_item_id = 'Z2';
 """
 THIRD = f"""
 delete from order_items where order_item_id = 'G1';
@@ -98,6 +99,15 @@ def test_a_deleted_order_is_told_to_be_gone_with_its_lines(shop: SmallShop) -> N
     assert [bool(row["_deleted"]) for row in lines] == [False, True], (
         "its line's tombstone is found by the line's own key"
     )
+
+
+def test_a_line_of_the_source_is_found_though_it_spells_the_order_another_way(shop: SmallShop) -> None:
+    assert {r["order_item_id"] for r in found(shop, "O2").places["source.order_items"]} == {"I2", "L2", "Z2"}
+
+
+def test_a_gold_that_was_never_made_holds_no_order(shop: SmallShop) -> None:
+    never_made = shop.lakehouse.contracts["gold"]["fact_customer_orders"].model_copy(update={"id": "gold.never_made"})
+    assert _of_gold(shop.lakehouse.gold_database, never_made, "O1") == []
 
 
 def test_no_personal_value_is_read(shop: SmallShop) -> None:

@@ -58,7 +58,7 @@ def changes(tables: PublishedTables, contract: Contract, before: date, after: da
         counted = dict(engine.execute("select what, count(*) from changes group by what").fetchall())
         sums = ", ".join(f"count(*) filter (what = '{CHANGED}' and {_name(c)})" for c in rest)
         per_column = engine.execute(f"select {sums} from changes").fetchone() or ()
-        rows = engine.execute(f"select what, {key} from changes order by 1, 2 limit {int(most_keys)}").fetchall()
+        rows = engine.execute(f"select what, {key} from changes order by all limit {int(most_keys)}").fetchall()
     return TableChanges(
         name, before, after, counted.get(CAME, 0), counted.get(WENT, 0), counted.get(CHANGED, 0),
         {c: n for c, n in zip(rest, per_column, strict=True) if n},

@@ -69,7 +69,8 @@ def way(settings: Settings, contracts: Contracts, gold: Database, source: Databa
     # A tombstone knows its own key alone.
     places[f"bronze.{LINES}"] += lake.rows("bronze", LINES, "order_item_id", lines, only_dead=True)
     if source is not None:
-        written = {row["order_id"] for layer in ("bronze", "quarantine") for row in places[f"{layer}.{ORDERS}"]}
+        of = [f"{layer}.{table}" for layer in ("bronze", "quarantine") for table in (ORDERS, LINES)]
+        written = {row["order_id"] for place in of for row in places[place]}
         try:
             places = {**_of_source(source, contracts["bronze"], {wanted, wanted.lower(), *written} - {None}), **places}
         except LakehouseError as e:
@@ -111,17 +112,23 @@ class _Lake:
 
 def _of_source(source: Database, contracts: Mapping[str, Contract], forms: set[str]) -> dict[str, list[Row]]:
     """Rows of the source as it is now, by the forms of the identifier that bronze has seen, which the server finds by an index."""
+    from lakehouse.source.postgres import SCHEMA  # late, as it brings Spark's classes
+
     found = {}
     for table in (ORDERS, LINES):
         names = contracts[table].shown(contracts[table].names)
-        question = sql.SQL("select {} from public.{} where order_id = any(%s)").format(
-            sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(table)
+        question = sql.SQL("select {} from {} where order_id = any(%s)").format(
+            sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(SCHEMA, table)
         )
         found[f"source.{table}"] = _rows(source, question, (sorted(forms),))
     return found
 
 
 def _of_gold(gold: Database, contract: Contract, wanted: str) -> list[Row]:
+    """The order's row in gold; none where gold was never made."""
+    there = _rows(gold, sql.SQL("select 1 where to_regclass(%s) is not null"), (f"gold.{contract.table}",))
+    if not there:
+        return []
     names = [*contract.shown(contract.names), "_published_at", "_run_id"]
     question = sql.SQL("select {} from gold.{} where order_id = %s").format(
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(contract.table)
