@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +17,7 @@ import pytest
 
 from lakehouse.errors import SourceError
 from lakehouse.monitoring.alerts import Alert, Told, handle
+from lakehouse.monitoring.server import alerts_server
 from lakehouse.settings import Settings
 from tests.conftest import free_port
 from tests.monitoring.conftest import Nights
@@ -128,6 +130,39 @@ def test_a_receiver_that_is_away_is_tried_again_and_told_with_a_later_post(tmp_p
         assert world.waits == [1, 2, 4]
         assert world.post(alert()) == 1
         assert len(posted) == 6
+
+
+def test_a_post_that_had_to_wait_for_a_slow_receiver_is_of_the_moment_at_which_it_came(tmp_path: Path) -> None:
+    received, goes_on = list[dict[str, Any]](), threading.Event()
+
+    class Slow(Handler):
+        def post(self, body: bytes) -> None:
+            goes_on.wait(10)
+            received.append(json.loads(body))
+            self.answer(204)
+
+    def post(*names: str) -> None:
+        ends_at = datetime.now(UTC) + timedelta(seconds=0.3)
+        posted = [
+            {"labels": {"alertname": n}, "startsAt": NOW.isoformat(), "endsAt": ends_at.isoformat()} for n in names
+        ]
+        assert httpx.post(f"{url}/api/v2/alerts", json=posted).status_code == 200
+
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        serving(Slow) as webhook,
+        alerts_server(Settings(home=tmp_path, alert_webhook=webhook), "127.0.0.1", port) as server,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        post("GoldLate")
+        post("GoldLate")
+        time.sleep(0.5)  # by now neither post's alert would hold any longer
+        post("NoRun")
+        goes_on.set()
+        until(lambda: len(received) > 1)
+        server.shutdown()
+    assert [(r["event"], r["alert"]) for r in received] == [("alert", "GoldLate"), ("alert", "NoRun")]
 
 
 def test_nothing_that_a_terminal_would_obey_is_told(world: World, received: list[dict[str, Any]]) -> None:

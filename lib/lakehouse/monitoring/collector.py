@@ -112,10 +112,11 @@ def _bound(cursor: Cursor) -> None:
 
 def _of_measures(judged: Iterable[Judged]) -> list[Family]:
     families = {name: family(name, words, ("layer", "table", "measure")) for name, words in OF_MEASURES.items()}
-    for newest, band in judged:
+    for measure in judged:
+        newest, band = measure
         labels = [newest.layer, newest.table, newest.measure]
-        is_anomaly = float(not band.low <= newest.value <= band.high)
-        for name, value in zip(families, (newest.value, band.median, band.low, band.high, is_anomaly), strict=True):
+        values = (newest.value, band.median, band.low, band.high, float(measure.is_anomaly))
+        for name, value in zip(families, values, strict=True):
             families[name].add_metric(labels, value)
     return list(families.values())
 

@@ -26,6 +26,8 @@ from lakehouse.settings import Settings
 LARGEST_POST = 10_000_000
 TEXT = "text/plain; charset=utf-8"
 POSTED = TypeAdapter(list[Alert])
+# What was posted, each with the moment at which it came.
+Posts = Queue[tuple[datetime, list[Alert]]]
 
 
 def exposition(collector: Collector) -> bytes:
@@ -77,7 +79,7 @@ def metrics_server(collector: Collector, host: str, port: int) -> ThreadingHTTPS
 
 def alerts_server(settings: Settings, host: str, port: int) -> ThreadingHTTPServer:
     """A server that takes alerts, and a thread that tells them, one post after the other."""
-    posts: Queue[list[Alert]] = Queue()
+    posts = Posts()
 
     class Alerts(_Handler):
         def do_POST(self) -> None:
@@ -88,7 +90,7 @@ def alerts_server(settings: Settings, host: str, port: int) -> ThreadingHTTPServ
                 self.answer(413)
             else:
                 try:
-                    posts.put(POSTED.validate_json(self.rfile.read(length)))
+                    posts.put((datetime.now(UTC), POSTED.validate_json(self.rfile.read(length))))
                     self.answer(200)
                 except ValidationError:
                     self.answer(400, b"This is not a list of alerts in the form of Alertmanager's API, version 2.\n")
@@ -99,11 +101,12 @@ def alerts_server(settings: Settings, host: str, port: int) -> ThreadingHTTPServ
     return server
 
 
-def _tell(posts: Queue[list[Alert]], told: Told, settings: Settings) -> None:
+def _tell(posts: Posts, told: Told, settings: Settings) -> None:
     while True:
-        alerts = posts.get()
+        # Whether an alert is over is as of its post: a receiver that is slow to answer may let posts wait for minutes.
+        came_at, alerts = posts.get()
         try:
-            handle(alerts, told, settings, datetime.now(UTC), time.sleep)
+            handle(alerts, told, settings, came_at, time.sleep)
         except OSError as e:  # the file of what was told
             log.warning("alert.not_kept", reason=e.strerror)
 
