@@ -183,7 +183,7 @@ def _last_build(settings: Settings) -> str:
         return ""
     state, day, good, warned, failed, skipped, at, is_newest = rows[0]
     older = "" if is_newest else "; gold has published since"
-    return (f"dbt {state} on the gold of {day} at {at:%Y-%m-%d %H:%M}: {good} good, {warned} warned, {failed} failed, "
+    return (f"dbt {state} on the gold of {day} at {at.astimezone(settings.zone):%Y-%m-%d %H:%M %Z}: {good} good, {warned} warned, {failed} failed, "
             f"{skipped} skipped{older}")  # fmt: skip
 
 

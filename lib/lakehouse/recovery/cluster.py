@@ -113,7 +113,7 @@ class Cluster:
                 name = key.rpartition("/")[2]
                 if name.removesuffix(".gz") >= base.wal_start or not name.startswith("0"):
                     Folder(folder).write(name, place.read(key))
-        file = f"{shlex.quote(str(folder))}/%f.gz"
+        file = f"{shlex.quote(str(folder)).replace('%', '%%')}/%f.gz"  # Postgres' own sign for what it fills in
         return f'test -f {file} && gzip -dc {file} > "%p"'
 
     def start(self, **options: str) -> None:

@@ -121,10 +121,13 @@ def moment(database: Database, server: EmbeddedPostgres | None, point: str) -> I
 
 @contextmanager
 def _still(database: Database) -> Iterator[Connection]:
-    """While the body works no publish commits, and no run begins or ends."""
+    """While the body works no publish commits, and no run begins or ends. Raises StoreError where it had to wait too long."""
     with closing(database.dedicated()) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("lock table ops.runs, ops.published in share mode")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("lock table ops.runs, ops.published in share mode")
+        except psycopg2.Error as e:  # a publish that takes long holds them, and so does a session that somebody forgot
+            raise database.refused(e) from None
         yield connection
         connection.rollback()
 
