@@ -81,7 +81,10 @@ def _missing(cursor: Cursor, loader: str, contracts: list[Contract]) -> Iterator
     if is_absent:
         yield f"create role {grants.DBT} nologin"
     cursor.execute(
-        "select n, quote_ident(n) from unnest(array[current_user::text, %s]) n group by 1 order by 1", (loader,)
+        # A URL without a user is of whoever libpq says: the owner's is known, as it is the one that asks.
+        "select n, quote_ident(n) from unnest(array[current_user::text, nullif(%s, '')]) n where n is not null "
+        "group by 1 order by 1",
+        (loader,),
     )
     for name, quoted_name in cursor.fetchall():
         if not _may_become(cursor, name):

@@ -15,6 +15,7 @@ import pyarrow.dataset
 
 from lakehouse.database import Database
 from lakehouse.lake import arrow
+from lakehouse.ledger import Ledger
 from lakehouse.settings import Settings
 from lakehouse.warehouse.ddl import quoted
 from tools.dbt.access import SCHEMA, as_dbt
@@ -31,7 +32,11 @@ def load(settings: Settings, database: Database, version: int) -> int | None:
 
     Raises StoreError where the version cannot be read.
     """
-    source = f"Lines of orders that sold a unit, from version {version} of silver.order_items"
+    # After a restore the same number may be another version: the ledger then has another identity.
+    source = (
+        f"Lines of orders that sold a unit, from version {version} of silver.order_items by the ledger "
+        f"{Ledger(database).identity()}"
+    )
     with as_dbt(database) as cursor:
         cursor.execute(f"create table if not exists {TABLE} (order_id text not null, product_id text not null)")
         cursor.execute("select obj_description(to_regclass(%s), 'pg_class')", (TABLE,))

@@ -7,12 +7,12 @@ from (
            (select bool_or(net_sales is null) from {{ source("gold", "fact_daily_sales") }}) as is_unknown
     union all
     select 'customer_rfm',
-           (select sum(frequency) from {{ ref("customer_rfm") }}),
+           (select coalesce(sum(frequency), 0) from {{ ref("customer_rfm") }}),
            (select count(customer_order_number) from {{ source("gold", "fact_customer_orders") }}),
            false
     union all
     select 'customer_cohorts',
-           (select sum(orders) from {{ ref("customer_cohorts") }}),
+           (select coalesce(sum(orders), 0) from {{ ref("customer_cohorts") }}),
            (select count(customer_order_number) from {{ source("gold", "fact_customer_orders") }}),
            false
 ) sums
