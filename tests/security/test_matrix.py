@@ -15,14 +15,19 @@ from minio.error import S3Error
 from psycopg2 import errors
 
 from lakehouse.contracts import load_contracts
+from lakehouse.settings import Settings
+from lakehouse.warehouse import grants
 from tests.conftest import ROOT, MinioForTests
 from tests.security.test_setup import Server, drop_roles, new_server
+from tools.dbt.access import let_in
 from tools.stack.access import matrix
 from tools.stack.access.buckets import make_buckets
 from tools.stack.access.policies import BUCKETS, USERS
 
 pytestmark = pytest.mark.integration
 CONTRACTS = load_contracts()
+# Nobody logs in as dbt: who runs it takes its role on.
+AS_DBT = f"set role {grants.DBT}; "
 
 
 def test_the_page_says_what_the_code_says() -> None:
@@ -44,17 +49,22 @@ def allowed(dsn: str, statement: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def gold(postgres: Any) -> Iterator[Server]:
+def gold(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for server in new_server(postgres, "_3"):
         server.setup()
         server.ask("create table gold_staging.of_a_run (n integer)", "gold_loader")
+        urls = {"gold_dsn": server.urls["gold_loader"], "owner_dsn": server.urls["gold_owner"]}
+        let_in(Settings(home=tmp_path_factory.mktemp("home"), **urls), CONTRACTS["gold"].values())
+        server.ask(AS_DBT + "create table analytics.of_dbt (n integer)", "gold_loader")
         yield server
+        server.ask(f"drop owned by {grants.DBT} cascade; drop role {grants.DBT}")
 
 
 @pytest.mark.parametrize("cell", list(matrix.of_gold(CONTRACTS)), ids=lambda c: c.what)
 def test_a_role_of_gold_may_what_the_page_says(gold: Server, cell: matrix.Cell) -> None:
-    may = {role for role in matrix.ROLES if allowed(gold.urls[f"gold_{role}"], cell.how)}
-    assert may == cell.may
+    named = {role: (gold.urls.get(f"gold_{role}", ""), cell.how) for role in matrix.ROLES}
+    named["dbt"] = gold.urls["gold_loader"], AS_DBT + cell.how
+    assert {role for role, (dsn, statement) in named.items() if allowed(dsn, statement)} == cell.may
 
 
 @pytest.fixture(scope="module")

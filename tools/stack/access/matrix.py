@@ -13,13 +13,16 @@ from lakehouse.warehouse import grants
 from tools.setup.machine import ROOT
 from tools.stack.access.policies import BUCKETS, USERS
 
-ROLES = ("owner", "loader", "reader", "pii_reader")
+ROLES = ("owner", "loader", "reader", "pii_reader", "dbt")
 EVERYBODY, RUNS, OWNER, NOBODY = (
     frozenset(ROLES),
     frozenset(("owner", "loader")),
     frozenset(("owner",)),
     frozenset[str](),
 )
+SEE_MARTS = EVERYBODY - {"dbt"}
+# Owner and loader may become dbt's role, and so may what it may.
+ARE_DBT = RUNS | {"dbt"}
 SOURCE = frozenset(("source",))
 ACTIONS = ("list", "read", "write", "delete", "list old versions of", "read old versions of", "delete old versions of")
 MARTS = sorted(file.stem for file in (ROOT / "conf" / "postgres" / "marts").glob("*.sql"))
@@ -41,7 +44,7 @@ def of_gold(contracts: Contracts) -> Iterator[Cell]:
         shown = ", ".join(c.name for c in contract.columns if c.name not in hidden)
         yield Cell(f"read {name}", f"select {shown} from {name}", EVERYBODY)
         for column in hidden:
-            yield Cell(f"read {name}.{column} (personal)", f"select {column} from {name}", EVERYBODY - {"reader"})
+            yield Cell(f"read {name}.{column} (personal)", f"select {column} from {name}", SEE_MARTS - {"reader"})
         yield Cell(f"insert into {name}", f"insert into {name} select * from {name} where false", RUNS)
         yield Cell(f"update {name}", f"update {name} set _run_id = _run_id where false", RUNS)
         yield Cell(f"delete from {name}", f"delete from {name} where false", RUNS)
@@ -49,9 +52,13 @@ def of_gold(contracts: Contracts) -> Iterator[Cell]:
         yield Cell(f"change {name}", f"alter table {name} add column added integer", OWNER)
         yield Cell(f"drop {name}", f"drop table {name} cascade", OWNER)
     for mart in MARTS:
-        yield Cell(f"read marts.{mart}", f"select * from marts.{mart}", EVERYBODY)
+        yield Cell(f"read marts.{mart}", f"select * from marts.{mart}", SEE_MARTS)
         yield Cell(f"refresh marts.{mart}", f"refresh materialized view marts.{mart}", RUNS)
         yield Cell(f"drop marts.{mart}", f"drop materialized view marts.{mart}", OWNER)
+    yield Cell("read what dbt has made", "select * from analytics.of_dbt", EVERYBODY)
+    yield Cell("change what dbt has made", "update analytics.of_dbt set n = n where false", ARE_DBT)
+    yield Cell("drop what dbt has made", "drop table analytics.of_dbt", ARE_DBT)
+    yield Cell("make a table in analytics", "create table analytics.made (n integer)", ARE_DBT)
     yield Cell("read ops.runs", "select * from ops.runs", RUNS)
     yield Cell("insert into ops.settings", "insert into ops.settings select * from ops.settings where false", RUNS)
     yield Cell("drop ops.runs", "drop table ops.runs cascade", OWNER)
@@ -108,7 +115,8 @@ def page() -> str:
             "",
             "Who may do what, cell by cell: `yes` works and `–` is refused, tried on a real Postgres and a real MinIO by",
             "[tests/security/test_matrix.py](../tests/security/test_matrix.py). Made from contracts and policies by",
-            "`python -m tools.stack.access.matrix`; [security.md](security.md) says how the roles come to be.",
+            "`python -m tools.stack.access.matrix`; [security.md](security.md) says how the roles come to be. `dbt` is the role",
+            f"`{grants.DBT}`, as which nobody logs in: owner and loader become it ([dbt.md](dbt.md#what-it-may)).",
             *_table("Object store", tuple(USERS), of_the_store()),
             *_table("Gold database", ROLES, of_gold(contracts)),
             *_table("Source", ("source",), of_the_source(contracts)),
