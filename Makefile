@@ -40,7 +40,7 @@ status: ## how each part of the stack is, and where
 
 # Two workers, each with a Spark, a Postgres and a MinIO of its own; a file's tests stay together and in order. The DAGs'
 # tests run beside them, and what they had to say comes last.
-test: airflow minio zip ## all tests, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
+test: airflow minio zip ## all tests but the long ones, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
 	@$(BIN)/python -m benchmarks.peers.environment
 	@dags=$$(mktemp); \
 	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
