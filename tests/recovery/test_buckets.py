@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from minio import Minio
+from minio import Minio, MinioAdmin
 from minio.commonconfig import ENABLED
+from minio.credentials import StaticProvider
 from minio.versioningconfig import VersioningConfig
 from pydantic import SecretStr
 
@@ -112,6 +113,43 @@ def test_an_object_that_nobody_has_any_more_is_named(shop: Shop) -> None:
     with pytest.raises(StoreError, match="1 files of published versions are neither"):
         brought_back(shop)
     silver.write(newest, [held])
+
+
+def test_an_older_version_that_is_listed_and_may_not_be_read_is_not_said_to_be_back(
+    shop: Shop, minio: MinioForTests
+) -> None:
+    """As the jobs' own user of the stack: MinIO lets nobody list objects who may not list their versions too."""
+    shop.publish()
+    silver = layer(shop, "silver")
+    newest = next(k for k in silver.names("orders/") if k.endswith(".parquet") and k not in _kept_keys(shop))
+    silver.delete(newest)
+    of_a_job = shop.settings.model_copy(update=_user_without_old_versions(minio))
+    found = objects.plan(of_a_job)
+    assert [r["from_"] for r in objects.rows(found)] == ["its bucket's older version"]
+    with pytest.raises(
+        StoreError, match=r"1 files of published versions are neither .* that we may read: give the keys"
+    ):
+        objects.run(of_a_job, found, reason="a drill", by_whom="tests")
+    brought_back(shop)
+    assert objects.plan(shop.settings) == []
+
+
+def _user_without_old_versions(minio: MinioForTests) -> dict[str, SecretStr]:
+    """A user who may do everything but read old versions, in the words of policies.py."""
+    root = StaticProvider(minio.access_key, minio.secret_key)
+    admin = MinioAdmin(endpoint=f"127.0.0.1:{minio.port}", credentials=root, secure=False)
+    objects_of_all = "arn:aws:s3:::*"
+    admin.policy_add("no-old-versions", policy={
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["s3:*"], "Resource": [objects_of_all]},
+            {"Effect": "Deny", "Action": ["s3:GetObject"], "Resource": [objects_of_all],
+             "Condition": {"StringLike": {"s3:versionid": ["?*"]}}},
+        ],
+    })  # fmt: skip
+    admin.user_add("a-job", "password-of-a-job")
+    admin.attach_policy(["no-old-versions"], user="a-job")
+    return {"access_key": SecretStr("a-job"), "secret_key": SecretStr("password-of-a-job")}
 
 
 def _kept_keys(shop: Shop) -> set[str]:
