@@ -45,11 +45,12 @@ def load(settings: Settings, database: Database, version: int) -> int | None:
         cursor.execute(f"truncate {TABLE}")
         lines = arrow.dataset(settings, "silver", "order_items", version, lambda _: [*COLUMNS, "quantity"])
         rows = 0
-        for batch in lines.scanner(columns=list(COLUMNS), filter=SOLD).to_batches():
-            with closing(io.BytesIO()) as buffer:
-                pyarrow.csv.write_csv(batch, buffer, QUOTED)
-                buffer.seek(0)
-                cursor.copy_expert(f"copy {TABLE} ({', '.join(COLUMNS)}) from stdin with (format csv)", buffer)
-            rows += batch.num_rows
+        with arrow.reading("silver", "order_items", version):
+            for batch in lines.scanner(columns=list(COLUMNS), filter=SOLD).to_batches():
+                with closing(io.BytesIO()) as buffer:
+                    pyarrow.csv.write_csv(batch, buffer, QUOTED)
+                    buffer.seek(0)
+                    cursor.copy_expert(f"copy {TABLE} ({', '.join(COLUMNS)}) from stdin with (format csv)", buffer)
+                rows += batch.num_rows
         cursor.execute(f"comment on table {TABLE} is {quoted(source)}")
     return rows

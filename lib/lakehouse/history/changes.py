@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from lakehouse.contracts import Contract
-from lakehouse.errors import UsageError
+from lakehouse.errors import StoreError, UsageError
 from lakehouse.explore import PublishedTables
 
 CAME, WENT, CHANGED = "came", "went", "changed"
@@ -34,9 +34,11 @@ class TableChanges:
 def changes(tables: PublishedTables, contract: Contract, before: date, after: date, most_keys: int) -> TableChanges:
     """What changed in a table of silver from its state as of one business date to that as of another.
 
-    Raises LedgerError where nothing was published by one of them, StoreError where maintenance has cleaned a version up,
-    UsageError for a table whose key may not be shown.
+    Raises LedgerError where nothing was published by one of them, StoreError where maintenance has cleaned a version up or
+    a column was retyped in between, UsageError for a table whose key may not be shown.
     """
+    from duckdb import Error
+
     name = f"silver.{contract.table}"
     had, has = (tables.arrow(name, day).schema.names for day in (before, after))
     if not set(contract.key) <= {*had} & {*has}:
@@ -49,19 +51,25 @@ def changes(tables: PublishedTables, contract: Contract, before: date, after: da
         key = ", ".join(map(_name, contract.key))
         differing = [f"b.{_name(c)} is distinct from a.{_name(c)}" for c in rest]
         what = f"case when b._here is null then '{CAME}' when a._here is null then '{WENT}' else '{CHANGED}' end"
-        engine.execute(
-            f"create temp table changes as select {key}, {what} as what, "
-            f"{', '.join(f'{d} as {_name(c)}' for c, d in zip(rest, differing, strict=True))} "
-            f"from (select *, true as _here from before_) b full join (select *, true as _here from after_) a using ({key}) "
-            f"where a._here is null or b._here is null or {' or '.join(differing)}"
-        )
+        marks = [f"{d} as {_name(c)}" for c, d in zip(rest, differing, strict=True)]
+        try:
+            engine.execute(
+                f"create temp table changes as select {', '.join([key, f'{what} as what', *marks])} "
+                f"from (select *, true as _here from before_) b full join (select *, true as _here from after_) a using ({key}) "
+                f"where {' or '.join(['a._here is null', 'b._here is null', *differing])}"
+            )
+        except Error as e:  # its words may quote a value
+            raise StoreError(
+                f"{name} as of {before} and as of {after} cannot be compared ({type(e).__name__}): a column was of another type, "
+                "or data files of a version that is long past have been cleaned up"
+            ) from None
         counted = dict(engine.execute("select what, count(*) from changes group by what").fetchall())
-        sums = ", ".join(f"count(*) filter (what = '{CHANGED}' and {_name(c)})" for c in rest)
-        per_column = engine.execute(f"select {sums} from changes").fetchone() or ()
+        sums = [f"count(*) filter (what = '{CHANGED}' and {_name(c)})" for c in rest]
+        per_column = engine.execute(f"select {', '.join(sums)} from changes").fetchone() if sums else ()
         rows = engine.execute(f"select what, {key} from changes order by all limit {int(most_keys)}").fetchall()
     return TableChanges(
         name, before, after, counted.get(CAME, 0), counted.get(WENT, 0), counted.get(CHANGED, 0),
-        {c: n for c, n in zip(rest, per_column, strict=True) if n},
+        {c: n for c, n in zip(rest, per_column or (), strict=True) if n},
         tuple(dict(zip(("what", *contract.key), row, strict=True)) for row in rows),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from psycopg2 import sql
 from lakehouse.contracts import Contract, Contracts
 from lakehouse.database import Database
 from lakehouse.errors import LakehouseError, LedgerError
-from lakehouse.lake.arrow import dataset
+from lakehouse.lake.arrow import dataset, reading
 from lakehouse.ledger import Ledger
 from lakehouse.settings import Settings
 
@@ -101,12 +101,13 @@ class _Lake:
         among = pyarrow.dataset.field("_deleted") if only_dead else key.is_valid()
         # Silver has identifiers in their one form. Elsewhere the keys alone are read first, for the forms that they have.
         forms: set[str | None] = wanted
-        if layer != "silver":
-            keys = whole.to_table(columns=[column], filter=among).column(column).unique().to_pylist()
-            forms = {k for k in keys if cleaned(k) in wanted}
-        if not forms:
-            return []
-        found: list[Row] = whole.to_table(filter=among & key.isin(list(forms))).to_pylist()
+        with reading(layer, table, pointer.version):
+            if layer != "silver":
+                keys = whole.to_table(columns=[column], filter=among).column(column).unique().to_pylist()
+                forms = {k for k in keys if cleaned(k) in wanted}
+            if not forms:
+                return []
+            found: list[Row] = whole.to_table(filter=among & key.isin(list(forms))).to_pylist()
         return sorted(found, key=lambda row: str(row.get("_ingested_at") or row.get("_first_seen_at") or ""))
 
 

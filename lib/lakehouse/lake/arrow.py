@@ -3,7 +3,8 @@ of a version, which Spark is then given by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -62,6 +63,18 @@ def dataset(
     return whole.replace_schema(pyarrow.schema([whole.schema.field(name) for name in shown(whole.schema.names)]))
 
 
+@contextmanager
+def reading(layer: str, table: str, version: int) -> Iterator[None]:
+    """Around a read of a data set's rows: raises StoreError where a data file is gone, or is not what was written."""
+    try:
+        yield
+    except (OSError, pyarrow.ArrowInvalid) as e:
+        raise StoreError(
+            f"a data file of version {version} of {layer}.{table} is gone or cannot be read ({type(e).__name__}): lakehouse "
+            "verify says more; of a version that is long past it may have been cleaned up"
+        ) from None
+
+
 def open_rows(
     settings: Settings, table: str, version: int, key: Sequence[str], limit: int, reason: str = ""
 ) -> list[dict[str, Any]]:
@@ -71,14 +84,15 @@ def open_rows(
     """
     quarantine = dataset(settings, "quarantine", table, version, lambda _: [*key, "_reasons", "_first_seen_at"])
     rows = (r for batch in quarantine.to_batches() for r in batch.to_pylist() if reason in ("", *r["_reasons"]))
-    return [
-        {
-            "key": " ".join(_shown(r[k]) for k in key),
-            "reasons": ", ".join(r["_reasons"]),
-            "first_seen": r["_first_seen_at"].isoformat(timespec="seconds"),
-        }
-        for r in islice(rows, limit)
-    ]
+    with reading("quarantine", table, version):
+        return [
+            {
+                "key": " ".join(_shown(r[k]) for k in key),
+                "reasons": ", ".join(r["_reasons"]),
+                "first_seen": r["_first_seen_at"].isoformat(timespec="seconds"),
+            }
+            for r in islice(rows, limit)
+        ]
 
 
 def _shown(part: object) -> str:
