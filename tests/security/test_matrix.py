@@ -13,6 +13,7 @@ import pytest
 from minio import Minio
 from minio.error import S3Error
 from psycopg2 import errors
+from pydantic import SecretStr
 
 from lakehouse.contracts import load_contracts
 from lakehouse.settings import Settings
@@ -53,8 +54,10 @@ def gold(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     for server in new_server(postgres, "_3"):
         server.setup()
         server.ask("create table gold_staging.of_a_run (n integer)", "gold_loader")
-        urls = {"gold_dsn": server.urls["gold_loader"], "owner_dsn": server.urls["gold_owner"]}
-        let_in(Settings(home=tmp_path_factory.mktemp("home"), **urls), CONTRACTS["gold"].values())
+        loader, owner = (SecretStr(server.urls[name]) for name in ("gold_loader", "gold_owner"))
+        let_in(
+            Settings(home=tmp_path_factory.mktemp("home"), gold_dsn=loader, owner_dsn=owner), CONTRACTS["gold"].values()
+        )
         server.ask(AS_DBT + "create table analytics.of_dbt (n integer)", "gold_loader")
         yield server
         server.ask(f"drop owned by {grants.DBT} cascade; drop role {grants.DBT}")

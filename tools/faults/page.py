@@ -59,10 +59,10 @@ def page() -> str:
     found, known = tests_of(), results()
     lines = [
         "# Faults", "",
-        "`make faults` injects each fault for real, on a real Postgres, a real MinIO and where it says so a real Airflow, and",
-        "then the promises are checked. `make faults` runs all of it and writes this page (`make faults ROWS=F5,F6` some",
-        "rows); what needs neither root nor minutes is in `make test` too. `make faults` needs root for a small",
-        "file system and a memory limit, and a C compiler for the shifted clock.", "",
+        "`make faults` injects each fault for real, on a real Postgres, a real MinIO and where it says so a real Airflow, holds",
+        "what comes of it against the promises, and writes this page (`make faults ROWS=F5,F6` for some rows). It needs root,",
+        "for a small file system and a limit of memory, and a C compiler for the shifted clock. Tests that need none of these",
+        "and no minutes are in `make test` too.", "",
         "## Promises", "", "| # | Promise | What it says |", "|---|---|---|",
         *(f"| {number} | {name} | {words} |" for number, (name, words) in PROMISES.items()), "",
         "Tests of whole days check P1 to P4 once the day has ended, P3 and P5 while it has failed, P6 in the ledger and P7 in",
