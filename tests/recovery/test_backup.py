@@ -16,14 +16,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from psycopg2.extensions import parse_dsn
+from pydantic import SecretStr
 
 from lakehouse.errors import BusyError, LedgerError, StoreError, UsageError
 from lakehouse.recovery import backup
 from lakehouse.recovery.kept import manifest as manifests
 from lakehouse.recovery.kept.place import backups
-from lakehouse.recovery.postgres import SCRIPT
+from lakehouse.recovery.postgres import SCRIPT, direct
 from lakehouse.recovery.trial import trial
+from lakehouse.server.databases import database_url
 from tests.conftest import ROOT
+from tests.faults.wire import PostgresProxy
 from tests.recovery.shop import Shop
 
 pytestmark = pytest.mark.integration
@@ -64,6 +68,16 @@ def test_the_first_backup_is_whole_and_the_next_adds_what_is_new(kept: Shop) -> 
     assert not before.keys() - objects(kept).keys()
     assert second.pointers == {"bronze": {"orders": 1}, "silver": {"orders": 1}}
     assert second.new_bytes < first.new_bytes / 10
+
+
+def test_a_server_of_ours_is_ours_by_another_port_of_the_machine_too(kept: Shop) -> None:
+    """As by that of the front by which the stack speaks TLS: its log is kept, and no dump made in its place."""
+    gold = database_url(kept.settings, "gold")
+    with PostgresProxy(gold) as proxy:
+        settings = kept.settings.model_copy(update={"gold_dsn": SecretStr(proxy.dsn)})
+        assert backup.plan(settings)["kind"] == "log"
+        through = f"{proxy.dsn}?sslmode=verify-full&sslrootcert=ca.pem"
+        assert parse_dsn(direct(kept.server, through)) == parse_dsn(gold)
 
 
 def test_the_ledger_knows_its_backups(kept: Shop) -> None:

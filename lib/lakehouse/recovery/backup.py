@@ -193,7 +193,7 @@ def _due(server: EmbeddedPostgres, earlier: list[Manifest]) -> bool:
     if base is None or datetime.fromisoformat(base.finished_at) < datetime.now(UTC) - BASE_EVERY:
         return True
     with postgres.superuser(server) as cursor:
-        cursor.execute("select system_identifier::text from pg_control_system()")
+        cursor.execute(postgres.SYSTEM)
         system = cursor.fetchone()
         cursor.execute("select timeline_id from pg_control_checkpoint()")
         timeline = cursor.fetchone()

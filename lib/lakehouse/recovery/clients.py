@@ -18,6 +18,9 @@ from lakehouse.recovery.kept.place import CHUNK, Place
 from lakehouse.server.embedded import binaries
 from lakehouse.settings import secret_variables
 
+# Values of sslmode that a client without TLS refuses; those that we bring are built without.
+TLS = ("require", "verify-ca", "verify-full")
+
 
 def kept(place: Place, key: str, pieces: Iterable[bytes]) -> Part:
     """Writes a file of a backup, and says how long it is and what its sum is."""
@@ -66,16 +69,28 @@ def output(program: str, dsn: str, *options: str) -> Iterator[bytes]:
 
 
 def invocation(program: str, dsn: str, *options: str) -> tuple[list[str], Mapping[str, str]]:
-    """Command line and environment of a client: the address on the one, the password in the other."""
+    """Command line and environment of a client: the address on the one, the password in the other.
+
+    Raises SetupError where there is no such program, or none that speaks TLS to a server that is asked for it.
+    """
     parts = parse_dsn(dsn)
-    own = binaries() / program
-    found = str(own) if own.exists() else shutil.which(program)
-    if found is None:
-        raise SetupError(f"there is no {program}: run `make setup`")
+    found = _found(program, needs_tls=parts.get("sslmode", os.environ.get("PGSSLMODE", "")) in TLS)
     environment = {name: value for name, value in os.environ.items() if name not in secret_variables()}
     environment |= {"LC_ALL": "C"} | ({"PGPASSWORD": parts["password"]} if "password" in parts else {})
     shown = make_dsn(**{name: value for name, value in parts.items() if name != "password"})
     return [found, f"--dbname={shown}", *options], environment
+
+
+def _found(program: str, *, needs_tls: bool) -> str:
+    own, of_path = binaries() / program, shutil.which(program)
+    if needs_tls and of_path is None:
+        raise SetupError(f"the {program} that we bring speaks no TLS, which the server is asked for: install Postgres' client "
+                         "programs, of the server's release or a newer one")  # fmt: skip
+    if not needs_tls and own.exists():
+        return str(own)
+    if of_path is None:
+        raise SetupError(f"there is no {program}: run `make setup`")
+    return of_path
 
 
 def _kind(words: str) -> str:

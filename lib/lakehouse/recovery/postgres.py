@@ -19,7 +19,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
@@ -49,6 +49,8 @@ WAIT_SECONDS = 300
 SCHEMAS = ("ops", "gold", "marts")
 # Of the ledger what changes in a publish alone, or with the state of a run: the rest may move between a moment and its figures.
 LEDGER_TABLES = ("consumed", "published", "run_tables", "runs", "totals")
+# By which a server knows its own log, and is known behind any port.
+SYSTEM = "select system_identifier::text from pg_control_system()"
 ROW_SUM = "coalesce(sum(('x' || left(md5(t::text), 15))::bit(60)::bigint), 0)"
 Figures = dict[str, tuple[int, int]]
 
@@ -75,8 +77,27 @@ def own_server(settings: Settings) -> EmbeddedPostgres | None:
     if not server.exists() or not server.running():
         return None
     ours, theirs = parse_dsn(server.url("postgres")), parse_dsn(settings.gold_dsn.get_secret_value())
-    is_ours = theirs.get("host") in (ours["host"], "localhost") and theirs.get("port", "5432") == ours["port"]
-    return server if is_ours else None
+    if theirs.get("host") not in (ours["host"], "localhost"):
+        return None
+    return server if theirs.get("port", "5432") == ours["port"] or _is_behind(settings, server) else None
+
+
+def _is_behind(settings: Settings, server: EmbeddedPostgres) -> bool:
+    """Whether another port of this machine leads to the same server, as that of the front by which the stack speaks TLS."""
+    gold = Database(database_url(settings, "gold"), "gold", StoreError)
+    with closing(gold), gold.connection() as connection, connection.cursor() as cursor:
+        theirs = _value(cursor, SYSTEM)
+    with superuser(server) as cursor:
+        return bool(_value(cursor, SYSTEM) == theirs)
+
+
+def direct(server: EmbeddedPostgres | None, dsn: str) -> str:
+    """A URL by the own port of the server we bring: what stands before it may speak TLS, which its programs do not."""
+    if server is None:
+        return dsn
+    parts = {name: value for name, value in parse_dsn(dsn).items() if not name.startswith("ssl")}
+    ours = parse_dsn(server.url("postgres"))
+    return make_dsn(**{**parts, "host": ours["host"], "port": ours["port"]})
 
 
 def has_log(server: EmbeddedPostgres) -> bool:
@@ -172,7 +193,7 @@ def figures(cursor: Cursor) -> tuple[Figures, Figures]:
 def archive_to(server: EmbeddedPostgres, folder: Path) -> str:
     """From now on the server keeps its log in a folder of its own below this one; returns the server's system identifier."""
     with superuser(server) as cursor:
-        system = str(_value(cursor, "select system_identifier::text from pg_control_system()"))
+        system = str(_value(cursor, SYSTEM))
         own = wal_folder(folder, system)
         run_as = account()
         for step in (folder, own.parent, own):
@@ -206,7 +227,7 @@ def push_log(server: EmbeddedPostgres, folder: Path) -> str:
     Raises StoreError where the archive does not take it.
     """
     with superuser(server) as cursor:
-        system = str(_value(cursor, "select system_identifier::text from pg_control_system()"))
+        system = str(_value(cursor, SYSTEM))
         # A commit after whatever was before: a time is reached where the log has one that is later.
         cursor.execute("select pg_current_xact_id()")
         name = str(_value(cursor, "select pg_walfile_name(pg_switch_wal())"))
@@ -223,7 +244,7 @@ def push_log(server: EmbeddedPostgres, folder: Path) -> str:
 def base_backup(server: EmbeddedPostgres, place: Place, key: str) -> Base:
     """Copies the whole server as it stands, with the log that makes the copy consistent."""
     with superuser(server) as cursor:
-        system = str(_value(cursor, "select system_identifier::text from pg_control_system()"))
+        system = str(_value(cursor, SYSTEM))
         start = str(_value(cursor, "select pg_walfile_name(pg_current_wal_lsn())"))
     options = ("--format=tar", "--pgdata=-", "--wal-method=fetch", "--checkpoint=fast", "--no-password")
     part = kept(place, key, compressed(output("pg_basebackup", server.url("postgres"), *options)))

@@ -146,7 +146,8 @@ def run(settings: Settings, choice: Choice, *, reason: str, by_whom: str, force:
             after = gold(settings)
         else:
             after = living or gold(settings, create=True)
-            scratch, dsn = settings.home / f"restore-{stamp}-load", database_url(settings, "owner")
+            scratch = settings.home / f"restore-{stamp}-load"
+            dsn = postgres.direct(server, database_url(settings, "owner"))
             load(dsn, scratch, choice.manifest, target, cluster if choice.base else None, new, reason, by_whom, stamp)
             after.close()
         swap.go()
