@@ -95,6 +95,11 @@ def _published(database: Database) -> Last:
         raise LedgerError(
             f"gold at {database.where} has not published anything yet: run a day, or `make demo`, then `make dbt`"
         )
+    if "order_items" not in last.inputs:
+        raise LedgerError(
+            f"gold at {database.where} was published by an earlier release, which did not note of which silver: run gold for "
+            "the last day, then `make dbt`"
+        )
     return last
 
 
