@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -74,13 +75,19 @@ class Shop:
 
     def run(self, *words: str, dsn: str = "") -> subprocess.CompletedProcess[str]:
         """A program on this shop; all that is not its databases goes to the listener."""
+        return subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env=self.environment(dsn), capture_output=True, text=True
+        )
+
+    def environment(self, dsn: str = "") -> dict[str, str]:
+        """Nothing of the person's own that names a lakehouse, a store or a way out."""
         named = {n: v for n, v in os.environ.items() if not n.startswith(("LAKEHOUSE_", "AWS_", "DBT_", "PG"))}
         named |= dict.fromkeys(
             ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), self.network.url
         )
         named |= {"NO_PROXY": "127.0.0.1", "LAKEHOUSE_HOME": str(self.home), "LAKEHOUSE_GOLD_DSN": dsn or self.dsn,
                   "LAKEHOUSE_LAKE": self.lake.as_uri(), "LAKEHOUSE_SECRETS_DIR": str(self.home.parent / "no-secrets"), "COLUMNS": "200"}  # fmt: skip
-        return subprocess.run([sys.executable, *words], cwd=ROOT, env=named, capture_output=True, text=True)
+        return named
 
     def content(self, relation: str, dsn: str = "") -> tuple[int, int]:
         """What a table holds, as the number of its rows and a hash."""
@@ -270,6 +277,23 @@ def test_a_state_of_a_product_that_is_over_is_kept(shop: Shop, copy: str) -> Non
         copy,
     )
     assert (old[0] + 1, old[1], new[1]) == (new[0], False, True)
+
+
+def test_a_dbt_that_outlives_a_killed_build_is_still_alone(shop: Shop) -> None:
+    build = subprocess.Popen([sys.executable, "-m", "tools.dbt"], cwd=ROOT, env=shop.environment(),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    children = Path(f"/proc/{build.pid}/task/{build.pid}/children")
+    until = time.monotonic() + 120
+    while not (found := children.read_text().split()):
+        assert build.poll() is None, "the build ended before dbt began"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    build.kill()
+    build.wait()
+    assert shop.dbt().returncode == 10
+    while Path(f"/proc/{found[0]}").exists():
+        time.sleep(0.1)
+    assert shop.dbt().returncode == 0
 
 
 def test_a_server_that_is_away_is_said_in_one_sentence(shop: Shop) -> None:

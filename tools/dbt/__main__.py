@@ -43,14 +43,14 @@ def main() -> None:
 def build(settings: Settings) -> None:
     """Makes role and schema where they are missing, builds, notes how it went, and publishes the page."""
     dsn = database_url(settings, "gold", create=False)
-    with closing(Database(dsn, "gold", StoreError)) as database, _alone(database):
+    with closing(Database(dsn, "gold", StoreError)) as database, _alone(database) as lock:
         gold = _published(database)
         if not DBT.mark.is_file():
             raise SetupError("dbt is not installed: run `make dbt`")
         let_in(settings, load_contracts()["gold"].values())
         given = project.environment(dsn, settings.home)
         for _ in range(MOST_BUILDS):
-            built = _build_on(settings, database, gold, given)
+            built = _build_on(settings, database, gold, given, lock)
             if (now := _published(database)).run_id == gold.run_id:
                 break
             gold = now
@@ -62,11 +62,11 @@ def build(settings: Settings) -> None:
     print(f"The page of the marts is {lakehouse.pages.folder / page.NAME}")
 
 
-def _build_on(settings: Settings, database: Database, gold: Last, given: dict[str, str]) -> project.Built:
+def _build_on(settings: Settings, database: Database, gold: Last, given: dict[str, str], lock: int) -> project.Built:
     began = time.monotonic()
     if (lines := load(settings, database, gold.inputs["order_items"])) is not None:
         print(f"{lines:,} lines of orders loaded", flush=True)
-    built = project.build(given)
+    built = project.build(given, lock)
     with as_dbt(database) as cursor:
         record(cursor, gold, built, settings.retention)
     models = [n for n in built.of(*project.GOOD) if n.kind in ("model", "snapshot")]
@@ -78,15 +78,18 @@ def _build_on(settings: Settings, database: Database, gold: Last, given: dict[st
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
-    """One build at a time: folder and tables are the same for all. Raises BusyError; the server frees the lock of the dead."""
+def _alone(database: Database) -> Iterator[int]:
+    """One build at a time: folder and tables are the same for all. The socket of the session that holds the lock.
+
+    Raises BusyError. The server frees the lock of a session that no process holds open any more.
+    """
     with closing(database.dedicated()) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("select pg_try_advisory_lock(hashtext('lakehouse dbt'))")
             if cursor.fetchone() != (True,):
                 raise BusyError(f"another build of dbt is at work on gold at {database.where}: wait for it to end")
-            yield
+            yield connection.fileno()
 
 
 def _published(database: Database) -> Last:

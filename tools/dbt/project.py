@@ -114,11 +114,15 @@ def environment(dsn: str, home: Path) -> dict[str, str]:
     }
 
 
-def build(given: Mapping[str, str]) -> Built:
-    """Builds and tests everything. Where dbt ended before it began to, the one node is the project itself."""
+def build(given: Mapping[str, str], lock: int) -> Built:
+    """Builds and tests everything. Where dbt ended before it began to, the one node is the project itself.
+
+    `lock`: the socket of the session that holds the lock. dbt keeps it open too, so that a dbt which outlives this process
+    is still alone.
+    """
     results = Path(given["DBT_TARGET_PATH"]) / "run_results.json"
     results.unlink(missing_ok=True)
-    _dbt(given, "build")
+    _dbt(given, "build", kept=(lock,))
     return read_results(results) if results.is_file() else Built((Node("project", "anything", "error", 0),))
 
 
@@ -152,12 +156,12 @@ def log_of(given: Mapping[str, str]) -> Path:
     return Path(given["DBT_LOG_PATH"]) / "dbt.log"
 
 
-def _dbt(given: Mapping[str, str], *words: str) -> int:
+def _dbt(given: Mapping[str, str], *words: str, kept: tuple[int, ...] = ()) -> int:
     """dbt's exit code; what it says is shown only where a person wants words that may quote a row."""
     out = None if may_quote() else subprocess.DEVNULL
     command = [DBT.folder / "bin" / "dbt", "--no-use-colors", *words]
     return subprocess.run(
-        command, cwd=PROJECT, env=dict(given), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        command, cwd=PROJECT, env=dict(given), stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=kept
     ).returncode
 
 

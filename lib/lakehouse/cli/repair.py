@@ -19,6 +19,7 @@ from lakehouse.records import Row
 from lakehouse.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from lakehouse.upkeep.verify import Check
     from lakehouse.wiring import Lakehouse
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -81,14 +82,24 @@ def _known(settings: Settings, *, create: bool = False) -> Lakehouse:
 
 def verify(as_json: Json = False) -> None:
     """Hold ledger, lake and gold against each other: log, versions, keys, sums. Changes nothing; 6 where one is broken."""
+    checks = verified(as_json)
+    print_table([c.row() for c in checks], ("layer", "table", "check", "holds", "words"), as_json)
+    raise_if_broken(checks)
+
+
+def verified(as_json: bool) -> list[Check]:
+    """What `lakehouse verify` finds, with the locks of all layers."""
     from lakehouse.upkeep import verify as work
     from lakehouse.upkeep.locks import locked
 
     with Watched(as_json):
         lakehouse = _known(load_settings())
         with locked(lakehouse):
-            checks = work.verify(lakehouse)
-    print_table([c.row() for c in checks], ("layer", "table", "check", "holds", "words"), as_json)
+            return work.verify(lakehouse)
+
+
+def raise_if_broken(checks: list[Check]) -> None:
+    """Raises GateError that names the checks which do not hold."""
     if broken := [c for c in checks if not c.holds]:
         names = ", ".join(f"{c.layer}.{c.table} {c.name}" if c.table else f"{c.layer} {c.name}" for c in broken)
         raise GateError(

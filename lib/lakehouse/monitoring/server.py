@@ -109,6 +109,8 @@ def _tell(posts: Posts, told: Told, settings: Settings) -> None:
             handle(alerts, told, settings, came_at, time.sleep)
         except OSError as e:  # the file of what was told
             log.warning("alert.not_kept", reason=e.strerror)
+        except Exception as e:  # noqa: BLE001 - the next alert is told, whatever was wrong with this one
+            log.warning("alert.not_told", reason=type(e).__name__)
 
 
 def serve(make: Callable[[], ThreadingHTTPServer], what: str) -> None:

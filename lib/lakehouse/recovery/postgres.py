@@ -97,7 +97,7 @@ def direct(server: EmbeddedPostgres | None, dsn: str) -> str:
         return dsn
     parts = {name: value for name, value in parse_dsn(dsn).items() if not name.startswith("ssl")}
     ours = parse_dsn(server.url("postgres"))
-    return make_dsn(**{**parts, "host": ours["host"], "port": ours["port"]})
+    return str(make_dsn(**{**parts, "host": ours["host"], "port": ours["port"]}))
 
 
 def has_log(server: EmbeddedPostgres) -> bool:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.console import Json, Watched, print_table
-from lakehouse.cli.repair import DryRun, Reason, Yes, agreed, because
-from lakehouse.cli.repair import verify as verify_all
+from lakehouse.cli.repair import DryRun, Reason, Yes, agreed, because, raise_if_broken, verified
 from lakehouse.errors import GateError, UsageError
 from lakehouse.settings import Settings, load_settings
 
@@ -41,11 +40,14 @@ def restore(
         return
     with Watched(as_json):
         done = work.run(settings, choice, reason=why, by_whom=who(), force=force)
+    broken = [str(r["what"]) for r in done if not r["holds"]]
+    checks = [] if broken or no_verify else verified(as_json)
+    done += [{"what": f"verify {c.layer} {c.table} {c.name}".replace("  ", " "), "is": c.words, "holds": c.holds}
+             for c in checks]  # fmt: skip
     print_table([{**r, "holds": "yes" if r["holds"] else "NO"} for r in done], ("what", "is", "holds"), as_json)
-    if broken := [str(r["what"]) for r in done if not r["holds"]]:
+    if broken:
         raise GateError(f"what was restored is not what was there at that moment: {', '.join(broken)}")
-    if not no_verify:
-        verify_all(as_json)
+    raise_if_broken(checks)
 
 
 def _moment(settings: Settings, text: str) -> datetime | None:
