@@ -137,16 +137,18 @@ def test_a_post_that_had_to_wait_for_a_slow_receiver_is_of_the_moment_at_which_i
 
     class Slow(Handler):
         def post(self, body: bytes) -> None:
-            goes_on.wait(10)
+            goes_on.wait(60)
             received.append(json.loads(body))
             self.answer(204)
 
-    def post(*names: str) -> None:
-        ends_at = datetime.now(UTC) + timedelta(seconds=0.3)
+    def post(*names: str) -> datetime:
+        # Long enough to arrive in, on a machine that is busy.
+        ends_at = datetime.now(UTC) + timedelta(seconds=5)
         posted = [
             {"labels": {"alertname": n}, "startsAt": NOW.isoformat(), "endsAt": ends_at.isoformat()} for n in names
         ]
         assert httpx.post(f"{url}/api/v2/alerts", json=posted).status_code == 200
+        return ends_at
 
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -156,8 +158,8 @@ def test_a_post_that_had_to_wait_for_a_slow_receiver_is_of_the_moment_at_which_i
     ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         post("GoldLate")
-        post("GoldLate")
-        time.sleep(0.5)  # by now neither post's alert would hold any longer
+        last = post("GoldLate")
+        until(lambda: datetime.now(UTC) > last)
         post("NoRun")
         goes_on.set()
         until(lambda: len(received) > 1)
