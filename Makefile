@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt lint audit zip lineage lock clean
+.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt docs lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -9,7 +9,7 @@ WORKERS ?= 2
 NIGHTS ?= 60
 SIZE ?= S
 BIN := .venv/bin
-LOCKS := jobs airflow minio benchmarks dbt audit
+LOCKS := jobs airflow minio benchmarks dbt docs audit
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
@@ -42,6 +42,7 @@ status: ## how each part of the stack is, and where
 # tests run beside them, and what they had to say comes last.
 test: airflow minio zip ## all tests but the long ones, on a real Postgres, a real MinIO and a real Airflow (WORKERS=1 for one after the other)
 	@$(BIN)/python -m benchmarks.peers.environment
+	@$(BIN)/python -m tools.docs.environment
 	@dags=$$(mktemp); \
 	(began=$$SECONDS; .venv-airflow/bin/python -m pytest -c tests/dags/pytest.ini tests/dags >"$$dags" 2>&1; ended=$$?; \
 	  printf '\n  %-8s%6d s\n' DAGs $$((SECONDS - began)) >>"$$dags"; exit $$ended) & \
@@ -86,6 +87,9 @@ dbt: setup ## marts of gold in schema analytics, tested, and their page among th
 	@$(BIN)/python -m tools.dbt.environment
 	@$(BIN)/python -m tools.dbt
 
+docs: setup ## README, docs/ and decisions as a site with a search, in build/site; it asks no other host for anything
+	@$(BIN)/python -m tools.docs
+
 lint: setup ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -107,4 +111,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow .venv-audit .venv-benchmarks .venv-dbt dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-audit .venv-benchmarks .venv-dbt .venv-docs dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
