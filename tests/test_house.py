@@ -27,7 +27,7 @@ LINES = (
     ("contracts", "columns", "address", "home", "java", "receivers", "tls"),
     ("conform", "database", "session", "judging"),
     ("source", "lake", "warehouse", "ledger", "gate", "pages", "report", "server"),
-    ("parts", "monitoring"),
+    ("parts", "monitoring", "features"),
     ("frame",),
     ("catalogue",),
     ("layers",),

@@ -2,6 +2,7 @@
 
 runs               READ runs/day.py FIRST: a day as three calls; backfill, rebuild, dry run
 layers             what a run of bronze, silver and gold does, step by step
+features           what was known by the end of each day, for models
 frame              the frame of every run: lock, restore, publish, and what comes afterwards
 upkeep             repairs and maintenance
 recovery           backups, and the way back to one moment

@@ -12,6 +12,7 @@ from lakehouse import __version__, log
 from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
+from lakehouse.cli.models.features import features
 from lakehouse.cli.personal.forget import forget
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.reading import catalogue, report
@@ -47,6 +48,7 @@ for command in (
     samples.demo,
     doctor,
     report.report,
+    features,
     diff,
 ):
     app.command()(command)

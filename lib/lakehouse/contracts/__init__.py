@@ -5,7 +5,17 @@ types   the one table of types: Postgres, Spark, the staged form
 load    reads the folder, and names every fault with file and line
 """
 
-from lakehouse.contracts.load import Contracts, load_contracts, resource_folder
+from lakehouse.contracts.load import Contracts, load_beside, load_contracts, resource_folder
 from lakehouse.contracts.model import LAYERS, NAME, Column, Contract, Layer
 
-__all__ = ["LAYERS", "NAME", "Column", "Contract", "Contracts", "Layer", "load_contracts", "resource_folder"]
+__all__ = [
+    "LAYERS",
+    "NAME",
+    "Column",
+    "Contract",
+    "Contracts",
+    "Layer",
+    "load_beside",
+    "load_contracts",
+    "resource_folder",
+]

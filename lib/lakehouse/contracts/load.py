@@ -57,21 +57,7 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
     faults: list[str] = []
     found: list[Contract] = []
     for layer in LAYERS:
-        for file in sorted((folder / layer).iterdir(), key=lambda f: f.name):
-            if not file.name.endswith(".yml"):
-                continue
-            try:
-                contract = Contract.model_validate(parsed := _parsed(file.read_text(encoding="utf-8")))
-                if contract.id != f"{layer}.{file.name.removesuffix('.yml')}" or not NAME.fullmatch(contract.table):
-                    faults.append(f"{layer}/{file.name}:{_line(parsed, ('id',))}: id is not {layer}.<name of the file>")
-                found.append(contract)
-            except yaml.YAMLError as e:
-                line = mark.line + 1 if (mark := getattr(e, "problem_mark", None)) else 1
-                faults.append(f"{layer}/{file.name}:{line}: not YAML: {getattr(e, 'problem', None) or 'unreadable'}")
-            except ValidationError as e:
-                for fault in e.errors(include_input=False, include_url=False):
-                    where = ".".join(str(p) for p in fault["loc"]) or "contract"
-                    faults.append(f"{layer}/{file.name}:{_line(parsed, fault['loc'])}: {where}: {fault['msg']}")
+        found += _read(folder, layer, faults)
     known = {f"{layer}.{f.name.removesuffix('.yml')}" for layer in LAYERS for f in (folder / layer).iterdir()}
     kept = {c.id for c in found if c.deletes == "keep"}
     for contract in found:
@@ -86,6 +72,36 @@ def load_contracts(folder: Traversable | None = None) -> Contracts:
     if faults:
         raise ConfigError("contracts are wrong: " + "; ".join(faults))
     return Contracts(found)
+
+
+def load_beside(name: str) -> dict[str, Contract]:
+    """Contracts of tables that stand beside the three layers, in a folder of their own; raises ConfigError as above."""
+    faults: list[str] = []
+    found = _read(resource_folder("conf") / "contracts", name, faults)
+    if faults:
+        raise ConfigError("contracts are wrong: " + "; ".join(faults))
+    return {contract.table: contract for contract in found}
+
+
+def _read(folder: Traversable, layer: str, faults: list[str]) -> list[Contract]:
+    """The contracts of a folder; what is wrong in it is added to the faults."""
+    found = []
+    for file in sorted((folder / layer).iterdir(), key=lambda f: f.name):
+        if not file.name.endswith(".yml"):
+            continue
+        try:
+            contract = Contract.model_validate(parsed := _parsed(file.read_text(encoding="utf-8")))
+            if contract.id != f"{layer}.{file.name.removesuffix('.yml')}" or not NAME.fullmatch(contract.table):
+                faults.append(f"{layer}/{file.name}:{_line(parsed, ('id',))}: id is not {layer}.<name of the file>")
+            found.append(contract)
+        except yaml.YAMLError as e:
+            line = mark.line + 1 if (mark := getattr(e, "problem_mark", None)) else 1
+            faults.append(f"{layer}/{file.name}:{line}: not YAML: {getattr(e, 'problem', None) or 'unreadable'}")
+        except ValidationError as e:
+            for fault in e.errors(include_input=False, include_url=False):
+                where = ".".join(str(p) for p in fault["loc"]) or "contract"
+                faults.append(f"{layer}/{file.name}:{_line(parsed, fault['loc'])}: {where}: {fault['msg']}")
+    return found
 
 
 class _Lined(dict[object, object]):

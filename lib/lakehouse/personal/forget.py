@@ -14,6 +14,8 @@ from pyspark.sql import functions as F
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
 from lakehouse.database import Database
+from lakehouse.features.tables import SCHEMA as FEATURES
+from lakehouse.features.tables import without_forgotten
 from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.frame.door import CUSTOMERS, FORGOTTEN, Reach, marked, reaches
 from lakehouse.frame.restore import mark
@@ -56,6 +58,7 @@ def forget(lakehouse: Lakehouse, plan: Plan, leases: Mapping[str, Lease], reason
             report += [
                 _row("analytics", t, "gone", rows=n) for t, n in delete_from_analytics(lakehouse.gold.database).items()
             ]
+            report += [_row(FEATURES, t, "gone", rows=n) for t, n in without_forgotten(lakehouse.gold.database).items()]
             report.append(_row("gold", "all", "dead rows and statistics cleaned", files=_vacuumed(lakehouse)))
     report.append(_row("backups", None, backups(lakehouse.settings)))
     with leases["bronze"].transaction() as cursor:
@@ -194,7 +197,7 @@ def _vacuumed(lakehouse: Lakehouse) -> int:
                 "current_setting('server_version_num')::int >= 170000 then has_table_privilege(c.oid, 'maintain') "
                 "else pg_has_role(c.relowner, 'usage') end "
                 "and c.relnamespace in (select oid from pg_namespace where nspname = any(%s)) order by 1",
-                ([GOLD, MARTS, ANALYTICS],),
+                ([GOLD, MARTS, ANALYTICS, FEATURES],),
             )
             tables = [name for (name,) in cursor.fetchall()]
             for table in tables:

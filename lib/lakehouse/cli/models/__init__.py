@@ -1,0 +1,1 @@
+"""Commands for those who train models on what is published."""
