@@ -27,6 +27,8 @@ DAYS_DDL = (
     "gold_run_id text not null, made_at timestamptz not null default clock_timestamp())"
 )
 ABOUT_DAYS = "Days of features: of which gold each was made, and when"
+# The schema of Feast, which keeps the newest day of each table online there.
+ONLINE = "feast"
 # Columns that a question does not answer: the day's end, the day, and the gold that was asked.
 OF_THE_DAY = ("event_ts", "feature_date", "gold_date")
 WRITES = "select, insert, update, delete"
@@ -111,7 +113,8 @@ def _ddl(table: Table) -> Iterator[str]:
 def without_forgotten(gold: Database) -> dict[str, int]:
     """Deletes customers whom gold no longer has, of all days; how many rows of each table that names customers.
 
-    What products sold to them stays: it names nobody.
+    What products sold to them stays: it names nobody. Feast's online store, which cannot be asked for one, loses all of its
+    customers, until `make features` fills it again.
     """
     gone = dict[str, int]()
     with gold.connection() as connection, connection.cursor() as cursor:
@@ -122,6 +125,10 @@ def without_forgotten(gold: Database) -> dict[str, int]:
                     f"(select from {GOLD}.dim_customers g where g.customer_id = f.customer_id)"
                 )
                 gone[table.contract.table] = cursor.rowcount
+        online = f"{ONLINE}.lakehouse_customer_daily"
+        if columns_of(cursor, online):
+            cursor.execute(f"delete from {online}")
+            gone[online] = cursor.rowcount
     return gone
 
 
