@@ -10,20 +10,24 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import nbformat
 import psycopg2
 import pytest
 from minio import Minio
 from nbclient import NotebookClient
+from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.explore import PublishedTables, published
+from lakehouse.features.days import MAKE, Step, carry_out
+from lakehouse.features.tables import ensure, feature_tables
 from lakehouse.settings import Settings
 from samples.foodmart import SHOP
 from tests.e2e.lakehouse import RealPipeline
@@ -135,7 +139,13 @@ def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 def test_every_notebook_is_executed_here() -> None:
-    assert [path.stem for path in STORED] == ["customer_cohorts", "market_basket", "sales_by_month", "stock_status"]
+    assert [path.stem for path in STORED] == [
+        "customer_cohorts",
+        "market_basket",
+        "repeat_purchase",
+        "sales_by_month",
+        "stock_status",
+    ]
 
 
 SALES = '[str(versions[-1].business_date), sales["net_sales"].sum(), changes["change"].sum()]'
@@ -186,6 +196,44 @@ def test_market_basket_counts_the_pairs_of_the_source(shop: Shop, execute: Calla
     )
     assert baskets == both[0][0]
     assert lift == pytest.approx(baskets * all_ / (of_a * of_b))
+
+
+@pytest.fixture
+def days_of_features(shop: Shop) -> list[date]:
+    """Features of three days, 30 apart, which the notebooks' role may read."""
+    days = [TODAY - timedelta(days=n) for n in (60, 30, 0)]
+    gold, tables = shop.lakehouse.lakehouse.gold_database, feature_tables()
+    ensure(gold, parse_dsn(shop.gold)["user"], tables)
+    for day in days:
+        carry_out(gold, tables, ZoneInfo("UTC"), Step(day, MAKE))
+    ask(
+        shop.gold,
+        "grant usage on schema features to notebook_reader; grant select on all tables in schema features to notebook_reader",
+    )
+    return days
+
+
+def test_who_orders_again_is_learned_from_days_whose_orders_are_over_when_the_day_that_judges_begins(
+    shop: Shop, days_of_features: list[date], execute: Callable[..., Any]
+) -> None:
+    said = '[[str(d) for d in days], [str(d) for d in set(train["feature_date"])], len(test), [float(c) for c in chance], truth.tolist(), float(area(chance))]'
+    days, learned, judged, chances, came, area = execute("repeat_purchase", said)
+    first, second, last = map(str, days_of_features)
+    assert days == [first, second]
+    assert learned == [first]
+    counted = "select distinct customer_id from gold.fact_customer_orders where customer_order_number is not null and order_date"
+    [(known,)] = ask(shop.gold, f"select count(*) from ({counted} <= '{second}') k")
+    later = f"{counted} > '{second}' and order_date <= '{last}'"
+    [(again,)] = ask(shop.gold, f"select count(*) from ({counted} <= '{second}' intersect {later}) a")
+    assert (judged, sum(came)) == (known, again)
+    assert 0 < again < known
+    pairs = [
+        (a, b)
+        for a, yes in zip(chances, came, strict=True)
+        for b, no in zip(chances, came, strict=True)
+        if yes and not no
+    ]
+    assert area == pytest.approx(sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs))
 
 
 def test_spark_and_duckdb_read_the_same_lake_from_a_bucket(
