@@ -30,6 +30,7 @@ LINES = (
     ("parts", "monitoring"),
     ("frame",),
     ("catalogue",),
+    ("lineage",),
     ("layers",),
     ("runs",),
     ("upkeep", "recovery"),

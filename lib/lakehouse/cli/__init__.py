@@ -17,6 +17,7 @@ from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.reading import catalogue, report
 from lakehouse.cli.reading.diff import diff
 from lakehouse.cli.reading.explain import explain
+from lakehouse.cli.reading.lineage import lineage
 from lakehouse.cli.recovery.backup import backup
 from lakehouse.cli.recovery.restore import restore
 from lakehouse.cli.watching.metrics import metrics
@@ -48,6 +49,7 @@ for command in (
     doctor,
     report.report,
     diff,
+    lineage,
 ):
     app.command()(command)
 for client in (clients.psql, clients.pg_dump, clients.pg_restore):
