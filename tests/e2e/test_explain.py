@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,30 @@ def test_no_personal_value_is_in_an_event(shop: SmallShop) -> None:
     words = json.dumps([lineage_of(shop, n) for n in (1, 2, 3)])
     assert CANARY not in words
     assert "first_name" in words
+
+
+def test_each_day_that_was_told_otherwise_later_is_listed_with_the_run_and_the_orders(command: CliRunner) -> None:
+    listed = json.loads(command.invoke(app, ["restatements", "--json"]).output)
+    assert [(r["sales_date"], r["business_date"]) for r in listed] == [
+        (str(day(2)), str(day(3))),
+        (str(day(1)), str(day(2))),
+    ]
+    (second,) = json.loads(command.invoke(app, ["restatements", "--date", str(day(2)), "--json"]).output)
+    # O2 sold 2 for 4 and "gone 1" 1 for 9; then O2 sold 20 for 4, and its line with P3 came in, 1 for 3.
+    assert (float(second["net_sales_before"]), float(second["net_sales_after"])) == (17, 83)
+    assert float(second["difference"]) == 66
+    assert (second["units_sold_before"], second["units_sold_after"]) == (3, 21)
+    assert {
+        o["order_id"]: (o["what"], o["lines_added"], o["lines_changed"], o["lines_gone"]) for o in second["orders"]
+    } == {
+        "GONE 1": ("went", 0, 0, 1),
+        "O2": ("lines", 1, 1, 0),
+    }
+
+
+def test_restatements_are_a_table_for_people(command: CliRunner) -> None:
+    shown = command.invoke(app, ["restatements", "--date", str(day(1))])
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"4\.0000 +7\.0000 +3\.0000", shown.output), "its line whose product came a day later"
+    assert "O1" in shown.output
+    assert CANARY not in shown.output
