@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from openlineage.client.naming.dataset import S3, LocalFileSystem, Postgres
 
-from lakehouse.lineage.ended import EndedRuns
+from lakehouse.lineage.ended import EndedRuns, TableEnded
 from lakehouse.lineage.events import lines_of
 from lakehouse.lineage.names import Names
 from lakehouse.lineage.parent import Parent, parent_of
@@ -150,6 +151,14 @@ def test_events_told_again_are_of_the_same_runs(past: Past) -> None:
     assert not ids & {e["run"]["runId"] for e in events(past, "silver").values()}
     tags = events(past, "gold")["lakehouse.gold", "START"]["run"]["facets"]["tags"]["tags"]
     assert {t["key"]: t["value"] for t in tags} == {"ledger_run": past.runs["gold"], "state": "published"}
+
+
+def test_a_table_without_a_contract_now_is_left_out_of_what_is_told_of_then(past: Past) -> None:
+    run = EndedRuns(past.database).run(past.runs["gold"])
+    assert run is not None
+    gone = TableEnded("gold", "agg_long_ago", 3, 1, 1, 0, None)
+    lines = lines_of(replace(run, tables=(*run.tables, gone)), CONTRACTS, NAMES, ZoneInfo("UTC"))
+    assert lines == lines_of(run, CONTRACTS, NAMES, ZoneInfo("UTC"))
 
 
 def test_a_runs_nominal_time_is_its_business_date_in_the_shops_zone(past: Past) -> None:

@@ -110,12 +110,12 @@ def orders_behind(
 ) -> list[Row]:
     """The orders of a day that changed between what the run was made of and what the run before it was.
 
-    Raises StoreError where maintenance has cleaned these versions of silver up.
+    Raises StoreError where maintenance has cleaned these versions of silver up, or they cannot be compared.
     """
     inputs = Restatements(gold).inputs(restated.run_id)
     if inputs is None or not all({"orders", "order_items"} <= of.keys() for of in inputs):
         raise StoreError(f"the ledger does not know what {restated.run_id} and the run of gold before it were made of")
-    from duckdb import connect
+    from duckdb import Error, connect
 
     silver = contracts["silver"]
     with connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as engine:
@@ -123,9 +123,17 @@ def orders_behind(
             for name, table in (("orders", "orders"), ("lines", "order_items")):
                 engine.register(f"{name}_{when}", _table(settings, silver[table], versions[table]))
         theirs, ours = (", ".join(f"{of}.{c}" for c in OF_A_LINE) for of in ("b", "a"))
-        found = engine.execute(ORDERS.format(theirs=theirs, ours=ours, most=int(most)), {"day": restated.sales_date})
-        names = [c[0] for c in found.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        try:
+            found = engine.execute(
+                ORDERS.format(theirs=theirs, ours=ours, most=int(most)), {"day": restated.sales_date}
+            )
+            names = [c[0] for c in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except Error as e:  # its words may quote a value
+            raise StoreError(
+                f"the versions of silver that {restated.run_id} and the run of gold before it were made of cannot be compared "
+                f"({type(e).__name__}): a column was of another type, or data files have been cleaned up"
+            ) from None
 
 
 def _table(settings: Settings, contract: Contract, version: int) -> object:

@@ -56,7 +56,8 @@ class _Telling:
         layer = self.run.layer
         yield self._event("START", layer)
         for table in self.run.tables:
-            if table.version is not None:
+            # One that there is no contract of any more is no table of ours now.
+            if table.version is not None and table.name in self.upstream:
                 yield self._event("START", table.name)
                 yield self._event("COMPLETE", table.name, self._inputs(table), [self._output(table)])
         yield self._event(END.get(self.run.state, "FAIL"), layer, self._judged())
