@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from lakehouse import log
 from lakehouse.cli import app
 from lakehouse.errors import ConfigError, StoreError, UsageError
-from lakehouse.lineage import receiver
 from lakehouse.lineage.receiver import NotReceivedError, deliver
 from lakehouse.lineage.telling import tell
 from lakehouse.settings import Settings
@@ -27,6 +26,8 @@ from tests.web_server import Handler, serving
 
 pytestmark = pytest.mark.integration
 GOLD_EVENTS = 6
+# On a busy machine a thread may be late.
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_each_event_is_posted_to_where_openlineages_servers_listen(past: Past, l
     with serving(taker) as url:
         made = lakehouse(SecretStr(url))
         made.tell_lineage(past.runs["gold"])
-        made._teller.finish()
+        made._teller.finish(PATIENCE)
     assert taker.paths == ["/api/v1/lineage"] * GOLD_EVENTS
     assert taker.events[0]["eventType"] == "START"
     assert taker.events[-1]["job"]["name"] == "lakehouse.gold"
@@ -105,7 +106,7 @@ def test_a_server_that_answers_500_is_asked_once_and_warned_of(past: Past, lakeh
     with serving(taker) as url:
         made = lakehouse(SecretStr(url.replace("http://", "http://user:hush@")))
         made.tell_lineage(past.runs["gold"])
-        made._teller.finish()
+        made._teller.finish(PATIENCE)
     assert len(taker.events) == 1
     assert warnings == [
         {
@@ -117,7 +118,7 @@ def test_a_server_that_answers_500_is_asked_once_and_warned_of(past: Past, lakeh
 
 
 def test_a_server_that_never_answers_delays_neither_the_run_nor_for_long_the_end(
-    past: Past, lakehouse: Any, warnings: list[Any], monkeypatch: pytest.MonkeyPatch
+    past: Past, lakehouse: Any, warnings: list[Any]
 ) -> None:
     over = threading.Event()
 
@@ -125,18 +126,18 @@ def test_a_server_that_never_answers_delays_neither_the_run_nor_for_long_the_end
         def post(self, body: bytes) -> None:
             over.wait(30)
 
-    monkeypatch.setattr(receiver, "LINGER_SECONDS", 0.5)
     with serving(Silent) as url:
         made = lakehouse(SecretStr(url))
         began = time.monotonic()
         for name in ("bronze", "silver", "gold"):
             made.tell_lineage(past.runs[name])
         told = time.monotonic()
-        made._teller.finish()
+        made._teller.finish(0.5)
         ended = time.monotonic()
         over.set()
-    assert told - began < 0.2
-    assert ended - told < 2
+    # One request alone would be waited for three seconds, and there are three runs.
+    assert told - began < 2
+    assert ended - told < 2.5
     assert [w["message"] for w in warnings] == ["the receiver had not taken every event when the process ended"]
 
 

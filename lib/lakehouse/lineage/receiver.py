@@ -90,12 +90,12 @@ class Teller:
             atexit.register(self.finish)
         self._queue.put(run_id)
 
-    def finish(self) -> None:
-        """Waits for what is left, a few seconds at most: no receiver keeps a process from its end."""
+    def finish(self, seconds: float = LINGER_SECONDS) -> None:
+        """Waits for what is left, so long at most: no receiver keeps a process from its end."""
         if self._thread is None:
             return
         self._queue.put(None)
-        self._thread.join(LINGER_SECONDS)
+        self._thread.join(seconds)
         if self._thread.is_alive():
             log.warning("lineage.not_sent", message="the receiver had not taken every event when the process ended")
         self._thread = None
