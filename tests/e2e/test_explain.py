@@ -31,7 +31,7 @@ insert into orders (order_id, customer_id, status, ordered_at, created_at, updat
     ('gone 1', 'C1', 'paid', '{day(2)}', '{day(2)}', '{day(2)}');
 insert into order_items (order_item_id, order_id, product_id, quantity, unit_price, created_at, updated_at) values
     ('G1', 'gone 1', 'P1', 1, 9, '{day(2)}', '{day(2)}');
-update order_items set order_id = ' o2' where order_item_id = 'Z2';
+update order_items set order_id = ' o2', updated_at = '{day(2)} 02:00' where order_item_id = 'Z2';
 """
 THIRD = f"""
 delete from order_items where order_item_id = 'G1';
@@ -176,7 +176,7 @@ def test_a_diff_reaches_no_further_back_than_what_was_published(command: CliRunn
 
 def lineage_of(shop: SmallShop, n: int) -> list[dict[str, Any]]:
     """The events that the runs for the nth day have left."""
-    shop.lakehouse._teller.finish()
+    shop.lakehouse._teller.finish(60)
     runs = shop.ask(f"select run_id from ops.runs where business_date = '{day(n)}' order by seq")
     files = [shop.lakehouse.settings.home / "lineage" / f"{run}.jsonl" for (run,) in runs]
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
