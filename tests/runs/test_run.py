@@ -176,7 +176,9 @@ def test_pages_that_cannot_even_be_made_change_no_verdict(lakehouse: Any) -> Non
 
 
 def test_lineage_is_told_of_every_run_once_the_ledger_has_its_findings_and_the_lock_is_free(lakehouse: Any) -> None:
-    lakehouse.tell_lineage = lambda run_id: lakehouse.steps(f"lineage of a run that is {lakehouse.ledger.state(run_id)}")
+    lakehouse.tell_lineage = lambda run_id: lakehouse.steps(
+        f"lineage of a run that is {lakehouse.ledger.state(run_id)}"
+    )
     lakehouse.steps.breaks["lineage of a run that is published"] = OSError("no thread can be started")
     assert silver(lakehouse, WARNED).state == "published"
     told = lakehouse.steps.index("lineage of a run that is published")
