@@ -30,6 +30,7 @@ LINES = (
     ("parts", "monitoring", "features"),
     ("frame",),
     ("catalogue",),
+    ("lineage",),
     ("layers",),
     ("runs",),
     ("upkeep", "recovery"),

@@ -61,6 +61,9 @@ class Lakehouse(Protocol):
     def pages_of_the_whole(self) -> Mapping[str, Callable[[], str]]:
         """Pages about all that is published, by their names among the Data Docs; each is made when it is called."""
 
+    def tell_lineage(self, run_id: str) -> None:
+        """Tells the receiver of lineage that is set, if any, of a run that has ended; waits for nobody."""
+
     @property
     def spark(self) -> SparkSession:
         """The one session of the process."""

@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     extract_lookback: Duration = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
     retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     report: Literal["on", "off"] = "off"
+    lineage: Literal["off", "file"] | WebUrl = "off"
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
@@ -24,6 +25,7 @@ from lakehouse.home import make_home
 from lakehouse.judging.suites import Suites, load_suites
 from lakehouse.lake.delta import Lake
 from lakehouse.ledger import Ledger
+from lakehouse.lineage.receiver import Teller
 from lakehouse.pages.pages import Pages
 from lakehouse.pages.store import DocsBucket, place
 from lakehouse.report import NAME as REPORT
@@ -106,6 +108,19 @@ class Lakehouse:
     def catalogue_page(self) -> str:
         """The catalogue as HTML."""
         return page_of(self.catalogue())
+
+    def tell_lineage(self, run_id: str) -> None:
+        """Tells the receiver of lineage that is set, if any, of a run that has ended; waits for nobody."""
+        if self.settings.lineage != "off":
+            self._teller.tell(run_id)
+
+    @cached_property
+    def _teller(self) -> Teller:
+        def tell(run_id: str) -> None:
+            # Late, and on the teller's thread: who tells nobody does without OpenLineage's classes.
+            import_module("lakehouse.lineage.telling").tell(self, run_id)
+
+        return Teller(tell)
 
     @cached_property
     def source(self) -> Source:

@@ -1,13 +1,15 @@
-"""Orders of every fate, explained by what a small shop's three days made of them; and what those days changed."""
+"""Orders of every fate, explained by what a small shop's three days made of them; what those days changed, and their lineage."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2.extensions import parse_dsn
 from typer.testing import CliRunner
 
 from lakehouse.cli import app
@@ -29,7 +31,7 @@ insert into orders (order_id, customer_id, status, ordered_at, created_at, updat
     ('gone 1', 'C1', 'paid', '{day(2)}', '{day(2)}', '{day(2)}');
 insert into order_items (order_item_id, order_id, product_id, quantity, unit_price, created_at, updated_at) values
     ('G1', 'gone 1', 'P1', 1, 9, '{day(2)}', '{day(2)}');
-update order_items set order_id = ' o2' where order_item_id = 'Z2';
+update order_items set order_id = ' o2', updated_at = '{day(2)} 02:00' where order_item_id = 'Z2';
 """
 THIRD = f"""
 delete from order_items where order_item_id = 'G1';
@@ -40,7 +42,7 @@ update order_items set quantity = 20, updated_at = '{day(3)} 02:00' where order_
 
 @pytest.fixture(scope="module")
 def shop(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallShop]:
-    made = SmallShop(postgres, "explain", tmp_path_factory.mktemp("explain") / "lake")
+    made = SmallShop(postgres, "explain", tmp_path_factory.mktemp("explain") / "lake", lineage="file")
     made.live(1)
     for n, more in ((2, SECOND), (3, THIRD)):
         made.write(made.source, EVERY_DAY.format(n=n, next=n + 1, day=day(n).isoformat()) + more)
@@ -170,3 +172,86 @@ def test_a_diff_reaches_no_further_back_than_what_was_published(command: CliRunn
     refused = command.invoke(app, ["diff", "2019-12-31", str(day(3))])
     assert isinstance(refused.exception, LedgerError)
     assert "goes back to" in str(refused.exception)
+
+
+def lineage_of(shop: SmallShop, n: int) -> list[dict[str, Any]]:
+    """The events that the runs for the nth day have left."""
+    shop.lakehouse._teller.finish(60)
+    runs = shop.ask(f"select run_id from ops.runs where business_date = '{day(n)}' order by seq")
+    files = [shop.lakehouse.settings.home / "lineage" / f"{run}.jsonl" for (run,) in runs]
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+# What each table of gold comes from, by hand.
+OF_THE_SOURCE = {
+    "agg_campaign_performance": {"campaigns", "orders", "order_items"},
+    "agg_inventory_status": {"inventory", "products", "orders", "order_items"},
+    "dim_customers": {"customers", "orders", "order_items"},
+    "dim_products": {"products", "orders", "order_items"},
+    "fact_customer_orders": {"orders", "order_items"},
+    "fact_daily_sales": {"orders", "order_items"},
+}
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_events_of_a_day_lead_from_gold_to_the_source_without_a_gap(shop: SmallShop, n: int) -> None:
+    made: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for event in lineage_of(shop, n):
+        for output in event["outputs"]:
+            of = {(d["namespace"], d["name"]) for d in event["inputs"]}
+            assert of, f"{event['job']['name']} is made of nothing"
+            made.setdefault((output["namespace"], output["name"]), set()).update(of)
+
+    def origins(dataset: tuple[str, str], seen: frozenset[tuple[str, str]] = frozenset()) -> set[tuple[str, str]]:
+        if dataset not in made:
+            return {dataset}
+        return {o for of in made[dataset] - seen for o in origins(of, seen | {dataset})}
+
+    source, gold = (parse_dsn(dsn) for dsn in (shop.source, shop.gold))
+    server = f"postgres://{source['host']}:{source['port']}"
+    for table, of in OF_THE_SOURCE.items():
+        found = origins((f"postgres://{gold['host']}:{gold['port']}", f"{gold['dbname']}.gold.{table}"))
+        assert found == {(server, f"{source['dbname']}.public.{t}") for t in of}, table
+
+
+def test_a_layer_has_read_the_version_that_the_one_below_has_left(shop: SmallShop) -> None:
+    ended = [e for e in lineage_of(shop, 3) if e["outputs"]]
+    left = {d["name"]: d["facets"]["version"]["datasetVersion"] for e in ended for d in e["outputs"]}
+    read = {(d["name"], d["facets"]["version"]["datasetVersion"])
+            for e in ended if not e["job"]["name"].startswith("lakehouse.bronze.")
+            for d in e["inputs"] if "/quarantine/" not in d["name"]}  # fmt: skip
+    assert len(read) == 6 + 6 + 2, "bronze, silver, and the two of gold on which others are built"
+    assert read <= left.items()
+
+
+def test_no_personal_value_is_in_an_event(shop: SmallShop) -> None:
+    words = json.dumps([lineage_of(shop, n) for n in (1, 2, 3)])
+    assert CANARY not in words
+    assert "first_name" in words
+
+
+def test_each_day_that_was_told_otherwise_later_is_listed_with_the_run_and_the_orders(command: CliRunner) -> None:
+    listed = json.loads(command.invoke(app, ["restatements", "--json"]).output)
+    assert [(r["sales_date"], r["business_date"]) for r in listed] == [
+        (str(day(2)), str(day(3))),
+        (str(day(1)), str(day(2))),
+    ]
+    (second,) = json.loads(command.invoke(app, ["restatements", "--date", str(day(2)), "--json"]).output)
+    # O2 sold 2 for 4 and "gone 1" 1 for 9; then O2 sold 20 for 4, and its line with P3 came in, 1 for 3.
+    assert (float(second["net_sales_before"]), float(second["net_sales_after"])) == (17, 83)
+    assert float(second["difference"]) == 66
+    assert (second["units_sold_before"], second["units_sold_after"]) == (3, 21)
+    assert {
+        o["order_id"]: (o["what"], o["lines_added"], o["lines_changed"], o["lines_gone"]) for o in second["orders"]
+    } == {
+        "GONE 1": ("went", 0, 0, 1),
+        "O2": ("lines", 1, 1, 0),
+    }
+
+
+def test_restatements_are_a_table_for_people(command: CliRunner) -> None:
+    shown = command.invoke(app, ["restatements", "--date", str(day(1))])
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"4\.0000 +7\.0000 +3\.0000", shown.output), "its line whose product came a day later"
+    assert "O1" in shown.output
+    assert CANARY not in shown.output

@@ -214,6 +214,21 @@ def test_what_changed_of_earlier_days_is_told(shop: Shop, first_report: str) -> 
     assert runs[1:] == [["2026-03-11", "2", "2", "2026-03-08", "2026-03-09", "gold-2"]], "not the day that it brought"
 
 
+def test_days_that_were_restated_are_told_with_what_came_or_left(shop: Shop) -> None:
+    values = "('gold-2', '2026-03-{day}', 0, 1, 0, {sold}, {returned}, {net})"
+    days = (
+        (9, "5, 4", "1, 1", "40, 32"), (8, "2, 5", "0, 1", "10, 15.5"), (7, "3, 3", "2, 0", "9, null"), (6, "1, 1", "0, 0", "5, 4")
+    )  # fmt: skip
+    rows = ", ".join(values.format(day=f"{d:02}", sold=s, returned=r, net=n) for d, s, r, n in days)
+    shop.publish("gold-2", "2026-03-11", f"insert into ops.restatements values {rows}")
+    assert Page(shop.report()).tables["Days restated by runs of the last 7 days, and why"][1:] == [
+        ["2026-03-09", "2026-03-11", "40.00", "32.00", "-8.00", "1 fewer sold"],
+        ["2026-03-08", "2026-03-11", "10.00", "15.50", "5.50", "3 more sold, 1 more returned"],
+        ["2026-03-07", "2026-03-11", "9.00", "not known", "not known", "2 fewer returned"],
+        ["2026-03-06", "2026-03-11", "5.00", "4.00", "-1.00", "the same units: amounts, or which products"],
+    ]
+
+
 def test_a_report_that_is_made_again_says_the_same(shop: Shop, first_report: str) -> None:
     shop.publish("gold-2", "2026-03-11", LATE.format(run="gold-2"))
     second = shop.report(first_report)

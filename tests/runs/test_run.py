@@ -175,6 +175,19 @@ def test_pages_that_cannot_even_be_made_change_no_verdict(lakehouse: Any) -> Non
         silver(lakehouse, BROKEN)
 
 
+def test_lineage_is_told_of_every_run_once_the_ledger_has_its_findings_and_the_lock_is_free(lakehouse: Any) -> None:
+    lakehouse.tell_lineage = lambda run_id: lakehouse.steps(
+        f"lineage of a run that is {lakehouse.ledger.state(run_id)}"
+    )
+    lakehouse.steps.breaks["lineage of a run that is published"] = OSError("no thread can be started")
+    assert silver(lakehouse, WARNED).state == "published"
+    told = lakehouse.steps.index("lineage of a run that is published")
+    assert lakehouse.steps.index("unlock") < lakehouse.steps.index("findings") < told
+    with pytest.raises(GateError):
+        silver(lakehouse, BROKEN)
+    assert "lineage of a run that is failed" in lakehouse.steps
+
+
 def test_what_was_to_be_done_once_published_is_left_out_where_nothing_was(lakehouse: Any) -> None:
     def body(breaks: bool) -> None:
         with opened(lakehouse, "gold", DAY) as run:

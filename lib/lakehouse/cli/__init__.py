@@ -18,6 +18,8 @@ from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.reading import catalogue, report
 from lakehouse.cli.reading.diff import diff
 from lakehouse.cli.reading.explain import explain
+from lakehouse.cli.reading.lineage import lineage
+from lakehouse.cli.reading.restatements import restatements
 from lakehouse.cli.recovery.backup import backup
 from lakehouse.cli.recovery.restore import restore
 from lakehouse.cli.watching.metrics import metrics
@@ -50,6 +52,8 @@ for command in (
     report.report,
     features,
     diff,
+    lineage,
+    restatements,
 ):
     app.command()(command)
 for client in (clients.psql, clients.pg_dump, clients.pg_restore):

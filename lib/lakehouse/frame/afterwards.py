@@ -28,7 +28,7 @@ def _publish_whole(lakehouse: Lakehouse, name: str, make: Callable[[], str]) -> 
 def tell(lakehouse: Lakehouse, run: Run, findings: Sequence[Finding], others: Sequence[Callable[[], None]]) -> None:
     """Takes the other steps, then keeps what the gates found, and publishes the run's page and the front page.
 
-    Where gold has other steps, it has a publish behind it: then the pages of the whole are made again, too.
+    The lineage is told once the ledger has all of it, beside the pages. Where gold has other steps, it has a publish behind it: then the pages of the whole are made again, too.
     """
     ledger = lakehouse.ledger
 
@@ -38,7 +38,10 @@ def tell(lakehouse: Lakehouse, run: Run, findings: Sequence[Finding], others: Se
 
     steps = [*others]
     if findings:
-        steps += [lambda: ledger.record_findings(run, findings), page]
+        steps.append(lambda: ledger.record_findings(run, findings))
+    steps.append(lambda: lakehouse.tell_lineage(run.run_id))
+    if findings:
+        steps.append(page)
     if run.layer == "gold" and others:
         steps += [partial(_publish_whole, lakehouse, *whole) for whole in lakehouse.pages_of_the_whole.items()]
     attempt(run, [*steps, lambda: lakehouse.pages.publish_front(lambda: ledger.listed_runs(LISTED))])

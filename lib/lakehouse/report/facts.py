@@ -18,7 +18,7 @@ from lakehouse.records import Row
 
 DAYS, WEEKS, MONTHS = 42, 26, 24
 YEAR = timedelta(days=365)
-MOST_NAMES, MOST_CAMPAIGNS, MOST_TO_REORDER, MOST_COHORTS = 12, 15, 30, 13
+MOST_NAMES, MOST_CAMPAIGNS, MOST_TO_REORDER, MOST_COHORTS, MOST_RESTATED = 12, 15, 30, 13, 30
 # Days whose changes are told by the runs that made them.
 LOOK_BACK = timedelta(days=7)
 # Days of which the next report is told what they were: two years.
@@ -142,6 +142,14 @@ CHANGED = """
     where not r.rebuilds and r.business_date > %(since)s and f.sales_date <= r.told_to
     group by r.seq, r.run_id, r.business_date, r.finished_at order by r.seq desc
 """
+# Days that runs of the last days told otherwise than readers had been told, newest run first.
+RESTATED = """
+    select d.sales_date, r.run_id, r.business_date, d.net_sales_before as before, d.net_sales_after as now,
+           d.units_sold_after - d.units_sold_before as sold, d.units_returned_after - d.units_returned_before as returned,
+           count(*) over () as all
+    from ops.restatements d join ops.runs r using (run_id)
+    where r.business_date > %(since)s order by r.seq desc, d.sales_date desc limit %(most)s
+"""
 NET_BY_DAY = f"""
     select sales_date as day, {whole("net_sales")} as net from gold.fact_daily_sales where sales_date > %(since)s
     group by 1 order by 1
@@ -171,6 +179,7 @@ class Facts:
     stock: list[Row] = field(default_factory=list)
     to_reorder: list[Row] = field(default_factory=list)
     changed: list[Row] = field(default_factory=list)
+    restated: list[Row] = field(default_factory=list)
     net_by_day: dict[date, Decimal | None] = field(default_factory=dict)
 
     @property
@@ -217,6 +226,10 @@ def _published(cursor: Cursor, standing: Row) -> Facts:
         stock=_rows(cursor, STOCK),
         to_reorder=_rows(cursor, TO_REORDER, most=MOST_TO_REORDER),
         changed=_rows(cursor, CHANGED, since=as_of - LOOK_BACK),
+        # A ledger of an earlier release has none before its next run.
+        restated=_rows(cursor, RESTATED, since=as_of - LOOK_BACK, most=MOST_RESTATED)
+        if _stands(cursor, "ops.restatements")
+        else [],
         net_by_day={r["day"]: r["net"] for r in _rows(cursor, NET_BY_DAY, since=as_of - REMEMBERED)},
     )
 

@@ -224,7 +224,7 @@ def _stock(facts: Facts) -> str:
 
 
 def _restated(facts: Facts, told: Told | None) -> str:
-    return _since_the_last(facts, told) + _by_run(facts)
+    return _since_the_last(facts, told) + _by_day(facts) + _by_run(facts)
 
 
 def _since_the_last(facts: Facts, told: Told | None) -> str:
@@ -239,6 +239,23 @@ def _since_the_last(facts: Facts, told: Told | None) -> str:
         "#Net now": lambda r: words.money(r["now"]),
         "#Difference": lambda r: words.money(None if None in r.values() else r["now"] - r["before"]),
     }, [vars(r) for r in days])  # fmt: skip
+
+
+def _by_day(facts: Facts) -> str:
+    if not facts.restated:
+        return ""
+    days, shown = facts.restated[0]["all"], len(facts.restated)
+    title = f"Days restated by runs of the last {LOOK_BACK.days} days, and why" + (
+        f": the {shown:,} newest of {days:,}" if days > shown else ""
+    )
+    return as_table(title, {
+        "Day": lambda r: words.day(r["sales_date"]),
+        "By the run of": lambda r: words.day(r["business_date"]),
+        "#Net before": lambda r: words.money(r["before"]),
+        "#Net then": lambda r: words.money(r["now"]),
+        "#Difference": lambda r: words.money(None if None in (r["now"], r["before"]) else r["now"] - r["before"]),
+        "Why": lambda r: words.restated(r["sold"], r["returned"]),
+    }, facts.restated)  # fmt: skip
 
 
 def _by_run(facts: Facts) -> str:

@@ -40,6 +40,16 @@ def decimal(number: Decimal | None) -> str:
     return "–" if number is None else f"{number:,.1f}"
 
 
+def restated(sold: int, returned: int) -> str:
+    """Units that came to a day or left it: of lines sold, and of lines that came back."""
+    found = [
+        f"{abs(units):,} {'more' if units > 0 else 'fewer'} {what}"
+        for units, what in ((sold, "sold"), (returned, "returned"))
+        if units
+    ]
+    return ", ".join(found) or "the same units: amounts, or which products"
+
+
 def day(at: date | None) -> str:
     """A day; a dash where there is none."""
     return "–" if at is None else at.isoformat()

@@ -22,6 +22,7 @@ from lakehouse.warehouse import ddl
 from lakehouse.warehouse.differences import MANY_ROWS, differing
 from lakehouse.warehouse.marts import Marts
 from lakehouse.warehouse.patience import CHANGING_ROWS, FOR_A_PUBLISH, READING, holders, patiently
+from lakehouse.warehouse.restatements.record import record_restatements
 from lakehouse.warehouse.staging import Staging
 from lakehouse.warehouse.straight import straight
 
@@ -101,6 +102,7 @@ class Gold:
             patiently(cursor, [f"lock table {table} in row exclusive mode"], table, FOR_A_PUBLISH, CHANGING_ROWS)
         changes: dict[str, list[int]] = {c.table: [0, 0, 0] for c in staging.contracts}
         at_work = ""
+        record_restatements(cursor, staging)
         try:
             tables = [f"{ddl.GOLD}.{c.table}" for c in staging.contracts]
             with straight(cursor, tables, sum(staging.rows.values())):
