@@ -29,6 +29,7 @@ from lakehouse.records import (
     Counts,
     Extracted,
     Finding,
+    KeptTotals,
     Last,
     Marks,
     Published,
@@ -244,6 +245,9 @@ class FakeLedger:
 
     def table_rows(self, layer: str) -> dict[str, int]:
         return {}
+
+    def keep_totals(self, cursor: object, totals: Mapping[str, KeptTotals]) -> None:
+        self.steps("keep totals")
 
     def count_changes(self, *_: object) -> None:
         self.steps("count changes")
@@ -480,8 +484,8 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)
 
-    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any, compared: Any) -> Any:
+    def staged(lakehouse: Any, due: Any, stage: Any, compared: Any) -> Any:
         return {t: {"rows": 1} for t in CONTRACTS["gold"] if t not in due.untouched}, []
 
     monkeypatch.setattr(gold, "_staged", staged)
-    monkeypatch.setattr(gold, "_roll_ups", lambda *_: [])
+    monkeypatch.setattr(gold, "roll_ups", lambda *_: [])

@@ -29,7 +29,7 @@ LINES = (
     ("source", "lake", "warehouse", "ledger", "gate", "pages", "report", "server"),
     ("parts", "monitoring", "features"),
     ("frame",),
-    ("catalogue",),
+    ("catalogue", "units"),
     ("lineage",),
     ("layers",),
     ("runs",),
@@ -49,7 +49,7 @@ MAY_IMPORT = {
 FIND_TRANSFORMS = ("frame",)
 NOT_FOR_DOORS = ("silver", "gold", "columns")
 # Of libraries: what a pure transform needs, and what a DAG file or a contract must do without.
-PURE = ("__future__", "datetime", "pyspark", "lakehouse")
+PURE = ("__future__", "collections", "datetime", "pyspark", "lakehouse")
 HEAVY = ("pyspark", "py4j", "delta", "great_expectations")
 WITHOUT_SPARK = (*GROUND, "contracts", "address", "home", "java", "receivers", "database", "ledger", "lake.arrow", "server",
                  "monitoring", "recovery")  # fmt: skip

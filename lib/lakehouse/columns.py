@@ -6,6 +6,8 @@ root locale, the same on every machine.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -13,6 +15,16 @@ from pyspark.sql import functions as F
 BLANKS = r" \t\n\x0B\f\r\u00A0"
 GUEST = "UNKNOWN"
 WARNING_PREFIX = "_warn_"
+
+
+class Rows(Protocol):
+    """The rows of a table as `within` of a gold module is given them: all, or those that bear given keys."""
+
+    def all(self) -> DataFrame:
+        """Every row."""
+
+    def matching(self, *keys: DataFrame) -> DataFrame:
+        """Rows whose values are those of a row of one of the keys, in all of its columns."""
 
 
 def carried(frame: DataFrame) -> list[str]:

@@ -12,15 +12,15 @@ from lakehouse.errors import ConfigError
 
 
 def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
-    """The contract's columns in its types and order, then the frame's technical columns.
+    """The contract's columns in its types and order, its working columns too, then the frame's other technical columns.
 
     A decimal that does not fit its type becomes null and is marked by a warning column (`_warn_<column>_out_of_range`).
     Raises ConfigError naming every column the transform left out or gave a type that is not a safe cast away.
     """
     types_found = {f.name: f.dataType for f in frame.schema}
-    faults = [f"{c.name} is missing" for c in contract.columns if c.name not in types_found]
+    faults = [f"{c.name} is missing" for c in contract.stored if c.name not in types_found]
     selected, warnings = [], []
-    for column in contract.columns:
+    for column in contract.stored:
         if column.name not in types_found:
             continue
         have, want = types_found[column.name].simpleString(), column.spark_type
@@ -36,7 +36,8 @@ def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
             faults.append(f"{column.name} is {have}, not {want}")
     if faults:
         raise ConfigError(f"the transform of {contract.id} does not keep its contract: " + "; ".join(faults))
-    technical = [c for c in frame.columns if c.startswith("_")]
+    kept = {c.name for c in contract.working}
+    technical = [c for c in frame.columns if c.startswith("_") and c not in kept]
     return frame.select(*selected, *technical, *warnings)
 
 

@@ -222,6 +222,15 @@ class Changes:
 
 
 @dataclass(frozen=True)
+class KeptTotals:
+    """What was counted of a gold table in a published version; `meaning` changes when what is counted may."""
+
+    version: int
+    meaning: int
+    totals: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Finding:
     """One rule on one table: whether it was met, on how many rows (null: not counted), and how many broke it."""
 

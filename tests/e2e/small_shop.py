@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from psycopg2.extensions import parse_dsn
 from pyspark.sql import functions as F
 
@@ -107,6 +108,12 @@ class SmallShop:
     def sums(self) -> list[tuple[Any, ...]]:
         return self.ask("select layer, table_name, rows_read, rows_gone, rows_held, rows_open from ops.totals "
                         "where layer <> 'gold' order by 1, 2")  # fmt: skip
+
+
+def follow_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on gold follows what changed, however few rows there are and however many of them did."""
+    monkeypatch.setattr("lakehouse.units.way.FEW_ROWS", 0)
+    monkeypatch.setattr("lakehouse.units.way.MOST_CHANGED", 1_000)
 
 
 def dump(dsn: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lakehouse.runs.rebuild import rebuild
-from tests.e2e.small_shop import Hashes, SmallShop, bring_back, dump
+from tests.e2e.small_shop import Hashes, SmallShop, bring_back, dump, follow_changes
 from tests.e2e.test_deletes import NO_KEYS, broken, content, happenings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.endurance, pytest.mark.timeout(7200)]
@@ -39,13 +39,15 @@ def rebuilt(shop: SmallShop, postgres: Any, folder: Path) -> tuple[dict[str, lis
 def test_after_each_of_many_random_days_a_rebuild_changes_nothing(
     postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As in a big shop: keys are looked up, and gold stages what differs.
+    # As in a big shop: keys are looked up, gold stages what differs, and follows what changed.
     monkeypatch.setattr("lakehouse.layers.candidates.MANY_HELD", -1)
     monkeypatch.setattr("lakehouse.warehouse.gold.MANY_ROWS", 0)
+    follow_changes(monkeypatch)
     shop, draw = SmallShop(postgres, "random_days", tmp_path / "lake", NO_KEYS), random.Random(SEED)
     for n in range(1, NIGHTS + 1):
         shop.write(shop.source, happenings(draw, n))
-        shop.run(n)
+        *_, gold = shop.run(n)
+        assert ("by the units that changed" in gold.message) == (n > 1)
         assert rebuilt(shop, postgres, tmp_path / "rebuilt") == (content(shop), shop.hashes()), (
             f"day {n} of seed {SEED}"
         )

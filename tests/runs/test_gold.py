@@ -13,10 +13,10 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError, RightLostError, StoreError
 from lakehouse.layers import gold
-from lakehouse.layers.gold import Totals
 from lakehouse.records import Finding
 from lakehouse.records import Totals as Sums
 from lakehouse.runs import day as days
+from lakehouse.units.totals import Totals, roll_ups
 from tests.fakes import CONTRACTS, fake_lakehouse, replace_bodies
 
 pytestmark = pytest.mark.unit
@@ -32,7 +32,7 @@ def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_gold_that_its_gate_refuses_drops_its_staging(lakehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = Finding("gold", "dim_customers", "rows_are_there", "critical", False, 1, 1)
-    monkeypatch.setattr(gold, "_roll_ups", lambda *_: [refused])
+    monkeypatch.setattr(gold, "roll_ups", lambda *_: [refused])
     with pytest.raises(GateError):
         days.run(lakehouse, "day", DAY)
     assert "change gold" not in lakehouse.steps
@@ -49,11 +49,11 @@ def losing_its_right(lakehouse: Any, monkeypatch: pytest.MonkeyPatch, error: Exc
     days.run(lakehouse, "silver", DAY)
     lakehouse.steps.clear()
 
-    def staged(lakehouse: Any, run: Any, due: Any, before: Any, staging: Any, compared: Any) -> Any:
+    def staged(lakehouse: Any, due: Any, stage: Any, compared: Any) -> Any:
         lakehouse.ledger.lease.lost = True
         if error:
             raise error
-        gold._load(run, staging.load, CONTRACTS["gold"]["dim_customers"], None)
+        stage.load(stage.staging.load, CONTRACTS["gold"]["dim_customers"], None)
 
     monkeypatch.setattr(gold, "_staged", staged)
     with pytest.raises(RightLostError):
@@ -91,7 +91,7 @@ def sums(**of: str) -> dict[str, Totals]:
 
 
 def test_roll_ups_that_agree_and_one_that_does_not() -> None:
-    findings = gold._roll_ups(sums(fact_daily_sales="7.50", fact_customer_orders="7.5000", dim_customers="7.49"))
+    findings = roll_ups(sums(fact_daily_sales="7.50", fact_customer_orders="7.5000", dim_customers="7.49"))
     rule = "net_sales_agree_with_fact_daily_sales"
     assert findings == [Finding("gold", "fact_customer_orders", rule, "critical", True, 0, None),
                         Finding("gold", "dim_customers", rule, "critical", False, 1, None)]  # fmt: skip
@@ -100,7 +100,7 @@ def test_roll_ups_that_agree_and_one_that_does_not() -> None:
 def test_roll_ups_of_which_one_did_not_fit_its_type_are_not_compared() -> None:
     totals = sums(fact_daily_sales="7.50", fact_customer_orders="0", dim_customers="7.50")
     wide = {"rows": 1, "_roll_up": Decimal(0), "_warn_net_amount_out_of_range": 1}
-    assert gold._roll_ups(totals | {"fact_customer_orders": wide}) == []
+    assert roll_ups(totals | {"fact_customer_orders": wide}) == []
 
 
 # What the last run made gold of: versions of silver, a date, the meaning of its tables.

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.gate.measures import Measures
-from lakehouse.layers.gold import ROLL_UP, Totals, _totals
+from lakehouse.units.totals import ROLL_UP, Totals, totals_of
 from tests.tables import contract, counted, table
 
 pytestmark = pytest.mark.unit
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 def totals(name: str, frame: DataFrame) -> Totals:
     """What is counted of a table that is written, and whose suite asks for nothing."""
     promised = contract(f"gold.{name}")
-    return counted(frame, Measures(promised, (), (), (), {}, {}), _totals(promised, frame))
+    return counted(frame, Measures(promised, (), (), (), {}, {}), totals_of(promised, frame))
 
 
 def test_the_net_sales_of_orders_are_those_of_sales_beside_the_sum_of_all(spark: SparkSession) -> None:

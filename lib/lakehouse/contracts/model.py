@@ -64,6 +64,12 @@ class Column(_Strict):
         return (int(found[1]), int(found[2])) if found else None
 
 
+class WorkingColumn(Column):
+    """A technical column that gold keeps for the tables that are built on it; readers are not granted it."""
+
+    name: str = Field(pattern=f"^_{NAME.pattern}$")
+
+
 class Extraction(_Strict):
     """How bronze brings a table: what changed in the window, or every row below the window's end each time."""
 
@@ -105,6 +111,9 @@ class Contract(_Strict):
     key_enforced: bool = Field(False, alias="keyEnforced")
     partitioning: Partitioning | None = None
     indexes: tuple[tuple[str, ...], ...] = ()
+    # Of gold: what a change makes the table compute again, where its module says which (`units`), and not the whole.
+    recomputed_by: str | None = Field(None, alias="recomputedBy")
+    working: tuple[WorkingColumn, ...] = Field((), alias="workingColumns")
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Contract:
@@ -126,6 +135,8 @@ class Contract(_Strict):
             raise ValueError("deletes is a word of bronze tables whose key is text: keys are compared as identifiers")
         if self.layer in ("bronze", "silver") and "updated_at" not in names:
             raise ValueError("a bronze or silver table needs updated_at, which decides between images")
+        if self.layer != "gold" and (self.recomputed_by or self.working):
+            raise ValueError("recomputedBy and workingColumns are words of gold tables")
         if self.layer == "silver" and self.table in self.parents:
             raise ValueError("the table refers to itself, which no order of building satisfies")
         return self
@@ -150,9 +161,14 @@ class Contract(_Strict):
         """Every column's name, in the contract's order."""
         return tuple(c.name for c in self.columns)
 
+    @cached_property
+    def stored(self) -> tuple[Column, ...]:
+        """The columns of a gold table in Postgres, but for those that say when and by which run a row was published."""
+        return (*self.columns, *self.working)
+
     def column(self, name: str) -> Column:
         """The column of that name, which must be there."""
-        return next(c for c in self.columns if c.name == name)
+        return next(c for c in self.stored if c.name == name)
 
     def shown(self, columns: Iterable[str]) -> list[str]:
         """Of a table's columns those that people may explore: what is named here and not personal, and technical ones.

@@ -30,14 +30,24 @@ JUDGING = ("rules", "tombstones", "verdicts")
 
 
 def transform_of(layer: str, table: str) -> Transform:
-    """The one public function of the table's module."""
-    found: Transform = importlib.import_module(f"lakehouse.{layer}.{table}").transform
+    """What makes a table: the function that every table's module has."""
+    found: Transform = module_of(layer, table).transform
     return found
+
+
+def module_of(layer: str, table: str) -> ModuleType:
+    """The module of a table."""
+    return importlib.import_module(f"lakehouse.{layer}.{table}")
+
+
+def arguments_of(function: Callable[..., object]) -> list[str]:
+    """The names of a function's arguments."""
+    return list(inspect.signature(function).parameters)
 
 
 def inputs_of(tables: Iterable[str]) -> dict[str, list[str]]:
     """What each gold table asks for, by the names of its transform's arguments. Raises ConfigError for a circle."""
-    arguments = {table: list(inspect.signature(transform_of("gold", table)).parameters) for table in tables}
+    arguments = {table: arguments_of(transform_of("gold", table)) for table in tables}
     try:
         TopologicalSorter({table: set(names) & arguments.keys() for table, names in arguments.items()}).prepare()
     except CycleError as e:

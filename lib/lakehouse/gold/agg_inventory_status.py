@@ -1,11 +1,12 @@
 """One row per product and warehouse: stock on hand against the sales of the last 30 days."""
 
 import datetime
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.columns import ratio
+from lakehouse.columns import Rows, ratio
 
 DAYS = 30
 OVERSTOCK_DAYS = 180
@@ -40,6 +41,27 @@ def transform(
             (F.col("quantity_on_hand") * F.col("cost")).alias("stock_value"),
         )
     )
+
+
+def units(changed_inventory: DataFrame, inventory: Rows) -> Sequence[DataFrame]:
+    """Every row of stock there is, as each is of another date; and those that are gone."""
+    key = ("product_id", "warehouse_id")
+    return (changed_inventory.select(*key).union(inventory.all().select(*key)),)
+
+
+def within(
+    units: Sequence[DataFrame], inventory: Rows, products: Rows, fact_daily_sales: Rows, business_date: datetime.date
+) -> tuple[DataFrame, DataFrame, DataFrame, datetime.date]:
+    """All stock, and the sales of its 30 days."""
+    (unit,) = units
+    last = F.lit(business_date)
+    # Aggregating nothing gives one row, without asking for a session.
+    days = (
+        unit.limit(0)
+        .agg(F.count(F.lit(1)))
+        .select(F.explode(F.sequence(F.date_sub(last, DAYS - 1), last)).alias("sales_date"))
+    )
+    return inventory.all(), products.all(), fact_daily_sales.matching(days), business_date
 
 
 def stock_status(available: Column, reorder_point: Column, units: Column) -> Column:

@@ -1,9 +1,11 @@
 """One row per customer, and one row UNKNOWN that stands for every guest."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.columns import GUEST
+from lakehouse.columns import GUEST, Rows
 
 
 def transform(customers: DataFrame, fact_customer_orders: DataFrame) -> DataFrame:
@@ -35,3 +37,14 @@ def transform(customers: DataFrame, fact_customer_orders: DataFrame) -> DataFram
             F.when(~F.col("is_guest"), orders >= 2).alias("is_repeat_customer"),
         )
     )
+
+
+def units(changed_customers: DataFrame, changed_fact_customer_orders: DataFrame) -> Sequence[DataFrame]:
+    """Customers who changed, or of whom an order did."""
+    ids = changed_customers.select("customer_id").union(changed_fact_customer_orders.select("customer_id"))
+    return (ids,)
+
+
+def within(units: Sequence[DataFrame], customers: Rows, fact_customer_orders: Rows) -> tuple[DataFrame, DataFrame]:
+    """They, and all their orders."""
+    return customers.matching(*units), fact_customer_orders.matching(*units)

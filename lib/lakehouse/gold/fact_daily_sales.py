@@ -1,9 +1,11 @@
 """One row per sales date and product with a line in an order neither pending nor cancelled."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.columns import GUEST, returned, signed, sold, total_if_all_known
+from lakehouse.columns import GUEST, Rows, returned, signed, sold, total_if_all_known
 
 
 def transform(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
@@ -23,6 +25,26 @@ def transform(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFr
         )
         .select("*", net.alias("net_sales"), (net - F.col("cost_of_goods")).alias("gross_profit"))
     )
+
+
+def units(
+    changed_fact_customer_orders: DataFrame, changed_order_items: DataFrame, orders: Rows, order_items: Rows
+) -> Sequence[DataFrame]:
+    """Each date with each product that an order had or has which changed, or a line of which did."""
+    order, line = changed_fact_customer_orders, changed_order_items
+    of_lines = orders.matching(line.select("order_id"))
+    of_orders = order_items.matching(order.select("order_id"), line.select("order_id"))
+    dates, products = (("order_id", F.col("order_date").alias("sales_date")), ("order_id", "product_id"))
+    dated = order.select(*dates).union(of_lines.select(*dates)).distinct()
+    named = line.select(*products).union(of_orders.select(*products)).distinct()
+    return (dated.join(named, "order_id", how="inner").select("sales_date", "product_id"),)
+
+
+def within(units: Sequence[DataFrame], fact_customer_orders: Rows, order_items: Rows) -> tuple[DataFrame, DataFrame]:
+    """Orders of these dates, and lines of these products."""
+    (unit,) = units
+    dates = unit.select(F.col("sales_date").alias("order_date")).distinct()
+    return fact_customer_orders.matching(dates), order_items.matching(unit.select("product_id").distinct())
 
 
 def per_order(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:

@@ -86,6 +86,22 @@ class Reading(Identity):
         found = data_files(address.arrow_path(self.root, layer, table), version, self._storage, partitions)
         return found if found is not None and len(found.names) <= MOST_FILES else None
 
+    def changed_files(self, layer: str, table: str, before: int, now: int) -> tuple[DataFiles, DataFiles] | None:
+        """Data files that only the one of two versions has, and those that only the other has.
+
+        None where they cannot be told or are many: of another schema, with deletion vectors, not to be named or opened.
+        """
+        if self._storage is None and self.root.startswith("s3a:"):
+            return None
+        path = address.arrow_path(self.root, layer, table)
+        old, new = (data_files(path, version, self._storage) for version in (before, now))
+        if old is None or new is None or old.schema != new.schema:
+            return None
+        gone, came = sorted({*old.names} - {*new.names}), sorted({*new.names} - {*old.names})
+        if len(gone) + len(came) > MOST_FILES:
+            return None
+        return DataFiles(gone, None, old.schema), DataFiles(came, None, new.schema)
+
     def read_files(self, layer: str, table: str, version: int, found: DataFiles) -> DataFrame:
         """The rows of data files of a version. Raises LostError where one is gone."""
         path, schema = self.path(layer, table), StructType.fromJson(json.loads(found.schema))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from psycopg2.extras import RealDictCursor, execute_values
 
 from lakehouse.database import Database
 from lakehouse.ledger.questions import Questions
-from lakehouse.records import BrokenRule, Failure, Finding, ListedRun, Run
+from lakehouse.records import BrokenRule, Failure, Finding, KeptTotals, ListedRun, Run
 
 RUN = """
     select run_id, error_code, message from ops.runs
@@ -37,7 +38,30 @@ LISTED = """
 
 
 class Quality(Questions):
-    """Results of rules, the rows open in quarantine, and versions that a person keeps."""
+    """Results of rules, what was counted of gold, the rows open in quarantine, and versions that a person keeps."""
+
+    def keep_totals(self, cursor: Cursor, totals: Mapping[str, KeptTotals]) -> None:
+        """What was counted of each gold table that is published, in the transaction that publishes it."""
+        for table, held in totals.items():
+            cursor.execute(
+                "insert into ops.gold_totals (table_name, version, meaning, totals) values (%s, %s, %s, %s) "
+                "on conflict (table_name) do update set version = excluded.version, meaning = excluded.meaning, "
+                "totals = excluded.totals",
+                (table, held.version, held.meaning, json.dumps(dict(held.totals))),
+            )
+
+    def kept_totals(self) -> dict[str, KeptTotals]:
+        """What was counted of each gold table when it was last published."""
+        rows = self._rows("select table_name, version, meaning, totals from ops.gold_totals")
+        return {r["table_name"]: KeptTotals(r["version"], r["meaning"], r["totals"]) for r in rows}
+
+    def rebuilt_since_gold(self) -> bool:
+        """Whether silver was rebuilt since the last run of gold: a version of its number may not be what gold was made of."""
+        rows = self._rows(
+            "select exists (select from ops.runs where layer = 'silver' and state = 'published' and rebuilds and seq > "
+            "(select seq from ops.runs where layer = 'gold' and state = 'published' order by seq desc limit 1)) as rebuilt"
+        )
+        return bool(rows[0]["rebuilt"])
 
     def record_findings(self, run: Run, findings: Iterable[Finding]) -> None:
         """Writes what the gates of a run found, whatever becomes of the run."""

@@ -17,9 +17,9 @@ from pyspark.sql import functions as F
 from lakehouse.frame.published import published_frame
 from lakehouse.lake.maintain import reading
 from lakehouse.lake.reading import LostError
-from lakehouse.layers import gold
 from lakehouse.parts import Lakehouse
 from lakehouse.records import RUNS_OF, Published, Row, Totals
+from lakehouse.units.totals import ROLL_UPS
 from lakehouse.upkeep.readable import gaps, missing_files
 
 # Gold tables with a row for each row of a silver table, and how many beside: the guest.
@@ -159,7 +159,7 @@ def _gold(lakehouse: Lakehouse) -> Iterator[Check]:
             yield Check("gold", table, "rows_as_the_ledger_counts", rows == held, f"{rows:,} of {held:,}")
             yield Check("gold", table, "keys_are_unique", rows == keys, f"{rows - keys:,} too many")
         sums = {t: _one(cursor, f"select coalesce(sum({e}), 0) from gold.{t}")
-                for t, e in gold.ROLL_UPS.items() if t in tables}  # fmt: skip
+                for t, e in ROLL_UPS.items() if t in tables}  # fmt: skip
         for table in (t for t in sums if "fact_daily_sales" in sums and t != "fact_daily_sales"):
             agree = sums[table] == sums["fact_daily_sales"]
             yield Check("gold", table, "net_sales_agree_with_fact_daily_sales", agree)

@@ -43,13 +43,13 @@ def table_ddl(contract: Contract, standing: Standing | None = None) -> Iterator[
     """
     name = f"{GOLD}.{contract.table}"
     columns = ", ".join(
-        f"{c.name} {c.type}{' not null' if c.required or c.primary_key else ''}" for c in contract.columns
+        f"{c.name} {c.type}{' not null' if c.required or c.primary_key else ''}" for c in contract.stored
     )
     key = ", ".join(contract.key)
     if standing is None:
         yield f"create table {name} ({columns}, {TECHNICAL}, constraint {contract.table}_key primary key ({key}))"
-        standing = Standing(None, dict.fromkeys(contract.names), (), {})
-    for column in contract.columns:
+        standing = Standing(None, dict.fromkeys(c.name for c in contract.stored), (), {})
+    for column in contract.stored:
         if column.name not in standing.columns:
             yield f"alter table {name} add column {column.name} {column.type}"
     for index in contract.indexes:
@@ -59,7 +59,7 @@ def table_ddl(contract: Contract, standing: Standing | None = None) -> Iterator[
     purpose = f"{contract.description.purpose}. {contract.grain}."
     if standing.comment != purpose:
         yield f"comment on table {name} is {quoted(purpose)}"
-    for column in contract.columns:
+    for column in contract.stored:
         if (standing.columns.get(column.name) or "") != column.description:
             yield f"comment on column {name}.{column.name} is {quoted(column.description)}"
 
@@ -86,7 +86,7 @@ def standing(cursor: Cursor, table: str) -> Standing | None:
 
 def retyped(contract: Contract, standing: Standing | None) -> bool:
     """Whether a column that stands is of another type than its contract says: only making the table again brings that."""
-    return standing is not None and any(standing.types.get(c.name, c.type) != c.type for c in contract.columns)
+    return standing is not None and any(standing.types.get(c.name, c.type) != c.type for c in contract.stored)
 
 
 def foreign_keys(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -174,11 +174,18 @@ def drop_tables(cursor: Cursor, tables: Sequence[str], ours: Sequence[str]) -> N
 
 def staging_ddl(contract: Contract, name: str) -> str:
     """Statements that make the empty table into which Spark loads, its instants and dates as numbers."""
-    columns = ", ".join(f"{c.name} {STAGED_TYPES.get(c.type, c.type)}" for c in contract.columns)
+    columns = ", ".join(f"{c.name} {STAGED_TYPES.get(c.type, c.type)}" for c in contract.stored)
     return (
         f"drop table if exists {name}; create unlogged table {name} ({columns}, {IS_GONE} boolean not null default false) "
         f"with (autovacuum_enabled = false)"
     )
+
+
+def keys_ddl(contract: Contract, name: str, columns: Sequence[str]) -> str:
+    """Statements that make an empty table into which Spark loads keys by which rows of a gold table are looked up."""
+    kinds = ((c, contract.column(c).type) for c in columns)
+    listed = ", ".join(f"{c} {STAGED_TYPES.get(kind, kind)}" for c, kind in kinds)
+    return f"drop table if exists {name}; create unlogged table {name} ({listed}) with (autovacuum_enabled = false)"
 
 
 def staged(column: Column) -> str:

@@ -172,7 +172,7 @@ def parents_first(contracts: Mapping[str, Contract]) -> list[Contract]:
 
 
 def _staged(contract: Contract, staging: str) -> str:
-    columns = ", ".join(f"{ddl.restored(c)} as {c.name}" for c in contract.columns)
+    columns = ", ".join(f"{ddl.restored(c)} as {c.name}" for c in contract.stored)
     return f"(select {columns} from {staging} where not {ddl.IS_GONE}) s"
 
 
@@ -185,7 +185,7 @@ def _list(columns: Sequence[str], prefix: str = "") -> str:
 
 
 def _update(contract: Contract, staging: str) -> str:
-    rest = [n for n in contract.names if n not in contract.key]
+    rest = [c.name for c in contract.stored if c.name not in contract.key]
     return (
         f"update {ddl.GOLD}.{contract.table} t set ({_list(rest)}, _published_at, _run_id) = "
         f"row({_list(rest, 's.')}, now(), %s) from {_staged(contract, staging)} where {_same_key(contract)} "
@@ -194,9 +194,10 @@ def _update(contract: Contract, staging: str) -> str:
 
 
 def _insert(contract: Contract, staging: str) -> str:
+    names = [c.name for c in contract.stored]
     return (
-        f"insert into {ddl.GOLD}.{contract.table} ({_list(contract.names)}, _published_at, _run_id) "
-        f"select {_list(contract.names, 's.')}, now(), %s from {_staged(contract, staging)} "
+        f"insert into {ddl.GOLD}.{contract.table} ({_list(names)}, _published_at, _run_id) "
+        f"select {_list(names, 's.')}, now(), %s from {_staged(contract, staging)} "
         f"where not exists (select from {ddl.GOLD}.{contract.table} t where {_same_key(contract)})"
     )
 

@@ -7,6 +7,7 @@ those which the run that took over has verified.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import psycopg2
@@ -20,7 +21,7 @@ from lakehouse.contracts import Contract
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
 from lakehouse.warehouse import ddl
-from lakehouse.warehouse.differences import carried
+from lakehouse.warehouse.differences import carried, carried_columns
 from lakehouse.warehouse.patience import patiently
 
 BATCH_ROWS = 5_000
@@ -30,7 +31,7 @@ BATCH_SECONDS = 600
 # A stopped driver can hold its tables for days: a later run drops them.
 DROP_TIMEOUT = "1s"
 # Tables in the schema that this role may drop; a name is that of a gold table (the first releases' was no more than that),
-# and the end of the id of a run.
+# a number where it holds keys of its rows, and the end of the id of a run.
 STANDING = """
     select relname from pg_class
     where relnamespace = to_regnamespace(%s) and relkind = 'r' and pg_has_role(relowner, 'usage') and relname ~ %s
@@ -53,6 +54,7 @@ class Staging:
         self.by_difference = set[str]()
         self.contracts = [c for c in contracts if c.table not in untouched]
         self._of_any_run = [c.table for c in contracts]
+        self._keys = count(1)
 
     def table(self, contract: Contract) -> str:
         """The run's own staging table of a gold table."""
@@ -65,6 +67,7 @@ class Staging:
 
     def load(self, frame: DataFrame, contract: Contract) -> None:
         """Loads a whole table, as computed. Raises StoreError for whatever Postgres refuses."""
+        self.by_difference.discard(contract.table)
         self._append(carried(frame, contract), contract)
 
     def load_differences(self, rows: DataFrame, contract: Contract) -> None:
@@ -72,16 +75,36 @@ class Staging:
         self.by_difference.add(contract.table)
         self._append(rows, contract)
 
+    def load_nothing(self, contract: Contract) -> None:
+        """Stages that no row of a table differs."""
+        self.by_difference.add(contract.table)
+        self.rows[contract.table] = 0
+        self._make(ddl.staging_ddl(contract, self.table(contract)))
+
+    def load_keys(self, keys: DataFrame, contract: Contract) -> str:
+        """Loads keys by which rows of a gold table are looked up, under its columns' names; returns the table they are in."""
+        name = f"{ddl.STAGING}.{contract.table}_keys{next(self._keys)}_{self._token}"
+        self._make(ddl.keys_ddl(contract, name, keys.columns))
+        self._write(keys.select(*carried_columns(contract, keys.columns)), contract, name)
+        self._make(f"analyze {name}")
+        return name
+
     def _append(self, rows: DataFrame, contract: Contract) -> None:
         """Loads a frame into its staging table, which is made for it."""
+        self._make(ddl.staging_ddl(contract, self.table(contract)))
+        self._write(rows, contract, self.table(contract))
+
+    def _make(self, statements: str) -> None:
         with self.database.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(ddl.staging_ddl(contract, self.table(contract)))
+            cursor.execute(statements)
+
+    def _write(self, rows: DataFrame, contract: Contract, table: str) -> None:
         address = self.database.jdbc(reWriteBatchedInserts="true", socketTimeout=str(BATCH_SECONDS))
         writer = (
             rows.coalesce(MOST_CONNECTIONS)
             .write.format("jdbc")
             .options(**address, batchsize=str(BATCH_ROWS))
-            .option("dbtable", self.table(contract))
+            .option("dbtable", table)
             .mode("append")
         )
         try:
@@ -137,7 +160,7 @@ class Staging:
 
     def _standing(self, cursor: Cursor) -> list[str]:
         names = "|".join(self._of_any_run)
-        cursor.execute(STANDING, (ddl.STAGING, f"^({names})(_[a-z0-9]+)?$"))
+        cursor.execute(STANDING, (ddl.STAGING, f"^({names})(_keys[0-9]+)?(_[a-z0-9]+)?$"))
         return [name for (name,) in cursor.fetchall()]
 
     def _drop(self, cursor: Cursor, tables: Iterable[str]) -> None:

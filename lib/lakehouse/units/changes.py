@@ -1,0 +1,62 @@
+"""Rows of a table of silver that changed between two of its versions, as they were and as they are.
+
+They lie in the data files that only one of the versions has. A file that was written again holds most of its rows
+unchanged: a row that is in files of both sides, with the same values, did not change. So a merge, a rewrite of partitions,
+a restore and a compaction all tell the same, and what a commit says of itself is not asked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.contracts import Contract
+from lakehouse.frame.checkpoint import checkpoint
+from lakehouse.gate.measures import Measures, observed
+from lakehouse.lake.reading import LostError, Reading
+from lakehouse.records import PARTITION
+
+# When and by which run a row was written is no part of what it says.
+OF_A_RUN = ("_transformed_at", "_run_id", *PARTITION)
+
+
+class Changed(NamedTuple):
+    """Images of rows that changed, old ones and new ones, each computed already; and how many they are."""
+
+    images: DataFrame
+    rows: int
+
+
+def changed(lake: Reading, contract: Contract, before: int, now: int) -> Changed | None:
+    """What changed of a table of silver from a version to another; None where its files do not tell.
+
+    They do not where one of the versions is not kept any more, and where the two have not the same columns.
+    """
+    found = lake.changed_files("silver", contract.table, before, now)
+    if found is None:
+        return None
+    versions = zip((before, now), found, strict=True)
+    try:
+        sides = [lake.read_files("silver", contract.table, v, files) for v, files in versions if files.names]
+        sides = sides or [lake.read("silver", contract.table, now).limit(0)]
+    except LostError:
+        return None
+    if set(contract.names) - set(sides[0].columns):
+        return None
+    sides = [side.select(*(c for c in side.columns if c not in OF_A_RUN)) for side in sides]
+    return kept(images(*sides) if len(sides) > 1 else sides[0], contract)
+
+
+def images(before: DataFrame, now: DataFrame) -> DataFrame:
+    """Rows that only one of two frames has; each frame holds a key once, so what is there twice is in both."""
+    both = before.unionByName(now)
+    return both.groupBy(*both.columns).agg(F.count(F.lit(1)).alias("_in")).where("_in = 1").drop("_in")
+
+
+def kept(rows: DataFrame, contract: Contract) -> Changed:
+    """Rows, computed once, and how many they are."""
+    nothing = Measures(contract, (), (), (), {}, {})
+    held, counted = observed(rows, nothing, {"rows": F.count(F.lit(1))}, lambda r: checkpoint(r, eager=True))
+    return Changed(held, counted["rows"])
