@@ -75,6 +75,17 @@ def test_nights_by_units_touch_what_changed_and_the_audit_finds_what_they_miss(
     repaired = shop.hashes()
     rebuild(shop.lakehouse, "gold")
     assert shop.hashes() == repaired != wrong
+
+    # A row that a change touches breaks a rule that no row broke as gold was published: somebody else wrote it.
+    monkeypatch.setattr(audit, "NIGHTS", 10**9)
+    SmallShop.write(shop.gold, "update gold.fact_customer_orders set line_count = -1 where order_id = 'O5'")
+    shop.write(
+        shop.source, f"update order_items set order_id = 'O1', updated_at = '{day(6)}' where order_item_id = 'I5'"
+    )
+    assert BY_UNITS not in gold_of(shop.run(6)).message
+    written = shop.hashes()
+    rebuild(shop.lakehouse, "gold")
+    assert shop.hashes() == written != repaired
     shop.close()
 
 

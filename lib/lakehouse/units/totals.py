@@ -42,13 +42,16 @@ def totals_of(contract: Contract, frame: DataFrame) -> dict[str, Column]:
 
 def sums_of(contract: Contract) -> dict[str, Column]:
     """What staging is held against: the rows of a table, and the sum of each of its numbers."""
-    numbers = [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
-    return {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in numbers}}
+    return {"rows": F.count(F.lit(1)), **{name: F.sum(name) for name in _numbers(contract)}}
+
+
+def _numbers(contract: Contract) -> list[str]:
+    return [c.name for c in contract.columns if c.numeric or c.type in ("integer", "bigint")]
 
 
 def written(contract: Contract, totals: Totals) -> dict[str, str]:
     """Of a table's totals those that the ledger keeps for the next run, as it keeps them; no sum of a column."""
-    sums = sums_of(contract).keys() - {"rows"}
+    sums = _numbers(contract)
     return {name: str(value) for name, value in totals.items() if name not in sums}
 
 
