@@ -10,7 +10,8 @@ from psycopg2.extensions import parse_dsn
 from typer.testing import CliRunner
 
 from lakehouse.cli import app
-from lakehouse.errors import LedgerError, UsageError
+from lakehouse.errors import BusyError, LedgerError, UsageError
+from lakehouse.features.days import alone
 from lakehouse.features.tables import without_forgotten
 from tests.features.conftest import Features
 
@@ -44,6 +45,18 @@ def run(*words: str) -> Any:
 def test_looking_makes_nothing(shop_of_settings: Features) -> None:
     assert run("--dry-run", "--json") == [{"day": "2026-06-01", "would": "make", "gold_date": None}]
     assert shop_of_settings.ask("select to_regnamespace('features') is null") == [(True,)]
+
+
+def test_two_commands_do_not_make_days_at_once(shop_of_settings: Features) -> None:
+    run("--date", "2026-01-25")
+    before = shop_of_settings.hashes()
+    with (
+        alone(shop_of_settings.database),
+        pytest.raises(BusyError, match=r"features are being made in gold at .* already: wait for it to end"),
+    ):
+        run("--date", "2026-01-26")
+    assert shop_of_settings.hashes() == before
+    assert run("--date", "2026-01-26", "--json")[0]["did"] == "made", "the lock is free again"
 
 
 def test_days_are_made_and_said_with_their_rows_and_then_nothing_is_due(shop_of_settings: Features) -> None:

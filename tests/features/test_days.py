@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.business_date import BusinessDate
-from lakehouse.errors import BusyError, LedgerError, NotYetError, StoreError
+from lakehouse.errors import LedgerError, NotYetError, StoreError
 from lakehouse.features import days as work
 from lakehouse.features.tables import ensure
 from tests.features.conftest import ZONE, Features, order, sale
@@ -173,13 +173,6 @@ def test_a_day_that_fails_half_way_leaves_what_was_there(features: Features) -> 
     with pytest.raises(StoreError):
         features.make("2026-01-26")
     assert features.hashes() == before
-
-
-def test_two_commands_do_not_make_days_at_once(features: Features) -> None:
-    with work.alone(features.database), pytest.raises(BusyError), work.alone(features.database):
-        pass
-    with work.alone(features.database):
-        pass
 
 
 def test_a_table_of_another_shape_is_left_alone_and_said(features: Features) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 
 from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
-from lakehouse.errors import BusyError, LakehouseError, LedgerError, SetupError, StoreError
+from lakehouse.errors import LakehouseError, LedgerError, SetupError, StoreError
 from lakehouse.home import close_files_to_others
 from lakehouse.ledger import Ledger
 from lakehouse.records import Last
@@ -77,19 +76,10 @@ def _build_on(settings: Settings, database: Database, gold: Last, given: dict[st
     return built
 
 
-@contextmanager
-def _alone(database: Database) -> Iterator[int]:
-    """One build at a time: folder and tables are the same for all. The socket of the session that holds the lock.
-
-    Raises BusyError. The server frees the lock of a session that no process holds open any more.
-    """
-    with closing(database.dedicated()) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_try_advisory_lock(hashtext('lakehouse dbt'))")
-            if cursor.fetchone() != (True,):
-                raise BusyError(f"another build of dbt is at work on gold at {database.where}: wait for it to end")
-            yield connection.fileno()
+def _alone(database: Database) -> AbstractContextManager[int]:
+    """One build at a time: folder and tables are the same for all. Raises BusyError."""
+    refusal = f"another build of dbt is at work on gold at {database.where}: wait for it to end"
+    return database.alone("lakehouse dbt", refusal)
 
 
 def _published(database: Database) -> Last:

@@ -81,7 +81,7 @@ def _missing(cursor: Cursor, loader: str, contracts: list[Contract]) -> Iterator
     if is_absent:
         yield f"create role {grants.DBT} nologin"
     cursor.execute(
-        # A URL without a user is of whoever libpq says: the owner's is known, as it is the one that asks.
+        # A URL without a user is of the user that libpq takes: the owner's is known, as it is the one that asks.
         "select n, quote_ident(n) from unnest(array[current_user::text, nullif(%s, '')]) n where n is not null "
         "group by 1 order by 1",
         (loader,),

@@ -1,6 +1,6 @@
 """`make docs`: the pages of this repository as a site in build/site. A warning of the builder ends it with code 1.
 
-Whoever reads the site asks no other host for anything: the theme's fonts are the reader's own, its search is a file of
+A reader of the site asks no other host for anything: the theme's fonts are the reader's own, its search is a file of
 the site, and what its script would fetch from elsewhere is taken out of it.
 """
 

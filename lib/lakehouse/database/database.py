@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -14,7 +14,7 @@ from psycopg2.extensions import parse_dsn
 from lakehouse.database.address import jdbc_address, refuse_unknown
 from lakehouse.database.meanings import jdbc_sentence, printable, sentence
 from lakehouse.database.sessions import LIFTED, TRANSPORT, WRITABLE, Sessions, limits_of_the_role, set_up
-from lakehouse.errors import LakehouseError, LedgerError
+from lakehouse.errors import BusyError, LakehouseError, LedgerError
 
 # Two are held by a run; the rest are for its tables, which wait for one another where there are more.
 MOST_CONNECTIONS = 8
@@ -72,6 +72,21 @@ class Database:
             return self._connect()
         except psycopg2.Error as e:
             raise self.unreachable(e) from None
+
+    @contextmanager
+    def alone(self, work: str, refusal: str) -> Iterator[int]:
+        """Holds the server's lock of a work's name; the socket of the session that has it.
+
+        Raises BusyError with the refusal where another session does. The server frees the lock of a session that no process
+        holds open any more.
+        """
+        with closing(self.dedicated()) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (work,))
+                if cursor.fetchone() != (True,):
+                    raise BusyError(refusal)
+                yield connection.fileno()
 
     def check(self) -> None:
         """Raises `error` when there is no way in, ConfigError for a DSN that only one of the two drivers understands."""

@@ -6,8 +6,7 @@ itself may have learned of it later: `gold_date` says by when (docs/features.md)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -16,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.business_date import BusinessDate
 from lakehouse.database import Database
-from lakehouse.errors import BusyError, LedgerError, NotYetError
+from lakehouse.errors import LedgerError, NotYetError
 from lakehouse.features.tables import DAYS, OF_THE_DAY, Table, columns_of
 
 MAKE, REPLACE, REMOVE = "make", "replace", "remove"
@@ -88,16 +87,10 @@ def carry_out(database: Database, tables: list[Table], zone: ZoneInfo, step: Ste
     return rows
 
 
-@contextmanager
-def alone(database: Database) -> Iterator[None]:
-    """One command at a time makes days. Raises BusyError; the server frees the lock of the dead."""
-    with closing(database.dedicated()) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_try_advisory_lock(hashtext('lakehouse features'))")
-            if cursor.fetchone() != (True,):
-                raise BusyError(f"features are being made in gold at {database.where} already: wait for it to end")
-            yield
+def alone(database: Database) -> AbstractContextManager[int]:
+    """One command at a time makes days. Raises BusyError."""
+    refusal = f"features are being made in gold at {database.where} already: wait for it to end"
+    return database.alone("lakehouse features", refusal)
 
 
 def exists(day: date, zone: ZoneInfo) -> bool:

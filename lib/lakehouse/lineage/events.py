@@ -103,7 +103,7 @@ class _Telling:
         return facets
 
     def _parent(self, of: str) -> RunFacet | None:
-        """Of a table the run of its layer; of that whoever has started it, and who is the root of both."""
+        """Of a table the run of its layer; of that what has started it; and what is the root of both."""
         kinds, above, layer = facet.parent_run, self.parent, self.run.layer
         root = kinds.Root(kinds.RootRun(above.run_id), kinds.RootJob(above.namespace, above.job)) if above else None
         if of != layer:
