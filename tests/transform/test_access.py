@@ -161,7 +161,7 @@ def test_a_schema_of_somebody_else_is_left_alone(settings: Settings, gold: Datab
         cursor.execute("select obj_description('analytics'::regnamespace, 'pg_namespace')")
         [(purpose,)] = cursor.fetchall()
         cursor.execute("comment on schema analytics is 'Ours'")
-    with pytest.raises(LedgerError, match="there is a schema analytics in the gold database that is not dbt's"):
+    with pytest.raises(LedgerError, match="there is a schema analytics in the gold database that is not ours"):
         let_in(settings, CONTRACTS.values())
     with gold.connection() as connection, connection.cursor() as cursor:
         cursor.execute("comment on schema analytics is %s", (purpose,))

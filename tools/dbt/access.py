@@ -22,7 +22,7 @@ from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.server.roles import OWNER
 from lakehouse.settings import Settings
 from lakehouse.warehouse import grants
-from lakehouse.warehouse.ddl import GOLD, quoted
+from lakehouse.warehouse.ddl import GOLD, schema_of_ours
 from lakehouse.warehouse.marts import SCHEMA as MARTS
 
 SCHEMA = grants.ANALYTICS
@@ -89,15 +89,7 @@ def _missing(cursor: Cursor, loader: str, contracts: list[Contract]) -> Iterator
     for name, quoted_name in cursor.fetchall():
         if not _may_become(cursor, name):
             yield f"grant {grants.DBT} to {quoted_name}"
-    cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
-    if cursor.fetchone() == (True,):
-        yield f"create schema {SCHEMA}"
-        yield f"comment on schema {SCHEMA} is {quoted(PURPOSE)}"
-    cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (SCHEMA,))
-    if cursor.fetchone() != (PURPOSE,):
-        raise LedgerError(
-            f"there is a schema {SCHEMA} in the gold database that is not dbt's: rename it, and run `make dbt` again"
-        )
+    yield from schema_of_ours(cursor, SCHEMA, PURPOSE)
     if not _sees_what_it_should(cursor, contracts):
         yield from grants.for_dbt(database, contracts)
     for reader in _readers(cursor):

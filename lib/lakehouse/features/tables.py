@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 from lakehouse.contracts import Contract, load_beside, resource_folder
 from lakehouse.database import Database
 from lakehouse.errors import LedgerError
-from lakehouse.warehouse.ddl import GOLD, POSTGRES_NAMES, quoted
+from lakehouse.warehouse.ddl import GOLD, POSTGRES_NAMES, quoted, schema_of_ours
 from lakehouse.warehouse.marts import SCHEMA as MARTS
 
 SCHEMA = "features"
@@ -75,13 +75,7 @@ def ensure(owner: Database, loader: str, tables: Iterable[Table]) -> None:
 
 def _missing(owner: Database, cursor: Cursor, loader: str, tables: list[Table]) -> Iterator[str]:
     """What is left to do, one statement after the other: each question supposes that those before were executed."""
-    cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
-    if cursor.fetchone() == (True,):
-        yield f"create schema {SCHEMA}"
-        yield f"comment on schema {SCHEMA} is {quoted(PURPOSE)}"
-    cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (SCHEMA,))
-    if cursor.fetchone() != (PURPOSE,):
-        raise LedgerError(f"there is a schema {SCHEMA} at {owner.where} that is not ours: rename it, and run again")
+    yield from schema_of_ours(cursor, SCHEMA, PURPOSE)
     if not columns_of(cursor, DAYS):
         yield DAYS_DDL
         yield f"comment on table {DAYS} is {quoted(ABOUT_DAYS)}"

@@ -9,6 +9,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from lakehouse.contracts import Column, Contract
 from lakehouse.contracts.types import STAGED_TYPES
+from lakehouse.errors import LedgerError
 from lakehouse.warehouse.patience import patiently
 
 GOLD, STAGING = "gold", "gold_staging"
@@ -170,6 +171,22 @@ def drop_tables(cursor: Cursor, tables: Sequence[str], ours: Sequence[str]) -> N
         patiently(cursor, [f"alter table {table} drop constraint {name}"], table)
     for table in tables:
         patiently(cursor, [f"drop table if exists {GOLD}.{table}"], f"{GOLD}.{table}")
+
+
+def schema_of_ours(cursor: Cursor, schema: str, purpose: str) -> Iterator[str]:
+    """Statements that make a schema where it is missing, marked by its comment; each is executed before the next is asked for.
+
+    Raises LedgerError for a schema of that name without the mark: it is somebody else's.
+    """
+    cursor.execute("select to_regnamespace(%s) is null", (schema,))
+    if cursor.fetchone() == (True,):
+        yield f"create schema {schema}"
+        yield f"comment on schema {schema} is {quoted(purpose)}"
+    cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (schema,))
+    if cursor.fetchone() != (purpose,):
+        raise LedgerError(
+            f"there is a schema {schema} in the gold database that is not ours: rename it, and run this again"
+        )
 
 
 def staging_ddl(contract: Contract, name: str) -> str:
