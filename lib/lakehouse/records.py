@@ -67,7 +67,7 @@ class Outcome:
 class Published:
     """The version of a table that readers see.
 
-    `keys_seen`: of bronze, count and hash of the source's keys when those held were last compared with them.
+    `keys_seen`: of bronze, the source's keys when those held were last compared with them, as `Seen` writes them.
     """
 
     table: str

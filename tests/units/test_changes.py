@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.lake import reading
 from lakehouse.lake.delta import Lake
-from lakehouse.units.changes import changed
+from lakehouse.units.changes import changed, images
 from tests.tables import contract, lines
 
 pytestmark = pytest.mark.unit
@@ -120,3 +120,15 @@ def test_nobody_knows_where_a_data_file_was_cleaned_up(spark: SparkSession, lake
     for file in old:
         file.unlink()
     assert told(lake, 0, 1) is None
+
+
+def test_a_value_that_moves_to_a_column_that_was_null_is_told(spark: SparkSession) -> None:
+    # A hash of the values alone is that of both.
+    key, none, one = F.lit("1"), F.lit(None).cast("string"), F.lit("x")
+    before, now = (
+        spark.range(1).select(key.alias("order_item_id"), a.alias("order_id"), b.alias("product_id"))
+        for a, b in ((none, one), (one, none))
+    )
+    assert before.select(F.xxhash64("*")).first() == now.select(F.xxhash64("*")).first()
+    assert sorted(images(before, now, LINES).collect(), key=str) == [("1", "x", None), ("1", None, "x")]
+    assert images(before, before, LINES).collect() == []

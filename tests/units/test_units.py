@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.conform import conformed
 from lakehouse.units.changes import images
-from lakehouse.units.rows import FrameRows, matching
+from lakehouse.units.rows import FrameRows, computed, matching
 from tests.tables import CONTRACTS, expect, lines, table
 
 pytestmark = pytest.mark.unit
@@ -115,7 +115,7 @@ def whole(shop: Shop) -> Shop:
 
 def followed(before: Shop, now: Shop, stood: Shop) -> tuple[Shop, dict[str, set[tuple[Any, ...]]]]:
     """Every table of gold where only the units that changed are computed, and these."""
-    changed = {t: images(before[t], now[t]) for t in now}
+    changed = {t: images(before[t], now[t], CONTRACTS["silver"][t]) for t in now}
     rows: dict[str, Any] = {**{t: FrameRows(f) for t, f in now.items()}, "business_date": TODAY}
     units: dict[str, set[tuple[Any, ...]]] = {}
     for name in GOLD:
@@ -125,10 +125,13 @@ def followed(before: Shop, now: Shop, stood: Shop) -> tuple[Shop, dict[str, set[
         )
         scope = [u.distinct().localCheckpoint() for u in its.units(*arguments)]
         units[name] = {tuple(str(v) for v in r) for u in scope for r in u.collect()}
-        computed = its.transform(*its.within(scope, *(rows[a] for a in asked(its.transform))))
-        came, gone = stored(name, matching(computed, *scope)), matching(stood[name], *scope)
+        of_units = computed(its, scope, [rows[a] for a in asked(its.transform)])
+        came, gone = stored(name, of_units), matching(stood[name], *scope)
         made = stood[name].join(gone.select(*key), key, how="left_anti").select(*came.columns).unionByName(came)
-        rows[name], changed[name] = FrameRows(made.localCheckpoint()), images(stood[name], made)
+        rows[name], changed[name] = (
+            FrameRows(made.localCheckpoint()),
+            images(stood[name], made, CONTRACTS["gold"][name]),
+        )
     return {name: rows[name].all() for name in GOLD}, units
 
 
@@ -139,7 +142,7 @@ def shop_before(spark: SparkSession) -> tuple[Shop, Shop]:
 
 
 def differences(one: Shop, other: Shop) -> dict[str, list[Any]]:
-    found = {name: images(one[name], other[name]).collect() for name in GOLD}
+    found = {name: images(one[name], other[name], CONTRACTS["gold"][name]).collect() for name in GOLD}
     return {name: rows for name, rows in found.items() if rows}
 
 

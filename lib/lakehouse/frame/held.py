@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -18,8 +17,8 @@ from lakehouse.contracts import Contract
 from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Extracted, Totals
-from lakehouse.source.deletes import differing, gone, held_figures, keys_seen, source_figures
+from lakehouse.records import Extracted, Totals, Window
+from lakehouse.source.deletes import Seen, differing, gone, held_figures, keys_seen, source_figures
 from lakehouse.source.digests import digest_of
 from lakehouse.source.postgres import Snapshot
 
@@ -101,36 +100,57 @@ NOTHING = Gone(None, 0, 0)
 
 
 def gone_keys(
-    lakehouse: Lakehouse, snapshot: Snapshot, tables: Mapping[str, tuple[Contract, datetime | None]], kept: ExitStack
+    lakehouse: Lakehouse, snapshot: Snapshot, tables: Mapping[str, tuple[Contract, Window]], kept: ExitStack
 ) -> dict[str, Gone]:
-    """Which keys of tables are gone, in the snapshot; `tables`: their contracts, and the end of the last window of each.
+    """Which keys of tables are gone, in the snapshot; `tables`: their contracts and windows.
 
-    Of a table whose keys are those of the last comparison none is. For the others one query of Spark for the figures of all
-    tables, and for a table whose figures differ one more. The keys found are kept in memory until `kept` is closed. Raises
-    SourceError where the source refuses.
+    The server tells in which buckets a key of the last comparison may be gone: of a table without such a bucket none is, of
+    the others the keys in these are compared. Where nothing was seen last, one query of Spark gives the figures of all keys
+    that are held. The keys found are kept in memory until `kept` is closed. Raises SourceError where the source refuses.
     """
-    published, now = lakehouse.ledger.published("bronze"), {t: keys_seen(snapshot, c) for t, (c, _) in tables.items()}
-    found = {t: Gone(None, 0, 0, seen) for t, seen in now.items() if published[t].keys_seen == seen}
-    held = {t: keys for t, (c, _) in tables.items() if t not in found and (keys := held_keys(lakehouse, c)) is not None}
+    published = lakehouse.ledger.published("bronze")
+    seen, held = dict[str, str](), dict[str, DataFrame]()
+    suspect, figured = dict[str, set[str]](), dict[str, DataFrame]()
+    for table, (contract, window) in tables.items():
+        now, buckets = keys_seen(snapshot, contract, window.end, Seen.parse(published[table].keys_seen))
+        seen[table] = str(now)
+        if buckets == set() or (keys := held_keys(lakehouse, contract)) is None:
+            continue
+        held[table] = keys
+        if buckets is None:
+            figured[table] = keys
+        else:
+            suspect[table] = buckets
+    differ, numbers = _figures(snapshot, tables, figured)
+    suspect |= differ
+    found = {table: Gone(None, 0, numbers.get(table, 0), its) for table, its in seen.items()}
+    for table, buckets in suspect.items():
+        count = 0
+        if buckets:
+            with lakehouse.source.read(table):
+                missing = gone(lakehouse.spark, snapshot, tables[table][0], held[table], buckets).persist()
+                kept.callback(missing.unpersist)
+                count = missing.count()
+        if count:
+            number = numbers[table] if table in numbers else held[table].count()
+            found[table] = Gone(missing, count, number, seen[table])
+        log.event("bronze.keys_compared", table=table, keys=found[table].held, buckets=len(buckets), gone=count)
+    return found
+
+
+def _figures(
+    snapshot: Snapshot, tables: Mapping[str, tuple[Contract, Window]], held: Mapping[str, DataFrame]
+) -> tuple[dict[str, set[str]], dict[str, int]]:
+    """Of each table the buckets in which what is held is not what the source has, and how many keys are held."""
     if not held:
-        return found
+        return {}, {}
     digest = digest_of(snapshot.release)
     every = reduce(DataFrame.unionByName, (held_figures(keys, tables[t][0], digest) for t, keys in held.items()))
     with ThreadPoolExecutor(1) as pool:
         counting = pool.submit(every.collect)
-        theirs = {t: source_figures(snapshot, *tables[t]) for t in held}
+        theirs = {t: source_figures(snapshot, tables[t][0], tables[t][1].mark) for t in held}
         ours: dict[str, dict[str, tuple[int, int]]] = {t: {} for t in held}
         for table, bucket, count, total in counting.result():
             ours[table][bucket] = count, total
-    for table, keys in held.items():
-        contract, number = tables[table][0], sum(count for count, _ in ours[table].values())
-        buckets = differing(theirs[table], ours[table])
-        missing, count = None, 0
-        if buckets:
-            with lakehouse.source.read(table):
-                missing = gone(lakehouse.spark, snapshot, contract, keys, buckets).persist()
-                kept.callback(missing.unpersist)
-                count = missing.count()
-        log.event("bronze.keys_compared", table=table, keys=number, buckets=len(buckets), gone=count)
-        found[table] = Gone(missing if count else None, count, number, now[table])
-    return found
+    numbers = {t: sum(count for count, _ in figures.values()) for t, figures in ours.items()}
+    return {t: differing(theirs[t], ours[t]) for t in held}, numbers

@@ -88,6 +88,16 @@ def observed(
     return result, _told(observation, measures.contract)
 
 
+def counted(frame: DataFrame, measures: Measures, also: Mapping[str, Column], by: str) -> dict[Any, dict[str, Any]]:
+    """The same by a query of its own, for each value of a column: cheaper, where a frame is small and kept already."""
+    named = (column.alias(name) for name, column in also.items())
+    try:
+        rows = frame.groupBy(by).agg(*measures.named, *named).collect()
+    except PySparkException as e:
+        raise _explained(frame, measures) or e from None
+    return {row[by]: {name: value for name, value in row.asDict().items() if name != by} for row in rows}
+
+
 def _told(observation: Observation, contract: Contract) -> dict[str, Any]:
     """What was counted. Raises LakehouseError where Spark does not say it, for which PySpark would wait for ever."""
     limit = time.monotonic() + TOLD_WITHIN

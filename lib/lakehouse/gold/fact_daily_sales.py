@@ -10,9 +10,14 @@ from lakehouse.columns import GUEST, Rows, returned, signed, sold, total_if_all_
 
 def transform(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
     """Units and money by order_date and product; customers are distinct, guests not counted."""
+    return summed(sold_lines(fact_customer_orders, order_items))
+
+
+def summed(lines: DataFrame) -> DataFrame:
+    """One row per date and product."""
     net = F.col("gross_sales") - F.col("returns_amount") - F.col("discount_amount")
     return (
-        per_order(fact_customer_orders, order_items)
+        per_order(lines)
         .groupBy("sales_date", "product_id")
         .agg(
             F.count(F.when(F.col("has_sold"), 1)).alias("order_count"),
@@ -47,24 +52,32 @@ def within(units: Sequence[DataFrame], fact_customer_orders: Rows, order_items: 
     return fact_customer_orders.matching(dates), order_items.matching(unit.select("product_id").distinct())
 
 
-def per_order(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
-    """One row per order and product: so that orders are counted once and only customers need a distinct."""
+def of_units(units: Sequence[DataFrame], fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
+    """Their rows: lines of other dates and products, which most of an order's are, are left out before they are summed."""
+    (unit,) = units
+    lines = sold_lines(fact_customer_orders, order_items)
+    return summed(lines.join(F.broadcast(unit), ["sales_date", "product_id"], how="left_semi"))
+
+
+def sold_lines(fact_customer_orders: DataFrame, order_items: DataFrame) -> DataFrame:
+    """Lines of orders neither pending nor cancelled, each with its order's date and customer."""
     sales = fact_customer_orders.where("is_sale").select(
         "order_id", "customer_id", F.col("order_date").alias("sales_date")
     )
     lines = order_items.select("order_id", "product_id", "quantity", "gross_amount", "discount", "unit_cost")
+    return lines.join(sales, "order_id", how="inner")
+
+
+def per_order(lines: DataFrame) -> DataFrame:
+    """One row per order and product: so that orders are counted once and only customers need a distinct."""
     quantity, gross = F.col("quantity"), F.col("gross_amount")
     units = quantity.cast("bigint")  # minus the least integer is no integer
-    return (
-        lines.join(sales, "order_id", how="inner")
-        .groupBy("sales_date", "product_id", "order_id", "customer_id")
-        .agg(
-            F.bool_or(quantity > 0).alias("has_sold"),
-            F.sum(sold(units, quantity)).alias("units_sold"),
-            F.sum(returned(units, quantity)).alias("units_returned"),
-            F.sum(sold(gross, quantity)).alias("gross_sales"),
-            F.sum(returned(gross, quantity)).alias("returns_amount"),
-            F.sum(signed(F.col("discount"), quantity)).alias("discount_amount"),
-            total_if_all_known(quantity * F.col("unit_cost")).alias("cost_of_goods"),
-        )
+    return lines.groupBy("sales_date", "product_id", "order_id", "customer_id").agg(
+        F.bool_or(quantity > 0).alias("has_sold"),
+        F.sum(sold(units, quantity)).alias("units_sold"),
+        F.sum(returned(units, quantity)).alias("units_returned"),
+        F.sum(sold(gross, quantity)).alias("gross_sales"),
+        F.sum(returned(gross, quantity)).alias("returns_amount"),
+        F.sum(signed(F.col("discount"), quantity)).alias("discount_amount"),
+        total_if_all_known(quantity * F.col("unit_cost")).alias("cost_of_goods"),
     )

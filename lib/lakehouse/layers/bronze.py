@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from pyspark.sql import functions as F
 
@@ -130,8 +129,8 @@ def _accepted(lakehouse: Lakehouse, accept: Collection[str], reason: str | None)
 
 def _compared(
     lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, plans: list[Plan], published: Mapping[str, Published]
-) -> dict[str, tuple[Contract, datetime | None]]:
-    """The tables whose keys are compared, each with the end of its last window.
+) -> dict[str, tuple[Contract, Window]]:
+    """The tables whose keys are compared, each with its window.
 
     Not of a table that is brought for the first time: nothing of it is held. Nor of one of which a policy hides rows: they
     are not gone.
@@ -139,9 +138,7 @@ def _compared(
     if not lakehouse.settings.looks_for_deletes(day.day):
         return {}
     contracts = [p for p in plans if p.contract.deletes != "none" and p.contract.table in published]
-    return {
-        p.contract.table: (p.contract, p.window.mark) for p in contracts if not snapshot.hides_rows(p.contract.table)
-    }
+    return {p.contract.table: (p.contract, p.window) for p in contracts if not snapshot.hides_rows(p.contract.table)}
 
 
 def _shares(lakehouse: Lakehouse, gone: Mapping[str, Gone], accept: Collection[str]) -> tuple[list[Finding], list[str]]:

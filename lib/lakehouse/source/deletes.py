@@ -10,6 +10,7 @@ leaves out rows made since the last window, which nobody holds yet. All of it is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 
@@ -21,23 +22,75 @@ from lakehouse.contracts import Contract
 from lakehouse.source.carried import UTF_8
 from lakehouse.source.digests import Digest, digest_of
 from lakehouse.source.postgres import SCHEMA, Snapshot
-from lakehouse.source.windows import CREATED, instant
+from lakehouse.source.windows import CREATED, instant, mark_column
 
 # So many buckets that differ cost as much to ask for as all of them.
 MOST_BUCKETS = 1024
 # The bucket of keys that are not plain: no hash of them is compared.
 STRANGE = ""
 SEPARATOR = "\x1f"
+# Of the sums that are kept of what was seen.
+SEEN_BITS = 48
 # Of each bucket the keys and the sum of their digests.
 Figures = Mapping[str, tuple[int, int]]
 
 
-def keys_seen(snapshot: Snapshot, contract: Contract) -> str:
-    """Count and hash of all keys as they are written, by the server: the same again where no key came or went."""
-    text = ", ".join(f'coalesce("{k}"::text, \'\') collate "C"' for k in contract.key)
-    hashed = f"sum(hashtextextended(concat_ws(E'\\x1f', {text}), 0)::numeric)"
-    ((keys, total),) = snapshot.rows(f"select count(*), coalesce({hashed}, 0) from {_name(contract)}", contract.table)
-    return f"{keys}:{total}"
+@dataclass(frozen=True)
+class Seen:
+    """The keys of the rows that were made or stamped before an end, as a server saw them: of each bucket a sum of hashes.
+
+    `scheme`: by which digest, and of which columns. Whatever a run brings lies before its window's end: so where the next
+    run sees the same of the same rows, each key that is held is there.
+    """
+
+    end: datetime
+    scheme: str
+    sums: Mapping[str, int]
+
+    def __str__(self) -> str:
+        return " ".join([self.end.isoformat(), self.scheme, *(f"{b}:{n:x}" for b, n in sorted(self.sums.items()))])
+
+    @classmethod
+    def parse(cls, text: str | None) -> Seen | None:
+        """What was written down of a comparison; None for none, and for one by an earlier release."""
+        end, _, rest = (text or "").partition(" ")
+        scheme, *sums = rest.split(" ")
+        if not scheme:
+            return None
+        return cls(datetime.fromisoformat(end), scheme, {b: int(n, 16) for b, n in (s.split(":") for s in sums)})
+
+
+def keys_seen(snapshot: Snapshot, contract: Contract, end: datetime, last: Seen | None) -> tuple[Seen, set[str] | None]:
+    """What is seen of the keys now, and in which buckets of them one that was seen last may be gone; None: in any.
+
+    One pass of the server over the keys as they are written. A key may have gone from a bucket where rows have come to it,
+    or another spelling: that is for who compares the keys to say.
+    """
+    digest, parts = digest_of(snapshot.release), _parts(snapshot, contract)
+    written = ", ".join(f'coalesce("{k}"::text, \'\') collate "C"' for k in contract.key)
+    scheme = f"{digest.name}/{snapshot.standing.encoding}/{'/'.join(contract.key)}"
+    ends = [end, last.end if last else end]
+    sums = ", ".join(f"sum(hash) filter (where made_{n}) % {2**SEEN_BITS}" for n in range(len(ends)))
+    rows = snapshot.rows(
+        f"select bucket, {sums} from (select case when {_plain(parts)} then {digest.place_sql(_text(parts))} else "
+        f"'{STRANGE}' end as bucket, hashtextextended(concat_ws(E'\\x1f', {written}), 0) as hash, "
+        f"{', '.join(f'{_made(contract, e)} as made_{n}' for n, e in enumerate(ends))} from {_name(contract)}) k group by 1",
+        contract.table,
+    )
+    now, then = ({row[0]: int(row[n]) for row in rows if row[n] is not None} for n in (1, 2))
+    seen = Seen(end, scheme, now)
+    if last is None or last.scheme != scheme:
+        return seen, None
+    changed = {b for b in {*last.sums, *then} if last.sums.get(b) != then.get(b)}
+    # What Spark makes of a key that is not plain may lie in any bucket.
+    return seen, None if STRANGE in changed else changed
+
+
+def _made(contract: Contract, end: datetime) -> str:
+    """Rows that were made or stamped before an end; all, where it is not known when a row was made."""
+    if CREATED not in contract.names:
+        return "true"
+    return f'("{CREATED}" < {instant(end)} or "{mark_column(contract)}" < {instant(end)}) is not false'
 
 
 def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None) -> Figures:
@@ -83,9 +136,9 @@ def gone(
         # A key that is held may be there in a spelling that is not plain, so all of those are read.
         named = ", ".join(f"'{b}'" for b in sorted(plain)) or "null"
         digest, parts = digest_of(snapshot.release), _parts(snapshot, contract)
-        theirs = digest.bucket_sql(digest.hash_sql(_text(parts)))
+        theirs = digest.place_sql(_text(parts))
         there += f" and case when {_plain(parts)} then {theirs} in ({named}) else true end"
-        held = held.where(~_is_plain(contract) | digest.bucket(digest.hash(_key(contract))).isin(plain))
+        held = held.where(~_is_plain(contract) | digest.place(_key(contract)).isin(plain))
     keys = ", ".join(f'"{k}"::text as "{k}"' for k in contract.key)
     read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there}")
     return held.join(

@@ -36,6 +36,8 @@ def finding(contract: Contract, differing: DataFrame, units: Sequence[DataFrame]
 
 def sides(contract: Contract, differing: DataFrame) -> DataFrame:
     """The images of rows that differ: those that stand, and those that were computed."""
-    is_there = F.col(contract.key[0]).isNotNull()
-    old, new = (differing.select(f"{side}.*").where(is_there) for side in ("_old", "_new"))
+    names = [c.name for c in contract.stored]
+    old, new = (
+        differing.where(F.col(side).isNotNull()).select(*(f"{side}.{n}" for n in names)) for side in ("_old", "_new")
+    )
     return old.unionAll(new)

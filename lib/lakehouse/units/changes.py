@@ -7,6 +7,7 @@ a restore and a compaction all tell the same, and what a commit says of itself i
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame
@@ -20,6 +21,9 @@ from lakehouse.records import PARTITION
 
 # When and by which run a row was written is no part of what it says.
 OF_A_RUN = ("_transformed_at", "_run_id", *PARTITION)
+
+# So many keys fit into a broadcast with room to spare.
+FEW_KEYS = 200_000
 
 
 class Changed(NamedTuple):
@@ -46,13 +50,24 @@ def changed(lake: Reading, contract: Contract, before: int, now: int) -> Changed
     if set(contract.names) - set(sides[0].columns):
         return None
     sides = [side.select(*(c for c in side.columns if c not in OF_A_RUN)) for side in sides]
-    return kept(images(*sides) if len(sides) > 1 else sides[0], contract)
+    return kept(images(sides[0], sides[1], contract) if len(sides) > 1 else sides[0], contract)
 
 
-def images(before: DataFrame, now: DataFrame) -> DataFrame:
-    """Rows that only one of two frames has; each frame holds a key once, so what is there twice is in both."""
-    both = before.unionByName(now)
-    return both.groupBy(*both.columns).agg(F.count(F.lit(1)).alias("_in")).where("_in = 1").drop("_in")
+def images(before: DataFrame, now: DataFrame, contract: Contract) -> DataFrame:
+    """Rows that only one of two frames has; each frame holds a key once, so what is there twice is in both.
+
+    Rows meet by key and hash, so that only these are shuffled, and rows are taken from the frames by what is left.
+    """
+    columns, key = before.columns, contract.key
+    # A hash passes over nulls: without their places `a, null` would be `null, a`.
+    hashed = F.xxhash64(*columns, *(F.col(c).isNull() for c in columns)).alias("_hash")
+    sides = [side.select(*columns, hashed) for side in (before, now.select(*columns))]
+    both = reduce(DataFrame.unionByName, (side.select(*key, "_hash") for side in sides))
+    once = both.groupBy(*key, "_hash").agg(F.count(F.lit(1)).alias("_in")).where("_in = 1").drop("_in")
+    keys, rows = kept(once, contract)
+    once = F.broadcast(keys) if rows <= FEW_KEYS else keys
+    found = (side.join(once, [*key, "_hash"], how="left_semi").select(*columns) for side in sides)
+    return reduce(DataFrame.unionByName, found)
 
 
 def kept(rows: DataFrame, contract: Contract) -> Changed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.captured import CapturedException
@@ -29,6 +30,18 @@ def matching(frame: DataFrame, *keys: DataFrame) -> DataFrame:
         marked = F.broadcast(key.distinct().withColumn(marks[-1], F.lit(True)))
         frame = frame.join(marked, key.columns, how="left_outer")
     return frame.where(reduce(or_, (F.col(m).isNotNull() for m in marks))).select(*columns)
+
+
+def computed(module: Any, units: Sequence[DataFrame], arguments: Sequence[object]) -> DataFrame:
+    """The rows of a gold table that lie in some units, by its module; `arguments`: what its transform is made of, as rows.
+
+    A module that can leave out more than whole arguments says how, by `of_units`.
+    """
+    within = module.within(units, *arguments)
+    if hasattr(module, "of_units"):
+        found: DataFrame = module.of_units(units, *within)
+        return found
+    return matching(module.transform(*within), *units)
 
 
 @dataclass(frozen=True)

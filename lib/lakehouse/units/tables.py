@@ -7,29 +7,32 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
+from operator import and_, or_
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.columns import Rows
-from lakehouse.conform import conformed
+from lakehouse.conform import conformed, warning_columns
 from lakehouse.contracts import Contract
 from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.frame.published import frame as frame_of
 from lakehouse.frame.transforms import arguments_of, inputs_of, module_of
-from lakehouse.gate.measures import Measures, observed
+from lakehouse.gate.measures import Measures, counted, observed
 from lakehouse.records import Finding, Published
 from lakehouse.units import audit
 from lakehouse.units.audit import sides
 from lakehouse.units.changes import Changed, kept
-from lakehouse.units.rows import FrameRows, GoldRows, Keys, matching, standing
+from lakehouse.units.rows import FrameRows, GoldRows, Keys, computed, standing
 from lakehouse.units.totals import DoubtfulError, Totals, followed, totals_of
 from lakehouse.units.whole import Stage
 from lakehouse.warehouse import ddl
 from lakehouse.warehouse.differences import carried_columns
 
 CHANGED = "changed_"
+IS_NEW = "_is_new"
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,7 @@ class Tables:
             return Result(self._as_it_stands(contract), self._nothing(contract), self._judged(contract, before, []))
         scope = [Keys(staging.load_keys(u, contract), u.columns) for u in frames]
         stood = checkpoint(standing(spark, staging, contract, scope), eager=False)
-        within = module.within(frames, *self._arguments_of(name))
-        wide = checkpoint(matching(module.transform(*within), *frames), eager=False)
+        wide = checkpoint(computed(module, frames, self._arguments_of(name)), eager=False)
         differing, totals = self._differing(contract, stood, conformed(wide, contract), before)
         log.event("gold.units", table=name, units=sum(u.rows for u in units))
         return self._staged(contract, differing, totals, GoldRows(spark, staging, contract, scope, wide), [])
@@ -146,25 +148,21 @@ class Tables:
         return Result(rows, sides(contract, differing), self._judged(contract, totals, found))
 
     def _differing(
-        self, contract: Contract, stood: DataFrame, computed: DataFrame, before: Totals | None
+        self, contract: Contract, stood: DataFrame, came: DataFrame, before: Totals | None
     ) -> tuple[DataFrame, Totals]:
         """Rows that are others than those that stand, both images side by side; the totals of the whole table.
 
         `before`: its totals so far; None where every row was computed.
         """
-        suite, key = self._suite(contract), list(contract.key)
-        names = [c.name for c in contract.stored]
-
-        def compared(new: DataFrame, old: DataFrame) -> DataFrame:
-            new, old = (f.select(*key, F.struct(*names).alias(n)) for f, n in ((new, "_new"), (old, "_old")))
-            both = new.join(old, key, how="full_outer")
-            return checkpoint(both.where(~F.col("_new").eqNullSafe(F.col("_old"))), eager=True)
-
-        def against(new: DataFrame) -> tuple[DataFrame, Totals]:
-            return observed(stood, suite, totals_of(contract, stood), lambda old: compared(new, old))
-
-        (differing, gone), came = observed(computed, suite, totals_of(contract, computed), against)
-        return differing, came if before is None else followed(before, gone, came)
+        suite = self._suite(contract)
+        if before is None:
+            totals = totals_of(contract, came)
+            return observed(came, suite, totals, lambda new: checkpoint(_compared(contract, stood, new), eager=True))
+        differing = checkpoint(_compared(contract, stood, came), eager=True)
+        # Rows that stay as they are count as before.
+        images = _images(contract, differing)
+        counts = counted(images, suite, totals_of(contract, images), IS_NEW)
+        return differing, followed(before, counts.get(False, {}), counts.get(True, {}))
 
     def _suite(self, contract: Contract) -> Measures:
         return self._stage.suite(contract, self._nothing(contract))
@@ -204,6 +202,29 @@ class Tables:
         """No row, with a gold table's columns."""
         columns = (F.lit(None).cast(c.spark_type).alias(c.name) for c in contract.stored)
         return self._stage.lakehouse.spark.range(0).select(*columns)
+
+
+def _compared(contract: Contract, stood: DataFrame, came: DataFrame) -> DataFrame:
+    """Rows that stand and computed ones, side by side, where they differ or one is warned of: the key, `_new`, and `_old`."""
+    key, names = list(contract.key), [c.name for c in contract.stored]
+    warnings = [w for w in warning_columns(came) if w not in names]
+    new = came.select(*key, F.struct(*names, *warnings).alias("_new"))
+    both = new.join(stood.select(*key, F.struct(*names).alias("_old")), key, how="full_outer")
+    same = (F.col(f"_new.{n}").eqNullSafe(F.col(f"_old.{n}")) for n in names)
+    is_there = F.col("_new").isNotNull() & F.col("_old").isNotNull()
+    return both.where(
+        ~(reduce(and_, same, is_there)) | reduce(or_, (F.col(f"_new.{w}") for w in warnings), F.lit(False))
+    )
+
+
+def _images(contract: Contract, differing: DataFrame) -> DataFrame:
+    """Of rows that differ those that stand and those computed, one below the other; `IS_NEW` tells them apart."""
+    names = [c.name for c in contract.stored]
+    warnings = [w for w in differing.select("_new.*").columns if w not in names]
+    old = differing.where(F.col("_old").isNotNull()).select(
+        F.lit(False).alias(IS_NEW), "_old.*", *(F.lit(False).alias(w) for w in warnings)
+    )
+    return old.unionByName(differing.where(F.col("_new").isNotNull()).select(F.lit(True).alias(IS_NEW), "_new.*"))
 
 
 def _carried(contract: Contract, differing: DataFrame) -> DataFrame:
