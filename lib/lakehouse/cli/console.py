@@ -70,7 +70,10 @@ class Watched:
 def print_outcomes(outcomes: list[Any], as_json: bool) -> None:
     """What became of each layer, a line each."""
     if as_json:
-        print_json([asdict(o) for o in outcomes])
+        shown = [asdict(o) for o in outcomes]
+        for table in (t for o in shown for t in o.get("tables", ())):
+            del table["keys_seen"]  # thousands of sums, for the next run alone
+        print_json(shown)
         return
     for o in outcomes:
         words = f" {o.business_date} {o.state} in {o.seconds:.1f} s: {o.message}"
