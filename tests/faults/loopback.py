@@ -31,7 +31,12 @@ class InFrontOfPostgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        self.go_away()
+
+    def go_away(self) -> None:
+        """From now on nobody can come any more."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:

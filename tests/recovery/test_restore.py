@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,8 +19,9 @@ from pydantic import SecretStr
 from lakehouse.errors import BusyError, RightLostError, StoreError, UsageError
 from lakehouse.ledger import Ledger
 from lakehouse.records import Row, Run
-from lakehouse.recovery import backup, restore
-from tests.conftest import PostgresForTests
+from lakehouse.recovery import backup, install, restore
+from tests.conftest import ROOT, PostgresForTests
+from tests.faults.wire import PostgresProxy
 from tests.recovery.shop import Shop, own_shop
 
 pytestmark = pytest.mark.integration
@@ -205,3 +209,79 @@ def test_gold_on_a_server_of_somebody_elses_is_dumped_and_restored(postgres: Pos
     back(shop, latest.moment + timedelta(seconds=1), force=False)
     assert shop.look() == newest
     assert Ledger(backup.gold(shop.settings)).identity() == shop.identity()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lakehouse.recovery import restore
+from lakehouse.settings import Settings
+
+rename = Path.rename
+
+def or_die(path, target):
+    if path.name.startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+
+Path.rename = or_die
+settings = Settings(home=Path(sys.argv[1]))
+restore.run(settings, restore.choice(settings, to=None, latest=True), reason="killed", by_whom="tests", force=True)
+"""
+
+
+@pytest.mark.parametrize("before", ["lake", pytest.param("lake.restored-", marks=pytest.mark.slow)])
+def test_a_restore_to_the_latest_that_is_killed_between_ledger_and_lake_is_brought_to_its_end_by_the_same_command(
+    shop: Shop, before: str
+) -> None:
+    """Killed before the old lake is renamed, and before the new one takes its name."""
+    shop.publish()
+    backup.make(shop.settings)
+    shop.publish()  # of which no backup has the files
+    newest, ours = shop.look(), shop.ledger().identity()
+    words = [sys.executable, "-c", KILLED, str(shop.settings.home), before]
+    assert subprocess.run(words, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert shop.ledger().identity() != ours, "the ledger has been replaced, and the lake has not"
+
+    done = back(shop, latest=True)
+    assert [r["holds"] for r in done] == [True] * len(done)
+    assert shop.look() == newest
+    assert shop.ledger().identity() == shop.identity()
+    shop.publish()
+    later = shop.look()
+    back(shop, latest=True)
+    assert shop.look() == later, "what was written down is over with the restore that wrote it"
+
+
+def test_a_commit_of_which_the_answer_is_lost_is_asked_for(postgres: PostgresForTests, tmp_path: Path) -> None:
+    dsn = postgres.create_database("recovery_of_a_lost_answer")
+    with PostgresProxy(dsn) as proxy:
+        shop = Shop(home=tmp_path / "home", gold_dsn=SecretStr(proxy.dsn))
+        shop.publish()
+        made, then = backup.make(shop.settings), shop.look()
+        shop.publish()
+        lost = proxy.lose_commit(of="update ops.settings set value")
+        done = back(shop, backup_id=made.id)
+        assert lost.hits == 1
+        assert [r["holds"] for r in done] == [True] * len(done)
+        assert shop.look() == then
+
+
+def test_a_server_that_does_not_say_whether_it_has_committed_is_not_said_to_have_done_nothing(
+    postgres: PostgresForTests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "ASK_SECONDS", 1)
+    dsn = postgres.create_database("recovery_of_no_answer")
+    shop = Shop(home=tmp_path / "home", gold_dsn=SecretStr(dsn))
+    shop.publish()
+    made, then = backup.make(shop.settings), shop.look()
+    shop.publish()
+    ours = shop.ledger().identity()
+    with PostgresProxy(dsn) as proxy:
+        proxy.lose_commit(of="update ops.settings set value").do = proxy.go_away
+        through = Shop(home=tmp_path / "home", gold_dsn=SecretStr(proxy.dsn))
+        with pytest.raises(StoreError, match=r"the server does not say whether they were.*give the same command again"):
+            back(through, backup_id=made.id)
+    assert shop.ledger().identity() != ours == shop.identity(), "the ledger has been replaced, and the lake has not"
+    back(shop, backup_id=made.id)
+    assert shop.look() == then

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import make_dsn
 
 from lakehouse import log
 from lakehouse.errors import StoreError
@@ -21,6 +23,8 @@ from lakehouse.recovery.postgres import SCHEMAS
 from lakehouse.server.embedded import SUPERUSER, EmbeddedPostgres, binaries
 from lakehouse.server.roles import OWNER, READER
 
+# How long a server that broke off is asked what it has done: as long as one needs to start again.
+ASK_SECONDS = 60
 HEAD = 60  # lines of a script before its first table
 # What a ledger is told that comes from a backup: runs that were at work are dead, and it is another ledger from now on.
 TOLD = """
@@ -83,10 +87,8 @@ def load(
         renamed = "".join(f"alter schema {name} rename to {name}_before_{stamp};\n" for name in there)
         (scratch / "before.sql").write_text(renamed, encoding="utf-8")
         (scratch / "after.sql").write_text(told, encoding="utf-8")
-        try:
-            _transaction(dsn, scratch, dumped)
-        except StoreError:
-            _transaction(dsn, scratch, dumped, "--no-privileges")
+        if not _transaction(dsn, scratch, dumped, ledger):
+            _transaction(dsn, scratch, dumped, ledger, "--no-privileges", is_last=True)
             log.warning(
                 "restore.grants", message="a role that may read is not on this server: its grants were left out"
             )
@@ -136,7 +138,8 @@ def script(dumped: Path, *options: str) -> Path:
     return made
 
 
-def _transaction(dsn: str, scratch: Path, dumped: Path, *options: str) -> None:
+def _transaction(dsn: str, scratch: Path, dumped: Path, ledger: str, *options: str, is_last: bool = False) -> bool:
+    """Whether it was committed. Raises StoreError where it was not and `is_last`, or where that cannot be found out."""
     files = (scratch / "before.sql", script(dumped, *options), scratch / "after.sql")
     words = (
         "--no-psqlrc",
@@ -146,8 +149,52 @@ def _transaction(dsn: str, scratch: Path, dumped: Path, *options: str) -> None:
         "--output=/dev/null",
         "--no-password",
     )
-    for _ in output("psql", dsn, *words, *(f"--file={file}" for file in files)):
-        pass
+    session = f"lakehouse restore {ledger[:8]}"
+    try:
+        for _ in output("psql", make_dsn(dsn, application_name=session), *words, *(f"--file={file}" for file in files)):
+            pass
+    except StoreError:
+        # A connection that broke at the commit tells nothing of it: the server is asked.
+        if _was_committed(dsn, ledger, session):
+            log.warning(
+                "restore.reply_lost", message="the connection broke at the commit, which the server has carried out"
+            )
+            return True
+        if is_last:
+            raise
+        return False
+    return True
+
+
+def _was_committed(dsn: str, ledger: str, session: str) -> bool:
+    """Whether the ledger has the name that the transaction of a session gave it, once that session is over.
+
+    Raises StoreError where the server cannot be asked.
+    """
+    deadline = time.monotonic() + ASK_SECONDS
+    while True:
+        try:
+            with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+                connection.autocommit = True
+                # One that waits for a client who is gone would keep its locks, and is ended: what it has committed stays.
+                cursor.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s and pid <> pg_backend_pid()",
+                    (session,),
+                )
+                if not cursor.fetchall():
+                    cursor.execute("select to_regclass('ops.settings') is not null")
+                    if cursor.fetchone() != (True,):
+                        return False
+                    cursor.execute("select value from ops.settings where name = 'ledger_id'")
+                    return cursor.fetchone() == (ledger,)
+        except psycopg2.Error:
+            pass
+        if time.monotonic() > deadline:
+            raise StoreError(
+                "the connection broke while ledger and gold were being replaced, and the server does not say whether they "
+                "were: the lake is as it was; when the server is back, give the same command again, which finds out"
+            ) from None
+        time.sleep(0.2)
 
 
 def _told(ledger: str, reason: str, by_whom: str) -> sql.Composed:

@@ -253,6 +253,13 @@ def base_backup(server: EmbeddedPostgres, place: Place, key: str) -> Base:
     return Base(part, finished.isoformat(), system, int(start[:8], 16), start)
 
 
+def goes_on(server: EmbeddedPostgres, base: Base) -> bool:
+    """Whether what a server writes now is the log that goes on from a base: of the same system and timeline."""
+    with superuser(server) as cursor:
+        here = _value(cursor, SYSTEM), _value(cursor, "select timeline_id from pg_control_checkpoint()")
+    return here == (base.system, base.timeline)
+
+
 def dump(dsn: str, snapshot: str, place: Place, key: str) -> Part:
     """Dumps ledger, gold and marts as a snapshot sees them."""
     schemas = [f"--schema={schema}" for schema in SCHEMAS]

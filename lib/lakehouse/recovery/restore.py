@@ -1,4 +1,4 @@
-"""The way back: which backup a moment asks for, and the order in which it is brought back.
+"""The way back: the order in which what a moment asks for is brought back.
 
 Everything is made beside what is there, and looked at, before anything that lives is touched. Then ledger and gold change in
 one transaction, in which the ledger takes a new name of its own; then the lake, which is told that name. In between, and for
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -27,9 +29,10 @@ from lakehouse.recovery import postgres
 from lakehouse.recovery.backup import gold, log_folder
 from lakehouse.recovery.cluster import Cluster
 from lakehouse.recovery.install import install, load
+from lakehouse.recovery.kept import choice as choices
 from lakehouse.recovery.kept import lake as lakes
 from lakehouse.recovery.kept import manifest as manifests
-from lakehouse.recovery.kept.manifest import Base, Manifest
+from lakehouse.recovery.kept.choice import Choice, UnderWay, choose
 from lakehouse.recovery.kept.place import Folder, Held, Place, backups
 from lakehouse.recovery.postgres import Figures, figures, pointers
 from lakehouse.server.databases import database_url
@@ -37,16 +40,6 @@ from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings
 
 COLUMNS = ("what", "from_", "would")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a moment is restored from: a base and the log that follows it up to a point, a time or its end; or a dump."""
-
-    manifest: Manifest
-    base: Base | None
-    until: datetime | None = None
-    point: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,38 +53,36 @@ class Found:
     runs: dict[str, str]
 
 
-def choose(known: list[Manifest], where: str, *, to: datetime | None, backup_id: str, latest: bool) -> Choice:
-    """What to restore from. Raises UsageError where no backup reaches the moment, and for a question that is not one."""
-    if not known:
-        raise UsageError(f"there is no backup at {where}: check LAKEHOUSE_BACKUP_URI")
-    if (to is not None) + bool(backup_id) + latest != 1:
-        raise UsageError("say to which moment: --to TIME, --backup ID or --latest")
-    if backup_id:
-        named = next((m for m in known if m.id == backup_id), None)
-        if named is None:
-            raise UsageError(
-                f"there is no backup {backup_id} at {where}: lakehouse backup list names those that there are"
-            )
-        return Choice(named, named.base, point=named.point)
-    newest = known[-1]
-    if latest:
-        return Choice(newest, newest.base)
-    assert to is not None  # noqa: S101 - one of the three was given
-    before = [m for m in known if m.moment <= to]
-    reaching = [m.base for m in known if m.base and datetime.fromisoformat(m.base.finished_at) <= to]
-    if not before and not reaching:
-        first = min(datetime.fromisoformat(m.base.finished_at) if m.base else m.moment for m in known)
-        raise UsageError(f"no backup reaches back to {to.isoformat()}: the first moment is {first.isoformat()}")
-    if reaching and not (before and before[-1].base is None):
-        base = max(reaching, key=lambda b: b.finished_at)
-        return Choice(next((m for m in known if m.moment >= to), newest), base, until=to)
-    return Choice(before[-1], None, until=to)
-
-
 def choice(settings: Settings, *, to: datetime | None, backup_id: str = "", latest: bool = False) -> Choice:
-    """What to restore from, of the backups of the settings; raises as `choose`."""
+    """What to restore from, of the backups of the settings; raises as `choose`.
+
+    The latest there is, is what a restore was on its way to that was ended between ledger and lake.
+    """
     target = backups(settings)
-    return choose(manifests.catalogue(target), target.where, to=to, backup_id=backup_id, latest=latest)
+    known = manifests.catalogue(target)
+    if known and latest and to is None and not backup_id and (halfway := _halfway(settings)):
+        return halfway.choice(known, target.where)
+    return choose(known, target.where, to=to, backup_id=backup_id, latest=latest)
+
+
+def _halfway(settings: Settings) -> UnderWay | None:
+    """A restore that has given the ledger its new name, and not the lake."""
+    begun = choices.under_way(settings.home)
+    if begun is None or lakes.owner(lakes.layers(settings)) == begun.ledger:
+        return None
+    _living_server(settings)
+    try:
+        return begun if Ledger(gold(settings)).identity() == begun.ledger else None
+    except LakehouseError:
+        return None
+
+
+def _lake_put_back(settings: Settings) -> None:
+    """A lake that a restore had renamed, and for which it did not live to put another, gets its name back."""
+    begun, root = choices.under_way(settings.home), Path(settings.lake_root.removeprefix("file://"))
+    if begun and not settings.lake_root.startswith("s3a:") and not root.exists():
+        with suppress(FileNotFoundError):
+            root.with_name(f"{root.name}.before-{begun.stamp}").rename(root)
 
 
 def steps(settings: Settings, choice: Choice) -> list[Row]:
@@ -118,6 +109,7 @@ def run(settings: Settings, choice: Choice, *, reason: str, by_whom: str, force:
     server = _living_server(settings)
     with ExitStack() as held:
         living = _living(settings, server, choice)
+        _lake_put_back(settings)
         lake = lakes.layers(settings)
         there = {layer: place.names() for layer, place in lake.items()}
         if not force and ((living and Ledger(living).ever_published()) or any(there.values())):
@@ -140,7 +132,11 @@ def run(settings: Settings, choice: Choice, *, reason: str, by_whom: str, force:
         log.event("restore.found", tables=sum(map(len, found.pointers.values())))
         swap = _staged(settings, made, target, lake, there, stamp)
         held.callback(swap.drop)
-        new = str(uuid.uuid4())
+        new, until = str(uuid.uuid4()), choice.until
+        if choice.base and server and not until and not choice.point and postgres.goes_on(server, choice.base):
+            until = datetime.now(UTC)  # from here on the log that is kept tells of the restore itself
+        begun = UnderWay(new, stamp, choice.manifest.id, choice.point, until.isoformat() if until else None)
+        begun.write(settings.home)
         if choice.base and (living is None or (server is None and settings.gold_dsn is None)):
             install(EmbeddedPostgres(settings.home), cluster, choice.manifest.database, new, reason, by_whom, stamp)
             after = gold(settings)
@@ -150,8 +146,8 @@ def run(settings: Settings, choice: Choice, *, reason: str, by_whom: str, force:
             dsn = postgres.direct(server, database_url(settings, "owner"))
             load(dsn, scratch, choice.manifest, target, cluster if choice.base else None, new, reason, by_whom, stamp)
             after.close()
-        swap.go()
-        lakes.claim(lakes.layers(settings), new, found.runs, found.pointers)
+        swap.go(partial(lakes.claim, ledger=new, runs=found.runs, pointers=found.pointers))
+        choices.ended(settings.home)
         return _checked(settings, after, found, stamp)
 
 
@@ -232,9 +228,10 @@ class _Swap:
     stamp: str
     staged: Path | None = None
 
-    def go(self) -> None:
-        """Puts the lake in its place."""
+    def go(self, claim: Callable[[lakes.Layers], None]) -> None:
+        """Puts the lake in its place, and tells it whose it is: by then in a folder, else as the last step."""
         if self.staged:
+            claim({layer: Folder(self.staged / layer) for layer in self.lake})
             root = Path(self.settings.lake_root.removeprefix("file://"))
             if root.exists():
                 root.rename(root.with_name(f"{root.name}.before-{self.stamp}"))
@@ -249,6 +246,7 @@ class _Swap:
         # Newest first: cut off at any moment, what is left is a log without its newest entries.
         for layer, key in sorted(gone, reverse=True):
             self.lake[layer].delete(key)
+        claim(self.lake)
 
     def drop(self) -> None:
         """Deletes what was made beside, where it did not take its place."""
