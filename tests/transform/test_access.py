@@ -111,6 +111,31 @@ def test_who_reads_marts_reads_what_dbt_makes(settings: Settings, gold: Database
         cursor.execute("drop table analytics.cups")
 
 
+def test_who_may_not_read_marts_any_more_reads_nothing_that_dbt_makes(settings: Settings, gold: Database) -> None:
+    [(reader,)] = ask_as(database_url(settings, "reader"), "select quote_ident(current_user)")
+    with as_dbt(gold) as cursor:
+        cursor.execute("create table analytics.cups (n integer)")
+    ask(gold, f"revoke usage on schema marts from {reader}; select 1")
+    let_in(settings, CONTRACTS.values())
+    with as_dbt(gold) as cursor:
+        cursor.execute("create table analytics.mugs (n integer)")
+    for table in ("cups", "mugs"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            ask_as(database_url(settings, "reader"), f"select count(*) from analytics.{table}")
+    assert ask(gold, f"select has_table_privilege('{reader}', 'analytics.cups', 'select')") == [(False,)]
+    ask(gold, f"grant usage on schema marts to {reader}; select 1")
+    let_in(settings, CONTRACTS.values())
+    assert ask_as(database_url(settings, "reader"), "select count(*) from analytics.mugs") == [(0,)]
+    with as_dbt(gold) as cursor:
+        cursor.execute("drop table analytics.cups, analytics.mugs")
+
+
+def ask_as(dsn: str, statement: str) -> list[tuple[object, ...]]:
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
 def test_letting_in_again_changes_nothing(settings: Settings, gold: Database) -> None:
     before = ask(gold, RIGHTS)
     let_in(settings, CONTRACTS.values())

@@ -2,7 +2,7 @@
 
 Nobody logs in as that role: who may, takes it on (`set role`), so there is no further password. It is made on the embedded
 server by its superuser, elsewhere by gold's owner if he may make roles, else by an administrator. Doing it again changes
-only what is missing, or what contracts have changed since.
+only what is missing, or what contracts or the readers of marts have changed since.
 """
 
 from __future__ import annotations
@@ -96,6 +96,10 @@ def _missing(cursor: Cursor, loader: str, contracts: list[Contract]) -> Iterator
         yield f"grant usage on schema {SCHEMA} to {reader}"
         yield f"grant select on all tables in schema {SCHEMA} to {reader}"
         yield f"alter default privileges for role {grants.DBT} in schema {SCHEMA} grant select on tables to {reader}"
+    for former in _former_readers(cursor):
+        yield f"alter default privileges for role {grants.DBT} in schema {SCHEMA} revoke all on tables from {former}"
+        yield f"revoke all on all tables in schema {SCHEMA} from {former}"
+        yield f"revoke all on schema {SCHEMA} from {former}"
 
 
 def _may_become(cursor: Cursor, name: str) -> bool:
@@ -126,6 +130,20 @@ def _readers(cursor: Cursor) -> list[str]:
         "and (not has_schema_privilege(a.grantee, %(schema)s, 'usage') or not exists (select from pg_default_acl d, "
         "aclexplode(d.defaclacl) g where d.defaclrole = to_regrole(%(dbt)s) and d.defaclnamespace = to_regnamespace(%(schema)s) "
         "and g.grantee = a.grantee))",
+        {"marts": MARTS, "schema": SCHEMA, "dbt": grants.DBT},
+    )
+    return [name for (name,) in cursor.fetchall()]
+
+
+def _former_readers(cursor: Cursor) -> list[str]:
+    """Whom this let read what dbt makes, by the default for its tables, and who may not read marts any more."""
+    cursor.execute(
+        "select distinct quote_ident(pg_get_userbyid(g.grantee)) from pg_default_acl d, aclexplode(d.defaclacl) g "
+        "where d.defaclrole = to_regrole(%(dbt)s) and d.defaclnamespace = to_regnamespace(%(schema)s) "
+        "and g.grantee not in (0, d.defaclrole) and not exists (select from pg_namespace n, aclexplode(n.nspacl) a "
+        "where n.nspname = %(marts)s and a.privilege_type = 'USAGE' and a.grantee = g.grantee) "
+        # Where there are no marts, nobody has lost them.
+        "and to_regnamespace(%(marts)s) is not null",
         {"marts": MARTS, "schema": SCHEMA, "dbt": grants.DBT},
     )
     return [name for (name,) in cursor.fetchall()]
