@@ -6,10 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from lakehouse.cli.clients import program_for
+from lakehouse.cli.databases import Role
 from lakehouse.errors import SetupError
 from lakehouse.recovery.clients import TLS, invocation
 from lakehouse.server.embedded import binaries
+from lakehouse.settings import Settings
 
 pytestmark = pytest.mark.unit
 SERVER = "postgresql://shop@db.example.com/gold"
@@ -49,3 +53,14 @@ def test_libpqs_own_variable_asks_for_tls_too(path: Path, monkeypatch: pytest.Mo
 def test_where_no_program_speaks_tls_that_is_said(path: Path) -> None:
     with pytest.raises(SetupError, match="the pg_dump that we bring speaks no TLS"):
         program(f"{SERVER}?sslmode=verify-full")
+
+
+def test_a_persons_psql_says_it_too_and_takes_ours_where_no_tls_is_asked_for(path: Path) -> None:
+    def psql(dsn: str) -> Path:
+        return program_for("psql", dsn, Settings(gold_dsn=SecretStr(dsn)), Role.gold)
+
+    with pytest.raises(SetupError, match=r"the psql that we bring speaks no TLS.*install Postgres' client programs"):
+        psql(f"{SERVER}?sslmode=verify-full")
+    assert psql(SERVER) == binaries() / "psql"
+    (path / "psql").touch(mode=0o755)
+    assert psql(f"{SERVER}?sslmode=verify-full") == path / "psql"

@@ -12,6 +12,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from lakehouse.cli.databases import Role, dsn_of
 from lakehouse.errors import ConfigError, SetupError
+from lakehouse.recovery.clients import NO_TLS, needs_tls
 from lakehouse.server.embedded import binaries
 from lakehouse.settings import Settings, load_settings, secret_variables
 
@@ -35,8 +36,9 @@ def pg_restore(context: typer.Context, role: Whose = Role.gold) -> None:
 
 def _become(program: str, role: Role, words: list[str]) -> None:
     settings = load_settings()
-    command, environment = invocation(program, dsn_of(settings, role, create=program == "pg_restore"), words)
-    os.execve(_program(program, settings, role), command, environment)  # noqa: S606 - Postgres' own program
+    dsn = dsn_of(settings, role, create=program == "pg_restore")
+    command, environment = invocation(program, dsn, words)
+    os.execve(program_for(program, dsn, settings, role), command, environment)  # noqa: S606 - Postgres' own program
 
 
 def invocation(program: str, dsn: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -58,10 +60,15 @@ def invocation(program: str, dsn: str, words: list[str]) -> tuple[list[str], dic
     return [program, f"--dbname={shown}", *words], environment
 
 
-def _program(name: str, settings: Settings, role: Role) -> Path:
-    """The embedded server's own program, which fits it; else that of PATH, else the one that we bring."""
+def program_for(name: str, dsn: str, settings: Settings, role: Role) -> Path:
+    """The embedded server's own program, which fits it; else that of PATH, else the one that we bring.
+
+    Raises SetupError where there is none, or none that speaks TLS to a server that is asked for it.
+    """
     own = settings.source_dsn is None if role is Role.source else settings.gold_dsn is None
     found = None if own else shutil.which(name)
+    if not own and found is None and needs_tls(dsn):
+        raise SetupError(NO_TLS.format(program=name))
     program = Path(found) if found else binaries() / name
     if not os.access(program, os.X_OK):
         raise SetupError(f"there is no {name}: install Postgres' client programs, or run `make setup`")

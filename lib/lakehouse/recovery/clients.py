@@ -20,6 +20,8 @@ from lakehouse.settings import secret_variables
 
 # Values of sslmode that a client without TLS refuses; those that we bring are built without.
 TLS = ("require", "verify-ca", "verify-full")
+NO_TLS = ("the {program} that we bring speaks no TLS, which the server is asked for: install Postgres' client programs, of the "
+          "server's release or a newer one")  # fmt: skip
 
 
 def kept(place: Place, key: str, pieces: Iterable[bytes]) -> Part:
@@ -74,19 +76,23 @@ def invocation(program: str, dsn: str, *options: str) -> tuple[list[str], Mappin
     Raises SetupError where there is no such program, or none that speaks TLS to a server that is asked for it.
     """
     parts = parse_dsn(dsn)
-    found = _found(program, needs_tls=parts.get("sslmode", os.environ.get("PGSSLMODE", "")) in TLS)
+    found = _found(program, over_tls=needs_tls(dsn))
     environment = {name: value for name, value in os.environ.items() if name not in secret_variables()}
     environment |= {"LC_ALL": "C"} | ({"PGPASSWORD": parts["password"]} if "password" in parts else {})
     shown = make_dsn(**{name: value for name, value in parts.items() if name != "password"})
     return [found, f"--dbname={shown}", *options], environment
 
 
-def _found(program: str, *, needs_tls: bool) -> str:
+def needs_tls(dsn: str) -> bool:
+    """Whether a client is to speak TLS, by a URL or by libpq's own variable."""
+    return parse_dsn(dsn).get("sslmode", os.environ.get("PGSSLMODE", "")) in TLS
+
+
+def _found(program: str, *, over_tls: bool) -> str:
     own, of_path = binaries() / program, shutil.which(program)
-    if needs_tls and of_path is None:
-        raise SetupError(f"the {program} that we bring speaks no TLS, which the server is asked for: install Postgres' client "
-                         "programs, of the server's release or a newer one")  # fmt: skip
-    if not needs_tls and own.exists():
+    if over_tls and of_path is None:
+        raise SetupError(NO_TLS.format(program=program))
+    if not over_tls and own.exists():
         return str(own)
     if of_path is None:
         raise SetupError(f"there is no {program}: run `make setup`")
