@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     report: Literal["on", "off"] = "off"
     lineage: Literal["off", "file"] | WebUrl = "off"
+    lineage_token: SecretStr | None = None
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None
@@ -199,8 +200,7 @@ class Settings(BaseSettings):
     def _mail_complete(self) -> Settings:
         mail = {n: bool(getattr(self, n)) for n in ("alert_email_to", "alert_email_from", "smtp_url")}
         if any(mail.values()) and not all(mail.values()):
-            missing = ", ".join(_variable(n) for n, there in mail.items() if not there)
-            raise ValueError(f"alerts by e-mail need {missing} too")
+            raise ValueError(f"alerts by e-mail need {', '.join(_variable(n) for n in mail if not mail[n])} too")
         return self
 
     @model_validator(mode="after")

@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 from lakehouse import log
 from lakehouse.cli import app
+from lakehouse.database import Database
 from lakehouse.errors import ConfigError, StoreError, UsageError
 from lakehouse.lineage.receiver import NotReceivedError, deliver
 from lakehouse.lineage.telling import tell
-from lakehouse.settings import Settings
+from lakehouse.records import TableRun
+from lakehouse.settings import Settings, secret_variables
 from lakehouse.wiring import Lakehouse
 from tests.lineage.conftest import DAY, Past
 from tests.web_server import Handler, serving
@@ -52,16 +54,18 @@ class Collector(Handler):
 
     paths: list[str]
     events: list[dict[str, Any]]
+    shown: list[str | None]
     status = 201
 
     def post(self, body: bytes) -> None:
         self.paths.append(self.path)
+        self.shown.append(self.headers["Authorization"])
         self.events.append(json.loads(body))
         self.answer(self.status)
 
 
 def collector(status: int = 201) -> type[Collector]:
-    return type("OfThisTest", (Collector,), {"paths": [], "events": [], "status": status})
+    return type("OfThisTest", (Collector,), {"paths": [], "events": [], "shown": [], "status": status})
 
 
 def test_a_run_becomes_a_file_of_its_own_which_is_replaced_when_it_is_told_again(
@@ -191,6 +195,43 @@ def test_the_command_sends_again_or_says_what_it_would_send(past: Past, command:
         assert (dry.output, taker.events) == (f"{GOLD_EVENTS} events of 1 runs would be sent\n", [])
         assert command("--run", past.runs["gold"], "--send", setting=url).exit_code == 0
     assert len(taker.events) == GOLD_EVENTS
+
+
+def test_events_that_are_sent_again_name_the_task_that_had_started_the_run(
+    postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a process of which the environment names no task."""
+    task = {"DAG_ID": "daily_gold_load", "TASK_ID": "load", "TRY_NUMBER": "2", "LOGICAL_DATE": "2026-03-11T05:00:00+00:00"}  # fmt: skip
+    past, loaded = Past(Database(postgres.create_database("lineage_of_a_task"), "gold", StoreError)), {"gold": [TableRun("dim_customers", 1, 2, 2)]}  # fmt: skip
+    for name, value in task.items():
+        monkeypatch.setenv(f"AIRFLOW_CTX_{name}", value)
+    past.run("by a task", "gold", loaded)
+    for name in task:
+        monkeypatch.delenv(f"AIRFLOW_CTX_{name}")
+    past.run("by hand", "gold", loaded)
+    taker = collector()
+    with serving(taker) as url:
+        settings = Settings(home=tmp_path / "home", timezone="UTC", lineage=SecretStr(url))
+        for run in past.runs.values():
+            tell(Lakehouse(settings, gold_database=past.database, ledger=past.ledger), run)
+    past.database.close()
+    of_layer = [e for e in taker.events if e["job"]["name"] == "lakehouse.gold"]
+    parents = [e["run"]["facets"].get("parent", {}).get("job", {}).get("name") for e in of_layer]
+    assert parents == ["daily_gold_load.load"] * 2 + [None] * 2
+
+
+def test_a_receiver_is_shown_the_token_and_nobody_else_is(past: Past, lakehouse: Any, warnings: list[Any]) -> None:
+    taker = collector()
+    with serving(taker) as url:
+        made = lakehouse(SecretStr(url))
+        tell(made, past.runs["gold"])
+        settings = made.settings.model_copy(update={"lineage_token": SecretStr("hush")})
+        deliver(settings, past.runs["gold"], ["{}"])
+        with pytest.raises(NotReceivedError) as refused:
+            deliver(settings.model_copy(update={"lineage": SecretStr("http://127.0.0.1:1")}), "gold-1", ["{}"])
+    assert taker.shown == [None] * GOLD_EVENTS + ["Bearer hush"]
+    assert "hush" not in f"{refused.value}{settings!r}{warnings}"
+    assert "LAKEHOUSE_LINEAGE_TOKEN" in secret_variables()
 
 
 @pytest.mark.parametrize(

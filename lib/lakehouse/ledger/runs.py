@@ -22,6 +22,13 @@ from lakehouse.ledger.migrations import files, migrate
 from lakehouse.ledger.questions import Questions
 from lakehouse.records import Last, Run
 
+# By which a scheduler names the task that started a process: names and times, and no secret.
+STARTED_BY = (
+    "OPENLINEAGE_PARENT_ID",
+    "OPENLINEAGE_NAMESPACE",
+    "AIRFLOW__OPENLINEAGE__NAMESPACE",
+    *(f"AIRFLOW_CTX_{name}" for name in ("DAG_ID", "TASK_ID", "TRY_NUMBER", "DAG_RUN_ID", "LOGICAL_DATE")),
+)
 CLOSE = """
     update ops.runs set state = %s, finished_at = clock_timestamp(), inputs = %s, message = %s, rebuilds = %s
     where run_id = %s and state = 'running'
@@ -80,9 +87,9 @@ class Runs(Questions):
             (layer,),
         )
         cursor.execute(
-            "insert into ops.runs (run_id, layer, business_date, host, pid, reason) values (%s, %s, %s, %s, %s, %s) "
-            "returning started_at",
-            (run_id, layer, business_date, socket.gethostname(), os.getpid(), reason),
+            "insert into ops.runs (run_id, layer, business_date, host, pid, reason, started_by) "
+            "values (%s, %s, %s, %s, %s, %s, %s) returning started_at",
+            (run_id, layer, business_date, socket.gethostname(), os.getpid(), reason, _started_by()),
         )
         started_at = self._one(cursor)[0]
         cursor.execute(
@@ -219,3 +226,8 @@ class Backups(Questions):
             "order by started_at desc limit %s",
             (limit,),
         )
+
+
+def _started_by() -> str | None:
+    told = {name: value for name in STARTED_BY if (value := os.environ.get(name))}
+    return json.dumps(told) if told else None

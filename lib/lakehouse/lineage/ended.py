@@ -14,7 +14,7 @@ from lakehouse.ledger.questions import Questions
 from lakehouse.records import RUNS_OF, Finding
 
 ENDED = """
-    select run_id, seq, layer, business_date, state, started_at, finished_at, message, inputs
+    select run_id, seq, layer, business_date, state, started_at, finished_at, message, inputs, started_by
     from ops.runs where state <> 'running' and finished_at is not null
 """
 TABLES = """
@@ -66,7 +66,8 @@ class TableEnded:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended. `read`: the version of each table of the lake and of gold that it read, by full names."""
+    """A run that has ended. `read`: the version of each table of the lake and of gold that it read, by full names;
+    `started_by`: what its environment said of a scheduler's task."""
 
     run_id: str
     layer: str
@@ -75,6 +76,7 @@ class Ended:
     started_at: datetime
     finished_at: datetime
     message: str | None
+    started_by: Mapping[str, str] | None = None
     tables: tuple[TableEnded, ...] = ()
     findings: tuple[Finding, ...] = ()
     read: Mapping[str, int] | None = None

@@ -38,7 +38,8 @@ def deliver(settings: Settings, run_id: str, lines: Sequence[str]) -> None:
     if settings.lineage == "file":
         _write(settings, run_id, lines)
     else:
-        _post(settings.lineage.get_secret_value(), lines)
+        token = settings.lineage_token.get_secret_value() if settings.lineage_token else ""
+        _post(settings.lineage.get_secret_value(), token, lines)
 
 
 def _write(settings: Settings, run_id: str, lines: Sequence[str]) -> None:
@@ -58,16 +59,17 @@ def _write(settings: Settings, run_id: str, lines: Sequence[str]) -> None:
         raise NotReceivedError(f"{folder}: {e.strerror}") from None
 
 
-def _post(url: str, lines: Sequence[str]) -> None:
+def _post(url: str, token: str, lines: Sequence[str]) -> None:
     """One request per event; the first that is not taken is the last that is tried."""
     import httpx  # late: who tells nobody does without it
 
     parts = urlsplit(url)
     target = parts._replace(path=ENDPOINT).geturl() if parts.path in ("", "/") else url
     try:
-        with httpx.Client(timeout=TIMEOUT_SECONDS) as client:
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        with httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers) as client:
             for n, line in enumerate(lines):
-                answer = client.post(target, content=line, headers={"Content-Type": "application/json"})
+                answer = client.post(target, content=line)
                 if not answer.is_success:  # a redirect has taken nothing either
                     raise NotReceivedError(f"it answered {answer.status_code} to event {n + 1} of {len(lines)}")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as e:

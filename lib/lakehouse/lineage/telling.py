@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-
 from lakehouse.lineage.ended import Ended, EndedRuns
 from lakehouse.lineage.events import lines_of
 from lakehouse.lineage.names import Names
@@ -13,14 +10,14 @@ from lakehouse.lineage.receiver import deliver
 from lakehouse.parts import Lakehouse
 
 
-def events_of(lakehouse: Lakehouse, run: Ended, environment: Mapping[str, str]) -> list[str]:
-    """The events of a run; `environment`: that of the process that ran it, empty where it is not this one."""
+def events_of(lakehouse: Lakehouse, run: Ended) -> list[str]:
+    """The events of a run."""
     source = lakehouse.source.database.where if run.layer == "bronze" else ""
     names = Names(lakehouse.settings.lake_root, lakehouse.ledger.database.where, source)
-    return lines_of(run, lakehouse.contracts, names, lakehouse.settings.zone, parent_of(environment))
+    return lines_of(run, lakehouse.contracts, names, lakehouse.settings.zone, parent_of(run.started_by or {}))
 
 
 def tell(lakehouse: Lakehouse, run_id: str) -> None:
-    """Hands the events of a run of this process to the receiver that is set. Raises NotReceivedError."""
+    """Hands the events of a run to the receiver that is set. Raises NotReceivedError."""
     if run := EndedRuns(lakehouse.ledger.database).run(run_id):
-        deliver(lakehouse.settings, run_id, events_of(lakehouse, run, os.environ))
+        deliver(lakehouse.settings, run_id, events_of(lakehouse, run))

@@ -44,7 +44,7 @@ def lineage(
     if any(r.layer == "bronze" for r in found):
         parts["source"] = source_of(settings)
     lakehouse = Lakehouse(settings, **parts)
-    events = {r.run_id: events_of(lakehouse, r, {}) for r in found}
+    events = {r.run_id: events_of(lakehouse, r) for r in found}
     if not send:
         for line in (line for lines in events.values() for line in lines):
             print(line)
