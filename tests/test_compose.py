@@ -335,3 +335,19 @@ def test_a_cluster_asks_everybody_for_its_secret_and_encrypts_what_it_sends(tmp_
         command = SERVICES[name]["command"]
         assert command[command.index("--properties-file") + 1] == file
     assert SERVICES[options["spark.driver.host"]]["environment"]["LAKEHOUSE_SPARK_PROPERTIES"] == file
+
+
+def test_what_makes_backups_has_postgres_programs_of_the_servers_release_on_its_path() -> None:
+    """A server that is asked for TLS is dumped by those of PATH: tests/recovery/test_clients.py."""
+    releases = set(re.findall(r"postgres:(\d+)\.", TEXT))
+    assert len(releases) == 1
+    [release] = releases
+    stage = re.search(r"^FROM java AS run\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert stage is not None
+    assert f"postgresql-client-{release} " in stage[1]
+    programs = f"/usr/lib/postgresql/{release}/bin"
+    assert f"ENV PATH={programs}:$PATH" in stage[1]
+    # Those that give the containers a PATH of their own name it too.
+    assert [p for p in re.findall(r"^ +PATH: (.*)$", TEXT, re.MULTILINE) if programs not in p.split(":")] == []
+    for image in ("jobs", "airflow"):
+        assert f"FROM run AS {image}\n" in DOCKERFILE
