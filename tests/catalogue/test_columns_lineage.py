@@ -112,6 +112,29 @@ def test_a_table_that_is_joined_to_itself_is_still_itself(spark: SparkSession) -
     assert origins(a.join(other, "parent", how="left").select("x", "above")) == {"x": ["s.a.x"], "above": ["s.a.x"]}
 
 
+def test_a_name_that_tells_two_frames_apart_is_no_table(spark: SparkSession) -> None:
+    a, b = frame(spark, "s.a", "id int, x int"), frame(spark, "s.b", "id int, x int")
+    one, other = a.alias("one"), b.withColumn("y", F.col("x") + 1).alias("other")
+    made = one.join(other, F.col("one.id") == F.col("other.id")).select("one.id", "one.x", "other.y")
+    assert origins(made) == {"id": ["s.a.id"], "x": ["s.a.x"], "y": ["s.b.x"]}
+
+
+def test_a_column_that_is_generated_is_made_of_what_its_generator_names(spark: SparkSession) -> None:
+    a = frame(spark, "s.a", "id int, xs array<int>, n int")
+    made = a.select("id", F.explode("xs").alias("x")).withColumn("y", F.col("x") + 1)
+    assert origins(made) == {"id": ["s.a.id"], "x": ["s.a.xs"], "y": ["s.a.xs"]}
+    assert origins(a.select(F.posexplode(F.sequence(F.lit(0), "n")).alias("place", "m")).alias("t")) == {
+        "place": ["s.a.n"],
+        "m": ["s.a.n"],
+    }
+
+
+def test_a_key_of_a_roll_up_is_made_of_its_column(spark: SparkSession) -> None:
+    a = frame(spark, "s.a", "country string, city string, x int")
+    made = a.rollup("country", "city").agg(F.sum("x").alias("x"))
+    assert origins(made) == {"country": ["s.a.country"], "city": ["s.a.city"], "x": ["s.a.x"]}
+
+
 def test_a_frame_without_a_name_is_an_error(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="x is made of a column of a frame that has no name"):
         origins(spark.createDataFrame([], "x int").select(F.col("x") + 1).toDF("x"))

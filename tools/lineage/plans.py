@@ -55,12 +55,17 @@ def _parsed(fields: list[Node]) -> Plan:
 
 
 def _leaves(plan: Plan) -> dict[int, str]:
-    """Numbers of the columns that went in, each with its full name: that of its frame is the alias above it."""
+    """Numbers of the columns that went in, each with its full name: that of its frame is the alias next above it.
+
+    Others above that, and those of what was computed, are names that a transform gave to tell two frames apart.
+    """
+    went_in = {number for node in plan.nodes() if not node.children for _, number in _output(node)}
     found = dict[int, str]()
     for node in plan.nodes():
         if node.kind == "SubqueryAlias":
             table = str(node.fields["identifier"]["name"])
-            found |= {number: f"{table}.{column}" for column, number in _output(node) if number not in found}
+            # Each node comes before those below it.
+            found |= {number: f"{table}.{column}" for column, number in _output(node) if number in went_in}
     return found
 
 
@@ -71,14 +76,25 @@ def _expressions(plan: Plan) -> Mapping[int, set[int]]:
         for expression in _lists(node.fields):
             for place, part in enumerate(expression):
                 if _kind(part) == "Alias":
-                    found[_number(part)] |= {
-                        _number(p) for p in _below(expression, place) if _kind(p) == "AttributeReference"
-                    }
+                    found[_number(part)] |= _named(_below(expression, place))
+        if node.kind == "Generate":
+            named = _named(node.fields["generator"])
+            for _, number in _listed(node.fields["generatorOutput"]):
+                found[number] |= named
+        if node.kind == "Expand":  # a row several times, each with its own expressions: a roll-up, a cube
+            for expressions in node.fields["projections"]:
+                for (_, number), expression in zip(_output(node), expressions, strict=True):
+                    found[number] |= _named(expression) - {number}
         if node.kind == "Union":
             outputs = [_output(child) for child in node.children]
             for columns in zip(*outputs, strict=True):
                 found[columns[0][1]] |= {number for _, number in columns[1:]}
     return found
+
+
+def _named(parts: Iterable[Node]) -> set[int]:
+    """The numbers that an expression names."""
+    return {_number(part) for part in parts if _kind(part) == "AttributeReference"}
 
 
 def _lists(fields: Node) -> Iterator[list[Node]]:
@@ -108,17 +124,22 @@ def _below(expression: list[Node], place: int) -> Iterable[Node]:
 def _output(plan: Plan) -> list[tuple[str, int]]:
     """Columns of a node, each with its number."""
     if plan.kind in ("Project", "Aggregate"):
-        listed = plan.fields["projectList" if plan.kind == "Project" else "aggregateExpressions"]
-        return [(str(e[0]["name"]), _number(e[0])) for e in listed]
-    if not plan.children:
-        return [(str(e[0]["name"]), _number(e[0])) for e in plan.fields["output"]]
+        return _listed(plan.fields["projectList" if plan.kind == "Project" else "aggregateExpressions"])
+    if not plan.children or plan.kind == "Expand":
+        return _listed(plan.fields["output"])
     if plan.kind == "Join":
         kept = plan.children[:1] if _join_type(plan) in SEMI else plan.children
         return [column for child in kept for column in _output(child)]
     columns = _output(plan.children[0])
     if plan.kind == "Window":
-        columns = [*columns, *((str(e[0]["name"]), _number(e[0])) for e in plan.fields["windowExpressions"])]
+        columns = [*columns, *_listed(plan.fields["windowExpressions"])]
+    if plan.kind == "Generate":
+        columns = [*columns, *_listed(plan.fields["generatorOutput"])]
     return columns
+
+
+def _listed(expressions: Iterable[list[Node]]) -> list[tuple[str, int]]:
+    return [(str(e[0]["name"]), _number(e[0])) for e in expressions]
 
 
 def _join_type(plan: Plan) -> str:
