@@ -213,6 +213,7 @@ def test_gold_on_a_server_of_somebody_elses_is_dumped_and_restored(postgres: Pos
 
 KILLED = """
 import os, signal, sys
+from datetime import datetime
 from pathlib import Path
 from lakehouse.recovery import restore
 from lakehouse.settings import Settings
@@ -226,8 +227,18 @@ def or_die(path, target):
 
 Path.rename = or_die
 settings = Settings(home=Path(sys.argv[1]))
-restore.run(settings, restore.choice(settings, to=None, latest=True), reason="killed", by_whom="tests", force=True)
+to = datetime.fromisoformat(sys.argv[3]) if sys.argv[3:] else None
+choice = restore.choice(settings, to=to, latest=to is None)
+restore.run(settings, choice, reason="killed", by_whom="tests", force=True)
 """
+
+
+def killed(shop: Shop, before: str, *to: str) -> None:
+    """A restore that is killed before a folder of this name is renamed."""
+    ours = shop.ledger().identity()
+    words = [sys.executable, "-c", KILLED, str(shop.settings.home), before, *to]
+    assert subprocess.run(words, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert shop.ledger().identity() != ours, "the ledger has been replaced, and the lake has not"
 
 
 @pytest.mark.parametrize("before", ["lake", pytest.param("lake.restored-", marks=pytest.mark.slow)])
@@ -238,11 +249,8 @@ def test_a_restore_to_the_latest_that_is_killed_between_ledger_and_lake_is_broug
     shop.publish()
     backup.make(shop.settings)
     shop.publish()  # of which no backup has the files
-    newest, ours = shop.look(), shop.ledger().identity()
-    words = [sys.executable, "-c", KILLED, str(shop.settings.home), before]
-    assert subprocess.run(words, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
-    assert shop.ledger().identity() != ours, "the ledger has been replaced, and the lake has not"
-
+    newest = shop.look()
+    killed(shop, before)
     done = back(shop, latest=True)
     assert [r["holds"] for r in done] == [True] * len(done)
     assert shop.look() == newest
@@ -251,6 +259,18 @@ def test_a_restore_to_the_latest_that_is_killed_between_ledger_and_lake_is_broug
     later = shop.look()
     back(shop, latest=True)
     assert shop.look() == later, "what was written down is over with the restore that wrote it"
+
+
+@pytest.mark.slow
+def test_a_restore_to_a_moment_that_is_killed_is_what_the_latest_means_until_it_has_come_to_its_end(shop: Shop) -> None:
+    shop.publish()
+    backup.make(shop.settings)
+    moment, then = shop.publish(), shop.look()
+    shop.publish()
+    backup.make(shop.settings, full=True)  # of which the base is later than the moment
+    killed(shop, "lake", moment.isoformat())
+    back(shop, latest=True)
+    assert shop.look() == then
 
 
 def test_a_commit_of_which_the_answer_is_lost_is_asked_for(postgres: PostgresForTests, tmp_path: Path) -> None:

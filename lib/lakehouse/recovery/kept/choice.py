@@ -30,7 +30,7 @@ class Choice:
     point: str = ""
 
 
-def choose(known: list[Manifest], where: str, *, to: datetime | None, backup_id: str, latest: bool) -> Choice:
+def choose(known: Sequence[Manifest], where: str, *, to: datetime | None, backup_id: str, latest: bool) -> Choice:
     """What to restore from. Raises UsageError where no backup reaches the moment, and for a question that is not one."""
     if not known:
         raise UsageError(f"there is no backup at {where}: check LAKEHOUSE_BACKUP_URI")
@@ -69,14 +69,16 @@ class UnderWay:
     until: str | None
 
     def choice(self, known: Sequence[Manifest], where: str) -> Choice:
-        """What it is restored from. Raises UsageError where that backup is gone."""
+        """What it is restored from. Raises UsageError where that backup is gone, or none reaches that moment any more."""
+        if self.until:
+            return choose(known, where, to=datetime.fromisoformat(self.until), backup_id="", latest=False)
         named = next((m for m in known if m.id == self.backup), None)
         if named is None:
             raise UsageError(
                 f"a restore was ended halfway, and the backup {self.backup} that it was made from is not at {where} any more: "
                 "name another moment, by --to or --backup"
             )
-        return Choice(named, named.base, datetime.fromisoformat(self.until) if self.until else None, self.point)
+        return Choice(named, named.base, point=self.point)
 
     def write(self, home: Path) -> None:
         """Writes it down, on the disk when this returns."""
