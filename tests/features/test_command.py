@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from lakehouse.cli import app
 from lakehouse.errors import BusyError, LedgerError, UsageError
 from lakehouse.features.days import alone
-from lakehouse.features.tables import without_forgotten
+from lakehouse.features.tables import ONLINE, without_forgotten
+from lakehouse.settings import load_settings
 from tests.features.conftest import Features
+from tools.features.__main__ import make_schema
 
 pytestmark = pytest.mark.integration
 LOADER, READER, PASSWORD = "features_loader", "features_reader", "of-a-test"
@@ -122,3 +124,15 @@ def test_a_forgotten_customer_leaves_every_day(shop_of_settings: Features) -> No
     assert without_forgotten(shop.database) == {"features_customer_daily": 3}
     assert shop.ask("select distinct customer_id from features.features_customer_daily") == [("C2",)]
     assert without_forgotten(shop.database) == {"features_customer_daily": 0}
+
+
+def test_feasts_schema_is_made_once_and_one_that_is_not_ours_is_left_alone(shop_of_settings: Features) -> None:
+    shop_of_settings.ask(f"drop schema if exists {ONLINE} cascade")
+    loader = parse_dsn(shop_of_settings.dsn)["user"]
+    for _ in range(2):
+        make_schema(load_settings(), loader)
+    assert shop_of_settings.ask(f"select has_schema_privilege('{loader}', '{ONLINE}', 'create')") == [(True,)]
+    shop_of_settings.ask(f"comment on schema {ONLINE} is 'somebody else''s'")
+    with pytest.raises(LedgerError, match=f"there is a schema {ONLINE} in the gold database that is not ours"):
+        make_schema(load_settings(), loader)
+    shop_of_settings.ask(f"drop schema {ONLINE} cascade")

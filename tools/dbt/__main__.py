@@ -6,43 +6,38 @@ gold has not published yet. A failure changes neither gold nor the schema marts.
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import AbstractContextManager, closing
 
 from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
-from lakehouse.errors import LakehouseError, LedgerError, SetupError, StoreError
-from lakehouse.home import close_files_to_others
+from lakehouse.errors import LedgerError, SetupError, StoreError
 from lakehouse.ledger import Ledger
 from lakehouse.records import Last
 from lakehouse.server.databases import database_url
-from lakehouse.settings import Settings, load_settings
+from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 from tools.dbt import page, project
 from tools.dbt.access import as_dbt, let_in
 from tools.dbt.builds import record
 from tools.dbt.environment import DBT
 from tools.dbt.lines import load
+from tools.tool import run
 
 # A gold that is published while dbt builds is built on once more, so that all marts are of one gold.
 MOST_BUILDS = 3
 
 
-def main() -> None:
-    """Builds; a refusal or failure is one sentence and its exit code."""
-    close_files_to_others()
-    try:
-        build(load_settings())
-    except LakehouseError as e:
-        print(e, file=sys.stderr)
-        sys.exit(e.exit_code)
-
-
 def build(settings: Settings) -> None:
     """Makes role and schema where they are missing, builds, notes how it went, and publishes the page."""
     dsn = database_url(settings, "gold", create=False)
-    with closing(Database(dsn, "gold", StoreError)) as database, _alone(database) as lock:
+    with closing(Database(dsn, "gold", StoreError)) as database:
+        database.check_sessions()
+        _build_alone(settings, database, dsn)
+
+
+def _build_alone(settings: Settings, database: Database, dsn: str) -> None:
+    with _alone(database) as lock:
         gold = _published(database)
         if not DBT.mark.is_file():
             raise SetupError("dbt is not installed: run `make dbt`")
@@ -97,4 +92,4 @@ def _published(database: Database) -> Last:
 
 
 if __name__ == "__main__":
-    main()
+    run(build)

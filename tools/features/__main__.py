@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from contextlib import closing
 from datetime import datetime
 from urllib.parse import quote
@@ -17,30 +16,20 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from lakehouse.database import Database
-from lakehouse.errors import LakehouseError, LedgerError, SetupError, StoreError
+from lakehouse.errors import LedgerError, SetupError, StoreError
 from lakehouse.features.days import alone
 from lakehouse.features.tables import DAYS, ONLINE, columns_of
-from lakehouse.home import close_files_to_others
 from lakehouse.server.databases import database_url
-from lakehouse.settings import Settings, load_settings, secret_variables
-from lakehouse.warehouse.ddl import quoted
+from lakehouse.settings import Settings, secret_variables
+from lakehouse.warehouse.ddl import schema_of_ours
 from tools.dbt.project import OF_LIBPQ
 from tools.features.environment import FEATURES
 from tools.setup.machine import ROOT
+from tools.tool import run
 
 REPOSITORY = ROOT / "features"
 VIEWS = ("customer_daily", "product_daily")
 PURPOSE = "Feast's registry and online store; make features makes it again: docs/features.md"
-
-
-def main() -> None:
-    """Publishes; a refusal or failure is one sentence and its exit code."""
-    close_files_to_others()
-    try:
-        publish(load_settings())
-    except LakehouseError as e:
-        print(e, file=sys.stderr)
-        sys.exit(e.exit_code)
 
 
 def publish(settings: Settings) -> None:
@@ -50,7 +39,7 @@ def publish(settings: Settings) -> None:
         newest = _newest(gold)
         if not FEATURES.mark.is_file():
             raise SetupError("Feast is not installed: run `make features`")
-        _make_schema(settings, parse_dsn(dsn).get("user", ""))
+        make_schema(settings, parse_dsn(dsn).get("user", ""))
         _rows_online(gold, "event_ts >= %s", newest)  # a day that is made again, or came after one that gold took back
         log = settings.home / "feast" / "feast.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -109,27 +98,25 @@ def _newest(gold: Database) -> datetime:
     return newest
 
 
-def _make_schema(settings: Settings, loader: str) -> None:
+def make_schema(settings: Settings, loader: str) -> None:
     """Makes Feast's schema, by gold's owner, where it is missing; the role of runs makes the tables in it."""
     dsn = database_url(settings, "owner", create=False)
     owner = Database(dsn, "owner" if settings.owner_dsn else "gold", StoreError)
     with closing(owner), owner.connection() as connection, connection.cursor() as cursor:
-        cursor.execute("select to_regnamespace(%s) is null, quote_ident(%s)", (ONLINE, loader))
-        is_absent, role = cursor.fetchone() or (False, "")
+        is_made = False
         try:
-            if is_absent:
-                cursor.execute(f"create schema {ONLINE}")
-                cursor.execute(f"comment on schema {ONLINE} is {quoted(PURPOSE)}")
-                cursor.execute(f"grant usage, create on schema {ONLINE} to {role}")
+            for statement in schema_of_ours(cursor, ONLINE, PURPOSE):
+                cursor.execute(statement)
+                is_made = True
+            if is_made:
+                cursor.execute("select quote_ident(%s)", (loader,))
+                cursor.execute(f"grant usage, create on schema {ONLINE} to {(cursor.fetchone() or ('',))[0]}")
         except psycopg2.errors.InsufficientPrivilege:
             connection.rollback()
             raise LedgerError(
                 f"there is no schema {ONLINE} at {owner.where}, and our role may make none: run `make features` once with gold's "
                 "owner in LAKEHOUSE_OWNER_DSN"
             ) from None
-        cursor.execute("select obj_description(to_regnamespace(%s), 'pg_namespace')", (ONLINE,))
-        if cursor.fetchone() != (PURPOSE,):
-            raise LedgerError(f"there is a schema {ONLINE} at {owner.where} that is not ours: rename it, and run again")
 
 
 def _rows_online(gold: Database, gone: str, newest: datetime) -> dict[str, int]:
@@ -146,4 +133,4 @@ def _rows_online(gold: Database, gone: str, newest: datetime) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main()
+    run(publish)
