@@ -86,6 +86,39 @@ class TransactionPooler(InFrontOfPostgres):
             self._changed.notify()
 
 
+class SessionPooler(InFrontOfPostgres):
+    """A pooler in session mode as it stands between a client and its server: it refuses what it does not know at the start.
+
+    Of PgBouncer's manual, ignore_startup_parameters: "By default, PgBouncer allows only parameters it can keep track of in
+    startup packets: client_encoding, datestyle, timezone and standard_conforming_strings" and application_name.
+    """
+
+    refused = 0
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client:
+            start = startup(client)
+            while struct.unpack("!i", start[4:8])[0] in NO_TLS:
+                client.sendall(b"N")
+                start = startup(client)
+            if b"options\0" in start:
+                self.refused += 1
+                said = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+                client.sendall(b"E" + struct.pack("!i", len(said) + 4) + said)
+                return
+            with socket.create_connection((self._parts["host"], int(self._parts["port"]))) as server:
+                server.sendall(start)
+                threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+                _copy(client, server)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
 def _exactly(peer: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:

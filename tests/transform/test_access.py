@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import yaml
 from psycopg2 import errors
 
 from lakehouse.contracts import load_contracts
@@ -20,7 +21,8 @@ from lakehouse.server.databases import database_url
 from lakehouse.server.embedded import EmbeddedPostgres
 from lakehouse.settings import Settings
 from lakehouse.warehouse.gold import Gold
-from tests.conftest import passable_folder
+from tests.conftest import ROOT, passable_folder
+from tests.faults.pooler import SessionPooler
 from tests.report.conftest import ROWS
 from tools.dbt import __main__ as dbt
 from tools.dbt.access import as_dbt, let_in
@@ -134,6 +136,19 @@ def ask_as(dsn: str, statement: str) -> list[tuple[object, ...]]:
     with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return list(cursor.fetchall())
+
+
+def test_a_session_as_dbt_begins_it_has_its_role_and_its_limits_behind_a_pooler_too(gold: Database) -> None:
+    """By the statement that dbt makes of the profile's role: connections.py of dbt-postgres."""
+    profile = yaml.safe_load((ROOT / "transform" / "profiles.yml").read_text(encoding="utf-8"))
+    role = profile["lakehouse"]["outputs"]["gold"]["role"]
+    with SessionPooler(database_of(gold)) as pooler:
+        with closing(psycopg2.connect(pooler.dsn)) as connection, connection.cursor() as cursor:
+            cursor.execute(f"set role {role}")
+            cursor.execute("select current_user, current_setting('statement_timeout'), current_setting('lock_timeout')")
+            assert cursor.fetchall() == [("lakehouse_dbt", "10min", "30s")]
+        with pytest.raises(psycopg2.OperationalError, match="unsupported startup parameter: options"):
+            psycopg2.connect(pooler.dsn, options="-c statement_timeout=10min")
 
 
 def test_letting_in_again_changes_nothing(settings: Settings, gold: Database) -> None:

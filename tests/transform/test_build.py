@@ -29,6 +29,7 @@ from samples.foodmart import SHOP
 from tests.conftest import ROOT, copy_database
 from tests.content_hash import content_hash
 from tests.e2e.lakehouse import RealPipeline
+from tests.faults.pooler import SessionPooler, TransactionPooler
 from tools.dbt.environment import DBT
 from tools.dbt.page import foreign_hosts
 
@@ -239,6 +240,23 @@ def test_no_password_is_in_what_dbt_leaves_behind(shop: Shop) -> None:
     left = [f for f in (shop.home / "dbt").rglob("*") if f.is_file()]
     assert any(f.name == "dbt.log" for f in left)
     assert [f.name for f in left if password in f.read_bytes()] == []
+
+
+def test_a_build_behind_a_pooler_in_session_mode_is_like_any_other(shop: Shop) -> None:
+    with SessionPooler(shop.dsn) as pooler:
+        done = shop.dbt(pooler.dsn)
+        assert (done.returncode, pooler.refused) == (0, 0), done.stdout + done.stderr
+        with pytest.raises(psycopg2.OperationalError, match="unsupported startup parameter: options"):
+            psycopg2.connect(pooler.dsn, options="-c statement_timeout=1s")
+
+
+def test_a_pooler_in_transaction_mode_is_refused_in_one_sentence(shop: Shop) -> None:
+    with TransactionPooler(shop.dsn, servers=1) as pooler:
+        done = shop.dbt(pooler.dsn)
+    assert done.returncode == 8
+    assert "speaks through a pooler in transaction mode" in done.stderr
+    assert "set pool_mode=session" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_the_environment_is_made_from_a_lock_with_hashes_and_has_no_network_of_p
 
 def test_the_profile_is_dbts_role_in_dbts_schema_and_holds_no_secret() -> None:
     gold = read("profiles.yml")["lakehouse"]["outputs"]["gold"]
-    assert (gold["role"], gold["schema"]) == (grants.DBT, grants.ANALYTICS)
+    assert (gold["role"].partition(";")[0], gold["schema"]) == (grants.DBT, grants.ANALYTICS)
     assert gold["password"] == "{{ env_var('DBT_ENV_SECRET_GOLD') }}"
     set_for_dbt = set(project.environment(DSN, Path("/home")))
     named = re.findall(r"env_var\('(\w+)'\)", (PROJECT / "profiles.yml").read_text(encoding="utf-8"))
@@ -68,8 +68,18 @@ def test_the_password_is_in_one_variable_that_dbt_hides_and_no_other_secret_is_h
         "5433",
         "verify-full",
     )
-    assert "statement_timeout" in given["PGOPTIONS"]
     assert (given["DO_NOT_TRACK"], given["DBT_SEND_ANONYMOUS_USAGE_STATS"]) == ("1", "false")
+
+
+def test_limits_are_set_once_a_session_is_there_as_a_pooler_refuses_options_at_its_start() -> None:
+    assert "PGOPTIONS" not in project.environment(DSN, Path("/home"))
+    assert project.environment(f"{DSN}&options=-cwork_mem%3D8MB", Path("/home"))["PGOPTIONS"] == "-cwork_mem=8MB"
+    _, *limits = read("profiles.yml")["lakehouse"]["outputs"]["gold"]["role"].split(";")
+    assert [limit.split()[1] for limit in limits] == [
+        "statement_timeout",
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+    ]
 
 
 def test_a_password_that_is_not_in_the_url_is_handed_on_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,6 @@ from tools.dbt.environment import DBT
 from tools.setup.machine import ROOT
 
 PROJECT = ROOT / "transform"
-# So that dbt is never in the way of a run for long: these are of its sessions, whatever its log-in is allowed.
-LIMITS = "-c statement_timeout=10min -c lock_timeout=30s -c idle_in_transaction_session_timeout=5min"
 # libpq's parameters that dbt has no word for, by the variables that libpq reads by itself.
 OF_LIBPQ = {
     "channel_binding": "PGCHANNELBINDING",
@@ -99,7 +97,8 @@ def environment(dsn: str, home: Path) -> dict[str, str]:
     return {
         **theirs,
         **{OF_LIBPQ[name]: value for name, value in parts.items() if name in OF_LIBPQ},
-        "PGOPTIONS": " ".join(filter(None, [parts.get("options"), LIMITS])),
+        # Only where the URL has some: a pooler refuses a session that begins with options.
+        **({"PGOPTIONS": parts["options"]} if "options" in parts else {}),
         "LAKEHOUSE_DBT_HOST": parts["host"],
         "LAKEHOUSE_DBT_PORT": parts.get("port", "5432"),
         "LAKEHOUSE_DBT_USER": parts.get("user", ""),
