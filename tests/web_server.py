@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers what a test's subclass says to what is asked (GET) and posted, and writes no log."""
+    """Answers what a test's subclass says to what is asked (GET), posted, put and deleted, and writes no log."""
 
     def do_GET(self) -> None:
         self.get()
@@ -19,7 +19,19 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.post(self.rfile.read(int(self.headers["Content-Length"])))
 
+    def do_PUT(self) -> None:
+        self.put(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_DELETE(self) -> None:
+        self.delete()
+
     def get(self) -> None:
+        self.answer(405)
+
+    def put(self, body: bytes) -> None:
+        self.answer(405)
+
+    def delete(self) -> None:
         self.answer(405)
 
     def post(self, body: bytes) -> None:

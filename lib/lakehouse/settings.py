@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     airflow_url: str = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
     airflow_password: SecretStr | None = None
+    atlas_url: WebUrl | None = None
+    atlas_user: str = "admin"
+    atlas_password: SecretStr | None = None
     access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
     session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
@@ -163,13 +166,9 @@ class Settings(BaseSettings):
         try:
             home = value.expanduser().absolute()
         except RuntimeError:
-            raise ValueError(
-                "begins with ~ and the name of an account that there is not: write the whole path"
-            ) from None
+            raise ValueError("begins with ~ and an account that there is not: write the whole path") from None
         if found := NOT_IN_A_PATH.search(str(home)):
-            raise ValueError(
-                f"is {str(home)!r}, and in a path {found[0]!r} is not read as it stands: choose another folder"
-            )
+            raise ValueError(f"is {str(home)!r}, where {found[0]!r} is not read as it stands: choose another folder")
         return home
 
     @field_validator("ca_file", mode="after")
@@ -216,6 +215,7 @@ class Settings(BaseSettings):
         opened = {n: (parse_dsn(url).get("password", ""), url) for n, url in urls.items()}
         opened["AWS_SECRET_ACCESS_KEY"] = (_word(self.secret_key), self.endpoint or "")
         opened["airflow_password"] = (_word(self.airflow_password), self.airflow_url)
+        opened["atlas_password"] = (_word(self.atlas_password), _word(self.atlas_url))
         if known := [_variable(n) for n, (secret, where) in opened.items() if is_known(secret, where)]:
             raise ValueError(
                 f"{', '.join(known)}: everybody knows this password; only a server on loopback may have it"

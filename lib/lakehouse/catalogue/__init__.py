@@ -5,6 +5,7 @@ model      one model, made of contracts, suites, transforms and the ledger
 lineage    which table is made of which, and the picture of it
 page       the model as a page
 views      published versions as a DuckDB file of views
+atlas      the model as entities of an Apache Atlas
 """
 
 from lakehouse.catalogue.model import Catalogue, catalogue

@@ -14,6 +14,7 @@ from lakehouse.cli.console import out as console
 from lakehouse.cli.console import print_json
 from lakehouse.cli.databases import gold_of
 from lakehouse.cli.reading.files import write_file
+from lakehouse.errors import UsageError
 from lakehouse.settings import load_settings
 
 catalogue = typer.Typer(no_args_is_help=True, help="Every table: what it is, where it comes from, how it stands.")
@@ -25,6 +26,7 @@ class Form(StrEnum):
     html = "html"
     json = "json"
     duckdb = "duckdb"
+    atlas = "atlas"
 
 
 @catalogue.callback()
@@ -38,12 +40,15 @@ def export(
         Form,
         typer.Option(
             help="html: a page among the Data Docs. json: the model, for programs. duckdb: lake.duckdb, a view for each "
-            "published table of a lake of files, without personal columns."
+            "published table of a lake of files, without personal columns. atlas: entities in the Apache Atlas of "
+            "LAKEHOUSE_ATLAS_URL, or in the one of `make atlas`."
         ),
     ],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there.")] = None,
 ) -> None:
     """Write the catalogue of what is published now."""
+    if to is Form.atlas and out is not None:
+        raise UsageError("an export to Atlas writes no file: leave --out away")
     settings = load_settings()
     database = gold_of(settings)  # who looks makes no database
     from lakehouse.catalogue import NAME
@@ -52,6 +57,12 @@ def export(
 
     lakehouse = Lakehouse(settings, gold_database=database)
     model = lakehouse.catalogue()
+    if to is Form.atlas:
+        from lakehouse.catalogue.atlas import export_catalogue
+
+        where, done = export_catalogue(settings, model, lakehouse.ledger)
+        console.print(f"{where}: {done}", soft_wrap=True)
+        return
     if to is Form.json:
         if out is None:
             print_json(asdict(model))
