@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt features docs lint audit zip lineage lock clean
+.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt features atlas docs lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -9,7 +9,7 @@ WORKERS ?= 2
 NIGHTS ?= 60
 SIZE ?= S
 BIN := .venv/bin
-LOCKS := jobs airflow minio benchmarks dbt features docs audit
+LOCKS := jobs airflow minio benchmarks dbt features atlas docs audit
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
@@ -54,6 +54,7 @@ test: airflow minio zip ## all tests but the long ones, on a real Postgres, a re
 e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repairs, days killed at any moment, nights on Airflow, a cluster
 	@$(BIN)/python -m tools.dbt.environment
 	@$(BIN)/python -m tools.features.environment
+	@$(BIN)/python -m tools.atlas.environment
 	@$(BIN)/pytest -m slow
 
 faults: airflow minio zip ## every fault of docs/faults.md, injected for real, and the page of what held (ROWS=F5,F6 for some)
@@ -93,6 +94,9 @@ features: setup ## what was known of customers and products by the end of each d
 	@$(BIN)/python -m tools.features.environment
 	@$(BIN)/python -m tools.features
 
+atlas: setup ## an Apache Atlas with the catalogue in it, until Ctrl-C (ATLAS_PORT=21000; OPEN=1 where there are no network namespaces): docs/catalogue.md
+	@$(BIN)/python -m tools.atlas $(if $(ATLAS_PORT),--port $(ATLAS_PORT)) $(if $(OPEN),--open)
+
 docs: setup ## README, docs/ and decisions as a site with a search, in build/site; it asks no other host for anything
 	@$(BIN)/python -m tools.docs
 
@@ -117,4 +121,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow .venv-audit .venv-benchmarks .venv-dbt .venv-docs .venv-features dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-atlas .venv-audit .venv-benchmarks .venv-dbt .venv-docs .venv-features dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

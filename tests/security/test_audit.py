@@ -54,7 +54,8 @@ def test_the_list_has_every_package_of_every_lock_every_jar_and_minio(
     written = json.loads((tmp_path / "sbom.json").read_text())
     addresses = [c["purl"] for c in written["components"]]
     assert len(addresses) == len(set(addresses))
-    listed = {p.purl for p in (*pinned, *jars(audit.ROOT / "conf" / "jars.txt"))}
+    listed = {p.purl for p in (*pinned, *(p for file in audit.JARS for p in jars(file)))}
+    assert "pkg:maven/org.apache.atlas/atlas-webapp@2.1.0?type=war" in listed
     assert listed < set(addresses)
     assert [a for a in addresses if a not in listed] == [
         f"pkg:golang/{built.path}@{built.version}" for built in (VICTORIA, MINIO)

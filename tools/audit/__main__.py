@@ -18,10 +18,11 @@ from tools.setup.environment import Beside
 from tools.setup.machine import ROOT, exit_with_sentence
 
 REQUIREMENTS = ROOT / "conf" / "requirements"
-LOCKS = ("jobs", "airflow", "benchmarks", "dbt", "docs", "features", "minio", "audit")
+LOCKS = ("jobs", "airflow", "atlas", "benchmarks", "dbt", "docs", "features", "minio", "audit")
 AUDIT = Beside("audit", "audit", "the audit", "30 MB of downloads")
 SBOM = ROOT / "dist" / "sbom.json"
 BASELINE = ROOT / "conf" / "secrets.baseline"
+JARS = (ROOT / "conf" / "jars.txt", ROOT / "conf" / "atlas" / "war.txt")
 FOUND, UNKNOWN = 1, 3
 MOST_NAMED = 5
 
@@ -50,7 +51,7 @@ def installed_licences() -> dict[str, str]:
 def write_sbom(parts: list[Part], licences: dict[str, str]) -> None:
     """dist/sbom.json: each part once, with its hashes and its licence where that is known."""
     components = {}
-    for part in [*parts, *jars(ROOT / "conf" / "jars.txt"), *modules()]:
+    for part in [*parts, *(p for file in JARS for p in jars(file)), *modules()]:
         components[part.purl] = {
             "type": "library",
             "bom-ref": part.purl,

@@ -32,12 +32,13 @@ def packages(lock: Path) -> Iterator[Part]:
 
 
 def jars(file: Path) -> Iterator[Part]:
-    """The jars that Spark is given."""
+    """The jars of a list: those that Spark is given, and the war of Atlas."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             coordinates, digest, *_ = line.split()
-            group, name, version = coordinates.split(":")[:3]
-            yield Part(f"{group}:{name}", version, f"pkg:maven/{group}/{name}@{version}", (digest,))
+            group, name, version, *kind = coordinates.split(":")
+            purl = f"pkg:maven/{group}/{name}@{version}{f'?type={kind[0]}' if kind else ''}"
+            yield Part(f"{group}:{name}", version, purl, (digest,))
 
 
 def modules() -> Iterator[Part]:

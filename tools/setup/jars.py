@@ -23,26 +23,32 @@ TIMEOUT = 600  # seconds
 
 
 class Jar(NamedTuple):
-    """One line of conf/jars.txt."""
+    """One line of conf/jars.txt, or of a list like it; `kind`: the end of the file's name."""
 
     group: str
     name: str
     version: str
     sha256: str
     size: int
+    kind: str = "jar"
 
     @property
     def file(self) -> str:
-        return f"{self.name}-{self.version}.jar"
+        return f"{self.name}-{self.version}.{self.kind}"
 
     def is_good(self, path: Path) -> bool:
         return path.is_file() and path.stat().st_size == self.size and _sha256(path) == self.sha256
 
 
-def jars() -> list[Jar]:
+def jars(listed: Path = LIST) -> list[Jar]:
     """The listed jars, in the order of the file."""
-    lines = [line.split() for line in LIST.read_text().splitlines() if line and not line.startswith("#")]
-    return [Jar(*coordinates.split(":"), sha256=sha256, size=int(size)) for coordinates, sha256, size in lines]
+    lines = [line.split() for line in listed.read_text().splitlines() if line and not line.startswith("#")]
+    return [_jar(coordinates, sha256, int(size)) for coordinates, sha256, size in lines]
+
+
+def _jar(coordinates: str, sha256: str, size: int) -> Jar:
+    group, name, version, *kind = coordinates.split(":")
+    return Jar(group, name, version, sha256, size, *kind)
 
 
 def install_jars(folder: Path) -> int:
@@ -53,16 +59,22 @@ def install_jars(folder: Path) -> int:
     needed = [jar for jar in jars() if not jar.is_good(folder / jar.file)]
     if not needed:
         return 0
+    cache, fetched = cached(needed, folder)
+    for jar in needed:
+        # A copy, not a link: whatever happens to the environment's jar must not reach the cache.
+        shutil.copyfile(cache / jar.file, folder / (jar.file + ".part"))
+        os.replace(folder / (jar.file + ".part"), folder / jar.file)
+    return fetched
+
+
+def cached(needed: list[Jar], folder: Path) -> tuple[Path, int]:
+    """The cache, which holds these then, and how many had to be fetched, by the Ivy of `folder` (pyspark/jars)."""
     cache = cache_folder() / "jars"
     cache.mkdir(exist_ok=True)
     missing = [jar for jar in needed if not jar.is_good(cache / jar.file)]
     if missing:
         _fetch(missing, cache, next(folder.glob("ivy-*.jar")))
-    for jar in needed:
-        # A copy, not a link: whatever happens to the environment's jar must not reach the cache.
-        shutil.copyfile(cache / jar.file, folder / (jar.file + ".part"))
-        os.replace(folder / (jar.file + ".part"), folder / jar.file)
-    return len(missing)
+    return cache, len(missing)
 
 
 def _fetch(missing: list[Jar], cache: Path, ivy: Path) -> None:
@@ -78,7 +90,7 @@ def _fetch(missing: list[Jar], cache: Path, ivy: Path) -> None:
         finally:
             for process in running:
                 process.kill()
-        fetched = {path.name: path for path in Path(scratch).glob("*/jars/*.jar")}
+        fetched = {path.name: path for path in Path(scratch).glob("*/jars/*")}
         _check(missing, fetched)
         for jar in missing:
             os.replace(fetched[jar.file], cache / jar.file)
@@ -88,7 +100,7 @@ def _start_ivy(share: list[Jar], scratch: Path, ivy: Path) -> subprocess.Popen[b
     scratch.mkdir()
     wanted = "".join(
         f'<dependency org="{jar.group}" name="{jar.name}" rev="{jar.version}" '
-        'transitive="false" conf="default->master"/>'
+        f'transitive="false" conf="default->master">{_named(jar)}</dependency>'
         for jar in share
     )
     (scratch / "ivy.xml").write_text(
@@ -98,10 +110,15 @@ def _start_ivy(share: list[Jar], scratch: Path, ivy: Path) -> subprocess.Popen[b
     # A cache of its own: two JVMs would wait for each other's locks. C1 and the serial collector: a short life.
     command = [java(), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Divy.default.ivy.user.dir={scratch / 'ivy'}"]
     command += ["-jar", str(ivy), "-ivy", str(scratch / "ivy.xml"), "-cache", str(scratch / "cache")]
-    command += ["-confs", "default", "-types", "jar", "bundle"]
+    command += ["-confs", "default", "-types", "jar", "bundle", "war"]
     command += ["-retrieve", str(scratch / "jars" / "[artifact]-[revision].[ext]")]
     with open(scratch / "log", "wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=scratch)
+
+
+def _named(jar: Jar) -> str:
+    # A jar may be of a kind of its own, such as a bundle: Ivy takes what its repository says.
+    return "" if jar.kind == "jar" else f'<artifact name="{jar.name}" type="{jar.kind}" ext="{jar.kind}"/>'
 
 
 def _check(missing: list[Jar], fetched: dict[str, Path]) -> None:
@@ -114,7 +131,7 @@ def _check(missing: list[Jar], fetched: dict[str, Path]) -> None:
     wrong = [jar.file for jar in missing if not jar.is_good(fetched[jar.file])]
     if wrong:
         raise SetupError(
-            f"{', '.join(wrong)} came with another checksum than conf/jars.txt says: nothing was installed; find out "
+            f"{', '.join(wrong)} came with another checksum than the list of jars says: nothing was installed; find out "
             "who answers for the repository before you trust it."
         )
 
