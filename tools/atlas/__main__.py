@@ -46,7 +46,7 @@ def main() -> None:
 def serve(settings: Settings, port: int, *, is_open: bool) -> None:
     """Runs an Atlas until it ends or is interrupted."""
     began = time.monotonic()
-    print("Starting Atlas: two minutes on a quiet machine, several on a busy one", flush=True)
+    print("Starting Atlas, which takes some minutes", flush=True)
     with running(settings.home, port, is_open=is_open) as (url, password, process):
         home = AtlasHome(settings.home)
         print(f"Atlas answers at {url} ({time.monotonic() - began:.0f} s); log in as {USER} with the password in "
