@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt features atlas docs lint audit zip lineage lock clean
+.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt features atlas live-setup docs lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -55,6 +55,7 @@ e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repa
 	@$(BIN)/python -m tools.dbt.environment
 	@$(BIN)/python -m tools.features.environment
 	@$(BIN)/python -m tools.atlas.environment
+	@$(BIN)/python -m tools.live.setup
 	@$(BIN)/pytest -m slow
 
 faults: airflow minio zip ## every fault of docs/faults.md, injected for real, and the page of what held (ROWS=F5,F6 for some)
@@ -96,6 +97,9 @@ features: setup ## what was known of customers and products by the end of each d
 
 atlas: setup ## an Apache Atlas with the catalogue in it, until Ctrl-C (ATLAS_PORT=21000; OPEN=1 where there are no network namespaces): docs/catalogue.md
 	@$(BIN)/python -m tools.atlas $(if $(ATLAS_PORT),--port $(ATLAS_PORT)) $(if $(OPEN),--open)
+
+live-setup: setup ## fetch what the live layer runs on, Kafka, Debezium and Spark's Kafka source: docs/live.md
+	@$(BIN)/python -m tools.live.setup
 
 docs: setup ## README, docs/ and decisions as a site with a search, in build/site; it asks no other host for anything
 	@$(BIN)/python -m tools.docs

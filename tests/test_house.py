@@ -29,7 +29,7 @@ LINES = (
     ("source", "lake", "warehouse", "ledger", "gate", "pages", "report", "server"),
     ("parts", "monitoring", "features"),
     ("frame",),
-    ("catalogue", "units"),
+    ("catalogue", "units", "live"),
     ("lineage",),
     ("layers",),
     ("runs",),

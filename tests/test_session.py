@@ -80,7 +80,7 @@ def test_java_may_optimize_where_a_shop_has_many_rows(
     has_many_rows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", {})
-    session._set_arguments(tmp_path, has_many_rows=has_many_rows)
+    session._set_arguments(tmp_path, {}, has_many_rows=has_many_rows)
     words = shlex.split(os.environ["PYSPARK_SUBMIT_ARGS"])
     options = dict(word.partition("=")[::2] for word in words if "=" in word)
     java = options.get(session.JAVA_OPTIONS)
@@ -91,6 +91,21 @@ def test_java_may_optimize_where_a_shop_has_many_rows(
     assert session.FIRST_COMPILER_ONLY in shipped
     assert java is not None
     assert java.split() == [word for word in shipped.split()[1:] if word != session.FIRST_COMPILER_ONLY]
+
+
+def test_a_process_with_jars_of_its_own_does_without_the_class_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "classes.jsa"
+    archive.touch()
+    monkeypatch.setattr(session, "CLASS_ARCHIVE", archive)
+    monkeypatch.setattr(os, "environ", {})
+    session._set_arguments(tmp_path, {}, has_many_rows=False)
+    assert str(archive) in os.environ.pop("PYSPARK_SUBMIT_ARGS")
+    session._set_arguments(tmp_path, {"spark.driver.extraClassPath": "/jars/kafka.jar"}, has_many_rows=False)
+    words = os.environ["PYSPARK_SUBMIT_ARGS"]
+    assert "spark.driver.extraClassPath=/jars/kafka.jar" in words
+    assert str(archive) not in words
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -33,15 +34,21 @@ FIRST_COMPILER_ONLY, MANY_ROWS = "-XX:TieredStopAtLevel=1", 1_000_000
 JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
-def spark_session(settings: Settings, app_name: str = "lakehouse", *, has_many_rows: bool = False) -> SparkSession:
+def spark_session(
+    settings: Settings,
+    app_name: str = "lakehouse",
+    *,
+    has_many_rows: bool = False,
+    options: Mapping[str, str] | None = None,
+) -> SparkSession:
     """The one session of the process, in the shop's zone.
 
     Plain Python in a checkout reads its spark-defaults.conf unless SPARK_CONF_DIR says otherwise; spark-submit was given it.
-    `has_many_rows`: Java may optimize what it runs often, as MANY_ROWS says.
+    `has_many_rows`: Java may optimize what it runs often, as MANY_ROWS says. `options`: of a process that is no night.
     Raises ConfigError where Spark has not read spark-defaults.conf, SetupError where this machine cannot run it.
     """
     if SparkSession.getActiveSession() is None:
-        _start_java(settings, has_many_rows=has_many_rows)
+        _start_java(settings, options or {}, has_many_rows=has_many_rows)
     builder = SparkSession.builder.appName(app_name).config("spark.sql.session.timeZone", settings.timezone)
     for option, value in _between_machines(settings).items():
         builder = builder.config(option, value)
@@ -60,7 +67,7 @@ def spark_session(settings: Settings, app_name: str = "lakehouse", *, has_many_r
     return spark
 
 
-def _start_java(settings: Settings, *, has_many_rows: bool) -> None:
+def _start_java(settings: Settings, more: Mapping[str, str], *, has_many_rows: bool) -> None:
     """Starts the JVM before there is a session: options of a session given to PySpark earlier end on its command line.
 
     Java's folder of temporary files is Spark's too, unless spark.local.dir or SPARK_LOCAL_DIRS says otherwise.
@@ -73,7 +80,7 @@ def _start_java(settings: Settings, *, has_many_rows: bool) -> None:
     else:
         check_java()
         with java_environment(secret_variables()):
-            _set_arguments(temporary, has_many_rows=has_many_rows)
+            _set_arguments(temporary, more, has_many_rows=has_many_rows)
             try:
                 SparkContext.setSystemProperty("java.io.tmpdir", str(temporary))
             except (PySparkException, OSError):
@@ -86,19 +93,21 @@ def _start_java(settings: Settings, *, has_many_rows: bool) -> None:
         )
 
 
-def _set_arguments(temporary: Path, *, has_many_rows: bool) -> None:
+def _set_arguments(temporary: Path, more: Mapping[str, str], *, has_many_rows: bool) -> None:
     options = Path(__file__).parents[2] / "spark-defaults.conf"
     if {"SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"} & os.environ.keys() or not options.is_file():
         return
     # Not by SPARK_CONF_DIR: a folder on the class path would rule the shared class archive out.
     words = ['"-Djava.io.tmpdir=' + str(temporary).replace("\\", r"\\").replace('"', r"\"") + '"']
-    if CLASS_ARCHIVE.is_file():
+    if CLASS_ARCHIVE.is_file() and "spark.driver.extraClassPath" not in more:  # it fits one class path
         words.append(f"-XX:SharedArchiveFile={CLASS_ARCHIVE}")
     arguments = ["--properties-file", str(options), "--conf", f"spark.driver.defaultJavaOptions={' '.join(words)}"]
     if has_many_rows:
         lines = (line.partition(" ") for line in options.read_text(encoding="utf-8").splitlines())
         java = next(value for option, _, value in lines if option == JAVA_OPTIONS)
         arguments += ["--conf", f"{JAVA_OPTIONS}={java.replace(FIRST_COMPILER_ONLY, '').strip()}"]
+    for option, value in more.items():
+        arguments += ["--conf", f"{option}={value}"]
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*arguments, "pyspark-shell"])
 
 

@@ -51,15 +51,16 @@ def _jar(coordinates: str, sha256: str, size: int) -> Jar:
     return Jar(group, name, version, sha256, size, *kind)
 
 
-def install_jars(folder: Path) -> int:
+def install_jars(folder: Path, listed: Path = LIST, spark: Path | None = None) -> int:
     """Makes `folder` (pyspark/jars) hold every listed jar and returns how many had to be fetched.
 
-    A jar that is missing or damaged is taken from the cache, and one that is missing or damaged there is fetched.
+    `spark`: pyspark/jars, where the folder is another. A jar that is missing or damaged is taken from the cache, and one
+    that is missing or damaged there is fetched.
     """
-    needed = [jar for jar in jars() if not jar.is_good(folder / jar.file)]
+    needed = [jar for jar in jars(listed) if not jar.is_good(folder / jar.file)]
     if not needed:
         return 0
-    cache, fetched = cached(needed, folder)
+    cache, fetched = cached(needed, spark or folder)
     for jar in needed:
         # A copy, not a link: whatever happens to the environment's jar must not reach the cache.
         shutil.copyfile(cache / jar.file, folder / (jar.file + ".part"))

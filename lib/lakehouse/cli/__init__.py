@@ -12,6 +12,7 @@ from lakehouse import __version__, log
 from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
+from lakehouse.cli.live.live import live
 from lakehouse.cli.models.features import features
 from lakehouse.cli.personal.forget import forget
 from lakehouse.cli.quarantine import quarantine
@@ -64,6 +65,7 @@ app.add_typer(metrics, name="metrics")
 app.add_typer(backup, name="backup")
 app.add_typer(catalogue.catalogue, name="catalogue")
 app.add_typer(explain, name="explain")
+app.add_typer(live, name="live")
 
 
 def main() -> None:

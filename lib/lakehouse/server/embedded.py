@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +35,8 @@ PORTS = range(20_000, 30_000)  # below the ports that systems lend to outgoing c
 START_SECONDS = 300  # recovery after a crash may take a while
 ATTEMPTS = 5
 
+# What a source needs whose changes are followed (lakehouse.live): its log may not fill the disk for a slot nobody reads.
+FOLLOWED = {"wal_level": "logical", "max_slot_wal_keep_size": "1GB", "max_replication_slots": "4"}
 # For a small machine that shares its cores with Spark.
 OPTIONS = {
     "cluster_name": "lakehouse",
@@ -71,7 +73,9 @@ class EmbeddedPostgres:
     Raises StoreError where the server cannot be made, started or reached, and SetupError where its package is missing.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, more: Mapping[str, str] | None = None) -> None:
+        """`more`: options that it is started with beside OPTIONS, where this object starts it."""
+        self.more = more or {}
         self.folder = home.absolute() / "postgres"
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
@@ -165,7 +169,7 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            options = OPTIONS | {"port": str(self._port())}
+            options = OPTIONS | self.more | {"port": str(self._port())}
             words = " ".join(f"-c {name}={value}" for name, value in options.items())
             waiting = ("-w", "-t", str(START_SECONDS))
             try:

@@ -1,0 +1,1 @@
+"""The programs of the live layer: their jars, and what each is started with."""

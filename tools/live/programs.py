@@ -1,0 +1,99 @@
+"""What the broker and Connect are started with: the files of conf/live, and what differs between places."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.contracts import load_contracts
+from tools.live.setup import FOLDER
+from tools.setup.machine import ROOT, SetupError, java
+
+CONF = ROOT / "conf" / "live"
+HOST = "127.0.0.1"
+JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={CONF / 'log4j2.properties'}")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The source as Debezium reaches it; its password is the text of a file of that name in `secrets`."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    secrets: Path
+    password: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the programs of one live layer are: a folder, and ports of this machine."""
+
+    folder: Path
+    broker: int
+    controller: int
+    connect: int
+    topics: str = "lakehouse"
+    slot: str = "lakehouse_live"
+    publication: str = "lakehouse"
+
+    def write(self, shop: Shop) -> None:
+        """Writes what the programs read, and makes the broker's storage where there is none."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write("kafka", {
+            "listeners": f"PLAINTEXT://{HOST}:{self.broker},CONTROLLER://{HOST}:{self.controller}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.broker}",
+            "controller.quorum.voters": f"1@{HOST}:{self.controller}",
+            "log.dirs": str(self.folder / "topics"),
+        })  # fmt: skip
+        self._write("connect", {
+            "bootstrap.servers": f"{HOST}:{self.broker}",
+            "listeners": f"http://{HOST}:{self.connect}",
+            "offset.storage.file.filename": str(self.folder / "connect.offsets"),
+        })  # fmt: skip
+        self._write("source", {
+            "name": self.topics,
+            "topic.prefix": self.topics,
+            "slot.name": self.slot,
+            "publication.name": self.publication,
+            "table.include.list": ",".join(f"public.{table}" for table in load_contracts()["bronze"]),
+            "database.hostname": shop.host,
+            "database.port": str(shop.port),
+            "database.dbname": shop.database,
+            "database.user": shop.user,
+            "database.password": f"${{directory:{shop.secrets}:{shop.password}}}",
+        })  # fmt: skip
+        if not (self.folder / "topics" / "meta.properties").exists():
+            self._format()
+
+    def kafka(self) -> list[str]:
+        """The broker's command."""
+        return self._java("-Xms48m", "-Xmx128m", "kafka.Kafka", str(self.file("kafka")))
+
+    def connect_worker(self) -> list[str]:
+        """Connect's command, with Debezium."""
+        program = "org.apache.kafka.connect.cli.ConnectStandalone"
+        return self._java("-Xms48m", "-Xmx192m", program, str(self.file("connect")), str(self.file("source")))
+
+    def file(self, name: str) -> Path:
+        return self.folder / f"{name}.properties"
+
+    def _write(self, name: str, more: dict[str, str]) -> None:
+        text = (CONF / f"{name}.properties").read_text(encoding="utf-8")
+        self.file(name).touch(mode=0o600)
+        self.file(name).write_text(text + "".join(f"{key}={value}\n" for key, value in more.items()), encoding="utf-8")
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        words = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.file("kafka"))]
+        done = subprocess.run(self._java("-Xmx96m", *words), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SetupError(f"Kafka's storage in {self.folder} could not be made: {done.stderr.strip()[-300:]}")
+
+    @staticmethod
+    def _java(*words: str) -> list[str]:
+        return [java(), *JAVA, "-cp", str(FOLDER / "kafka" / "*"), *words]

@@ -1,0 +1,28 @@
+"""`make live-setup`: fetches what the live layer runs on into the environment, beside what a night runs on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.setup.jars import install_jars, spark_jars
+from tools.setup.machine import ROOT, VENV, exit_with_sentence
+
+FOLDER = VENV / "share" / "lakehouse" / "live"
+LISTS = {"kafka": ROOT / "conf" / "live-jars.txt", "spark": ROOT / "conf" / "live-spark-jars.txt"}
+
+
+def install(folder: Path = FOLDER) -> int:
+    """Makes the folder hold every jar that is listed, and returns how many were fetched."""
+    fetched = 0
+    for name, file in LISTS.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        fetched += install_jars(folder / name, file, spark_jars(VENV))
+    return fetched
+
+
+def main() -> None:
+    print(f"{install()} jars of the live layer fetched, in {FOLDER}.")
+
+
+if __name__ == "__main__":
+    exit_with_sentence(main)
