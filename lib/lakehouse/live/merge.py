@@ -34,7 +34,9 @@ TECHNICAL = "_deleted boolean, _unknown array<string>, _op string, _lsn bigint, 
 def schema(contract: Contract) -> StructType:
     """The columns of a live table."""
     columns = ", ".join(f"{c.name} {c.spark_type}" for c in contract.columns)
-    return StructType.fromDDL(f"{columns}, {TECHNICAL}")
+    found = StructType.fromDDL(f"{columns}, {TECHNICAL}")
+    assert isinstance(found, StructType), "columns of a table"  # noqa: S101
+    return found
 
 
 def compact(events: DataFrame, contract: Contract, truncated: int | None = None) -> DataFrame:
@@ -89,7 +91,12 @@ def merge(table: DeltaTable, changes: DataFrame, contract: Contract, truncated: 
     )
     if truncated is not None:
         nothing = {n: f"cast(null as {contract.column(n).spark_type})" for n in values}
-        emptied = {**nothing, "_deleted": "true", "_op": f"'{TRUNCATED}'", "_offset": f"{truncated}L"}
+        emptied: dict[str, str | Column] = {
+            **nothing,
+            "_deleted": "true",
+            "_op": f"'{TRUNCATED}'",
+            "_offset": f"{truncated}L",
+        }
         work = work.whenNotMatchedBySourceUpdate(f"t._offset < {truncated}L", emptied)
     work.execute()
 

@@ -169,7 +169,7 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            options = OPTIONS | self.more | {"port": str(self._port())}
+            options = OPTIONS | dict(self.more) | {"port": str(self._port())}
             words = " ".join(f"-c {name}={value}" for name, value in options.items())
             waiting = ("-w", "-t", str(START_SECONDS))
             try:
