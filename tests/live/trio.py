@@ -105,7 +105,7 @@ class Trio:
         return self.home / "lake" / "live" / table
 
     def live_rows(self, table: str) -> set[tuple[Any, ...]]:
-        if not (self.path(table) / "_delta_log").is_dir():
+        if not (self.path(table) / "_delta_log" / f"{0:020}.json").is_file():
             return set()
         names = list(CONTRACTS[table].names)
         held = DeltaTable(str(self.path(table))).to_pyarrow_table(columns=[*names, "_deleted"])
