@@ -75,4 +75,5 @@ def _batches(root: str, table: str, columns: list[str], storage: Mapping[str, st
     options = dict(storage) if storage else None
     if not DeltaTable.is_deltatable(path, options):
         return []
-    return DeltaTable(path, storage_options=options).to_pyarrow_dataset().to_batches(columns=columns)
+    batches: Iterable[Any] = DeltaTable(path, storage_options=options).to_pyarrow_dataset().to_batches(columns=columns)
+    return batches

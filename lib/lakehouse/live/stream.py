@@ -17,7 +17,7 @@ from delta.tables import DeltaTable
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse import address, log
 from lakehouse.contracts import Contract
@@ -109,7 +109,7 @@ class Stream:
         batch = checkpoint(batch, eager=True)
         try:
             with self.writing:
-                found = {row["table"]: row["last"] for row in _tables(batch)}
+                found = _tables(batch)
                 if max(found.values(), default=0):
                     raise DriftError(
                         "a topic has more than one partition, and changes no order: make it again with one"
@@ -180,6 +180,6 @@ class Stream:
                           f"start it again")  # fmt: skip
 
 
-def _tables(batch: DataFrame) -> list[dict[str, int]]:
+def _tables(batch: DataFrame) -> dict[str, int]:
     """The tables that a batch has events of, and the highest partition of each."""
-    return [row.asDict() for row in batch.groupBy("table").agg(F.max("partition").alias("last")).collect()]
+    return dict(batch.groupBy("table").agg(F.max("partition")).collect())
