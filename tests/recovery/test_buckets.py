@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from minio import Minio, MinioAdmin
 from minio.commonconfig import ENABLED
@@ -70,6 +71,17 @@ def test_a_backup_in_a_bucket_takes_the_servers_log_along_and_is_what_was_backed
     assert f"wal/{made.base.system}/{made.wal_end}.gz" in kept
     assert not list((shop.settings.home / "archive" / "wal").glob("*/*.gz")), "it is in one place only"
     assert [c["check"] for c in trial(shop.settings)[1] if c["holds"] != "yes"] == []
+
+
+def test_what_is_in_the_bucket_of_backups_is_read_by_nobody_without_keys(shop: Shop) -> None:
+    place = backups(shop.settings)
+    assert isinstance(place, Bucket)
+    root = f"{shop.settings.endpoint}/{place.bucket}"
+    keys = [place.prefix + key for key in place.names()]
+    assert {key.removeprefix(place.prefix).partition("/")[0] for key in keys} == {"backups", "objects", "wal"}
+    with httpx.Client() as nobody:
+        assert {nobody.get(f"{root}/{key}").status_code for key in keys} == {403}
+        assert nobody.get(root, params={"list-type": "2"}).status_code == 403
 
 
 @pytest.mark.fault("F27")
