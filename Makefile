@@ -28,8 +28,8 @@ airflow: setup ## install Airflow into .venv-airflow (instant when nothing chang
 demo: setup ## one shop's history through bronze, silver and gold, from nothing (SAMPLE=foodmart or online_retail)
 	@$(DEFAULTS) $(BIN)/lakehouse demo --sample $(SAMPLE)
 
-up: airflow minio zip $(if $(filter 1,$(MONITORING)),monitoring) ## the whole stack as plain processes, until all of it is healthy (MONITORING=1 with metrics and alerts, TLS=1 with TLS)
-	@$(if $(MONITORING),LAKEHOUSE_MONITORING=$(MONITORING)) $(if $(TLS),LAKEHOUSE_TLS=$(TLS)) $(BIN)/python -m tools.stack up
+up: airflow minio zip $(if $(filter 1,$(MONITORING)),monitoring) $(if $(filter 1,$(LIVE)),live-setup) ## the whole stack as plain processes, until all of it is healthy (MONITORING=1 with metrics and alerts, TLS=1 with TLS, LIVE=1 with the live layer)
+	@$(if $(MONITORING),LAKEHOUSE_MONITORING=$(MONITORING)) $(if $(TLS),LAKEHOUSE_TLS=$(TLS)) $(if $(LIVE),LAKEHOUSE_LIVE=$(LIVE)) $(BIN)/python -m tools.stack up
 
 # Stopping and looking install and build nothing: without an environment there is no stack.
 down status:

@@ -28,7 +28,7 @@ from tests.content_hash import content_hash
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 PORTS = ("AIRFLOW", "DOCS", "JUPYTER", "MINIO", "MINIO_CONSOLE")
-FURTHER_PORTS = ("POSTGRES", "VICTORIA", "VMALERT", "METRICS", "ALERTS")
+FURTHER_PORTS = ("POSTGRES", "VICTORIA", "VMALERT", "METRICS", "ALERTS", "KAFKA", "KAFKA_CONTROLLER", "CONNECT")
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 # When each layer's DAG fires, by the clock of the shop.
 HOURS = {"bronze": 1, "silver": 3, "gold": 5}

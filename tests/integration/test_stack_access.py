@@ -24,7 +24,7 @@ from tests.conftest import MinioForTests, passable_folder
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parent.parent.parent
-BUCKETS = {"bronze", "silver", "quarantine", "data-docs"}
+BUCKETS = {"bronze", "silver", "quarantine", "data-docs", "live"}
 
 
 def access(name: str, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -154,7 +154,7 @@ def test_the_pipeline_neither_makes_buckets_nor_undoes_their_versions(store: Sto
 
 
 @pytest.mark.parametrize(
-    ("name", "readable"), [("notebooks", {"bronze", "silver", "quarantine"}), ("docs", {"data-docs"})]
+    ("name", "readable"), [("notebooks", {"bronze", "silver", "quarantine", "live"}), ("docs", {"data-docs"})]
 )
 def test_a_reader_reads_its_buckets_and_writes_none(store: StoreOfTheStack, name: str, readable: set[str]) -> None:
     reader = store.as_user(name)

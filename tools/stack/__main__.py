@@ -20,8 +20,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lakehouse.errors import LakehouseError
-from lakehouse.server.embedded import EmbeddedPostgres
+from lakehouse.server.embedded import FOLLOWED, EmbeddedPostgres
 from lakehouse.settings import load_settings
+from tools.live import parts as live_layer
 from tools.setup.go.modules import check
 from tools.setup.go.victoria import VICTORIA
 from tools.setup.machine import EXIT_CODE, ROOT, SetupError
@@ -81,8 +82,11 @@ def _arguments() -> argparse.Namespace:
 
 def up(stack: Stack, _: argparse.Namespace) -> int:
     """Starts what does not run, in an order in which each part finds what it needs."""
-    clock, supervisor, wanted, server = Clock(), Supervisor(stack), parts(stack), EmbeddedPostgres(stack.home)
+    clock, supervisor, wanted = Clock(), Supervisor(stack), parts(stack)
+    server = EmbeddedPostgres(stack.home, FOLLOWED if stack.is_live else None)
     _check_installed(wanted)
+    if stack.is_live:
+        live_layer.check_installed()
     supervisor.check()
     with _alone(stack):
         if not supervisor.runs():
@@ -152,6 +156,7 @@ def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
     if not Supervisor(stack).runs():
         raise SetupError("The stack is down: `make up` starts it.")
     environment = {**stack.inherited(), **stack.lakehouse("pipeline"), **stack.asks_airflow()}
+    environment |= live_layer.environment(stack) if stack.is_live else {}
     environment |= {name: os.environ[name] for name in OF_ONE_COMMAND if os.environ.get(name)}
     if not stack.named("LAKEHOUSE_SOURCE_DSN"):
         owner = urlsplit(EmbeddedPostgres(stack.home).dsn("ecommerce_source"))
@@ -162,9 +167,9 @@ def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
 
 def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clock) -> None:
     """Starts these parts; those of Airflow as soon as its metadata are ready, while the rest is made beside."""
-    airflow = [part for part in stopped if part.is_airflow]
+    airflow, live = ([p for p in stopped if mine(p)] for mine in (lambda p: p.is_airflow, lambda p: p.is_live))
     for part in stopped:
-        if not part.is_airflow:
+        if part not in (*airflow, *live):
             supervisor.start(part)
     with ThreadPoolExecutor() as at_once:
         beside = [at_once.submit(_load_sample, stack, clock)]
@@ -176,6 +181,11 @@ def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clo
             supervisor.start(part)
         for made in beside:
             made.result()
+    if live:
+        live_layer.make_ready(stack, EmbeddedPostgres(stack.home).dsn)
+    for part in live:
+        supervisor.start(part)
+        _wait_until_healthy(supervisor, [part], clock)
 
 
 def _make_certificates(stack: Stack, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import sys
 import urllib.request
@@ -23,6 +24,13 @@ def answers(url: str, ca: str | None = None) -> bool:
             return bool(response.status == 200)
     except (OSError, ValueError):
         return False
+
+
+def listens(port: int) -> bool:
+    """Whether something on this machine takes connections on a port."""
+    with socket.socket() as probe:
+        probe.settimeout(SECONDS)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def is_alive(airflow: str, process: str, ca: str | None = None) -> bool:

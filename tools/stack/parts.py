@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from lakehouse.live.place import folder, last_batch
+from lakehouse.live.status import connector
 from lakehouse.server.embedded import EmbeddedPostgres
+from tools.live import parts as live_layer
 from tools.setup.go.victoria import program
 from tools.setup.machine import ROOT, VENV
 from tools.setup.minio import binary
@@ -37,6 +40,8 @@ class Part:
     url: str | None = None
     is_airflow: bool = False
     """Whether it rests on Airflow's metadata."""
+    is_live: bool = False
+    """Whether it is of the live layer, whose parts rest on each other and on the shop's tables."""
 
 
 def parts(stack: Stack) -> list[Part]:
@@ -49,13 +54,20 @@ def parts(stack: Stack) -> list[Part]:
         _jupyter(stack),
         *(_monitoring(stack) if stack.is_watched else []),
         *_airflow(stack),
+        *(_live(stack) if stack.is_live else []),
     ]
     return [replace(p, environment=p.environment | stack.tls.mark()) for p in found] if stack.tls else found
 
 
 def _postgres(stack: Stack) -> Part:
     # -P: else the files beside it would stand before the standard library's of the same names.
-    command = [sys.executable, "-P", str(STACK / "postgres.py"), str(stack.home)]
+    command = [
+        sys.executable,
+        "-P",
+        str(STACK / "postgres.py"),
+        str(stack.home),
+        *(["followed"] if stack.is_live else []),
+    ]
     return Part("postgres", command, {}, EmbeddedPostgres(stack.home).running)
 
 
@@ -131,8 +143,35 @@ def _monitoring(stack: Stack) -> list[Part]:
     return [
         part("metrics", metrics, stack.lakehouse("notebooks"), f"{urls['metrics']}/metrics"),
         part("alerts", alerts, stack.lakehouse("pipeline")),
-        part("victoria", victoria, stack.scraped(), f"{urls['victoria']}/vmui"),
+        part("victoria", victoria, _scraped(stack), f"{urls['victoria']}/vmui"),
         part("vmalert", vmalert, {}, urls["vmalert"]),
+    ]
+
+
+def _scraped(stack: Stack) -> dict[str, str]:
+    """What conf/monitoring/scrape.yml asks for."""
+    minio = f"127.0.0.1:{stack.port('LAKEHOUSE_MINIO_PORT')}" if stack.brings_minio else "none"
+    return {
+        "METRICS_ADDRESS": f"127.0.0.1:{stack.port('LAKEHOUSE_METRICS_PORT')}",
+        "MINIO_ADDRESS": minio,
+        "SCRAPE_CA_FILE": stack.tls.trusted if stack.tls else "",
+        "SCRAPE_INTERVAL": "30s",
+        "SCRAPE_SCHEME": "https" if stack.tls else "http",
+        "VMALERT_ADDRESS": f"127.0.0.1:{stack.port('LAKEHOUSE_VMALERT_PORT')}",
+    }
+
+
+def _live(stack: Stack) -> list[Part]:
+    place, chosen = live_layer.place(stack), live_layer.live_settings(stack)
+    words = [str(VENV / "bin" / "lakehouse"), "live", "run"]
+    state = folder(stack.home)
+    return [
+        Part("kafka", place.kafka(), {}, partial(health.listens, place.broker), is_live=True),
+        Part(
+            "connect", place.connect_worker(), {}, lambda: connector(chosen) == "RUNNING", chosen.connect, is_live=True
+        ),
+        # A stream that has brought a batch has found everything that it needs.
+        Part("live", words, live_layer.environment(stack), lambda: last_batch(state)[0] >= 0, is_live=True),
     ]
 
 

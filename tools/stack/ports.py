@@ -1,15 +1,36 @@
-"""Whether the stack's ports are free, and if not, who has them: asked before anything is started."""
+"""The stack's ports; whether they are free, and if not, who has them: asked before anything is started."""
 
 from __future__ import annotations
 
 import socket
-
-import psutil
+from typing import TYPE_CHECKING
 
 from tools.setup.machine import SetupError
-from tools.stack.settings import MARK, Stack
+
+if TYPE_CHECKING:
+    from tools.stack.settings import Stack
 
 HOST = "127.0.0.1"
+# By this in its environment a process is known as one of a stack's.
+MARK = "LAKEHOUSE_STACK"
+# The setting of each port, and what it is for.
+PORTS = {
+    "LAKEHOUSE_AIRFLOW_PORT": "Airflow",
+    "LAKEHOUSE_DOCS_PORT": "the Data Docs",
+    "LAKEHOUSE_JUPYTER_PORT": "Jupyter",
+    "LAKEHOUSE_MINIO_PORT": "MinIO",
+    "LAKEHOUSE_MINIO_CONSOLE_PORT": "MinIO's console",
+    "LAKEHOUSE_POSTGRES_PORT": "Postgres by TLS",
+    "LAKEHOUSE_VICTORIA_PORT": "VictoriaMetrics",
+    "LAKEHOUSE_VMALERT_PORT": "vmalert",
+    "LAKEHOUSE_METRICS_PORT": "the metrics",
+    "LAKEHOUSE_ALERTS_PORT": "the receiver of alerts",
+    "LAKEHOUSE_KAFKA_PORT": "Kafka",
+    "LAKEHOUSE_KAFKA_CONTROLLER_PORT": "Kafka's controller",
+    "LAKEHOUSE_CONNECT_PORT": "Kafka Connect",
+}
+OF_MONITORING = ("LAKEHOUSE_VICTORIA_PORT", "LAKEHOUSE_VMALERT_PORT", "LAKEHOUSE_METRICS_PORT", "LAKEHOUSE_ALERTS_PORT")
+OF_LIVE = ("LAKEHOUSE_KAFKA_PORT", "LAKEHOUSE_KAFKA_CONTROLLER_PORT", "LAKEHOUSE_CONNECT_PORT")
 
 
 def check(stack: Stack) -> None:
@@ -42,6 +63,8 @@ def _is_free(port: int) -> bool:
 
 def _holder(stack: Stack, port: int) -> str:
     """Who listens there, in words; nothing where it is the stack itself."""
+    import psutil  # settings.py, which reads this file, needs nothing but Python
+
     unknown = "a process of another account"
     try:
         listeners = [

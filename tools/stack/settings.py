@@ -13,32 +13,17 @@ import shutil
 from pathlib import Path
 
 from tools.setup.machine import ROOT, VENV, SetupError
+from tools.stack.ports import MARK, OF_LIVE, OF_MONITORING, PORTS
 from tools.stack.tls.files import IN_THE_CLEAR, Files
 
 # As shells and docker compose read it: a value in quotes, or one up to a comment.
 SETTING = re.compile(r"""^([A-Z][A-Z0-9_]*)=(?:'(.*)'|"(.*)"|(.*?))(?:\s+\#.*)?\s*$""")
 AIRFLOW_BIN = ROOT / ".venv-airflow" / "bin"
 
-# The ports of the stack, and what each is for.
-PORTS = {
-    "LAKEHOUSE_AIRFLOW_PORT": "Airflow",
-    "LAKEHOUSE_DOCS_PORT": "the Data Docs",
-    "LAKEHOUSE_JUPYTER_PORT": "Jupyter",
-    "LAKEHOUSE_MINIO_PORT": "MinIO",
-    "LAKEHOUSE_MINIO_CONSOLE_PORT": "MinIO's console",
-    "LAKEHOUSE_POSTGRES_PORT": "Postgres by TLS",
-    "LAKEHOUSE_VICTORIA_PORT": "VictoriaMetrics",
-    "LAKEHOUSE_VMALERT_PORT": "vmalert",
-    "LAKEHOUSE_METRICS_PORT": "the metrics",
-    "LAKEHOUSE_ALERTS_PORT": "the receiver of alerts",
-}
-OF_MONITORING = ("LAKEHOUSE_VICTORIA_PORT", "LAKEHOUSE_VMALERT_PORT", "LAKEHOUSE_METRICS_PORT", "LAKEHOUSE_ALERTS_PORT")
 ON = ("1", "true", "yes")
-# By this in its environment a process is known as one of a stack's.
-MARK = "LAKEHOUSE_STACK"
-# What a shop sets by these names reaches the pipeline; what is the stack's own does not.
+# What a shop sets by these names reaches the pipeline; what is the stack's own does not, nor what only the live layer reads.
 OF_A_SHOP = re.compile(
-    "LAKEHOUSE_.+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ENDPOINT_URL|REGION|DEFAULT_REGION)"
+    "LAKEHOUSE_(?!LIVE).+|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|ENDPOINT_URL|REGION|DEFAULT_REGION)"
 )
 OF_THE_STACK = (*PORTS, "LAKEHOUSE_AIRFLOW_PASSWORD", "LAKEHOUSE_AIRFLOW_URL", "LAKEHOUSE_AIRFLOW_USER", "LAKEHOUSE_HOME",
                 "LAKEHOUSE_MONITORING", "LAKEHOUSE_POSTGRES", "LAKEHOUSE_SECRETS_DIR", "LAKEHOUSE_SPARK_MASTER", "LAKEHOUSE_TLS",
@@ -122,6 +107,11 @@ class Stack:
         return self.named("LAKEHOUSE_MONITORING") in ON
 
     @property
+    def is_live(self) -> bool:
+        """Whether the parts of the live layer run."""
+        return self.named("LAKEHOUSE_LIVE") in ON
+
+    @property
     def tls(self) -> Files | None:
         """The files of TLS, where the parts speak it."""
         return Files(self.home / "tls") if self.named("LAKEHOUSE_TLS") in ON else None
@@ -172,6 +162,7 @@ class Stack:
         """The settings of the ports that it listens on, and what each is for."""
         left_out = () if self.brings_minio else ("LAKEHOUSE_MINIO_PORT", "LAKEHOUSE_MINIO_CONSOLE_PORT")
         left_out += () if self.is_watched else OF_MONITORING
+        left_out += () if self.is_live else OF_LIVE
         left_out += () if self.tls else ("LAKEHOUSE_POSTGRES_PORT",)
         return {name: what for name, what in PORTS.items() if name not in left_out}
 
@@ -234,18 +225,6 @@ class Stack:
             "AIRFLOW__METRICS__OTEL_ON": "True",
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
             **({"OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE": self.tls.trusted} if self.tls else {}),
-        }
-
-    def scraped(self) -> dict[str, str]:
-        """What conf/monitoring/scrape.yml asks for."""
-        minio = f"127.0.0.1:{self.port('LAKEHOUSE_MINIO_PORT')}" if self.brings_minio else "none"
-        return {
-            "METRICS_ADDRESS": f"127.0.0.1:{self.port('LAKEHOUSE_METRICS_PORT')}",
-            "MINIO_ADDRESS": minio,
-            "SCRAPE_CA_FILE": self.tls.trusted if self.tls else "",
-            "SCRAPE_INTERVAL": "30s",
-            "SCRAPE_SCHEME": "https" if self.tls else "http",
-            "VMALERT_ADDRESS": f"127.0.0.1:{self.port('LAKEHOUSE_VMALERT_PORT')}",
         }
 
     def asks_airflow(self) -> dict[str, str]:

@@ -22,7 +22,8 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from tools.setup.machine import ROOT, VENV, SetupError
 from tools.stack.parts import FRONT, Part
-from tools.stack.settings import MARK, Stack
+from tools.stack.ports import MARK
+from tools.stack.settings import Stack
 
 UNWANTED = re.compile("[\"'\\\\;#]")  # in the name of a folder: supervisord's configuration cannot hold them
 LONGEST_SOCKET = 100  # bytes: what the system allows, less the ending that supervisord adds while it makes it

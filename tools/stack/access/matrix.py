@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lakehouse.contracts import Contracts, load_contracts
 from lakehouse.warehouse import grants
 from tools.setup.machine import ROOT
-from tools.stack.access.policies import BUCKETS, USERS
+from tools.stack.access.policies import BUCKETS, LIVE, USERS
 
 ROLES = ("owner", "loader", "reader", "pii_reader", "dbt")
 EVERYBODY, RUNS, OWNER, NOBODY = (
@@ -94,7 +94,7 @@ def of_the_store() -> Iterator[Cell]:
         "read old versions of": lambda u: u.versions,
         "delete old versions of": lambda u: u.versions,
     }
-    for bucket in BUCKETS:
+    for bucket in (*BUCKETS, LIVE):
         for action in ACTIONS:
             users = frozenset(name for name, user in USERS.items() if bucket in may[action](user))
             yield Cell(f"{action} {bucket}", f"{action}:{bucket}", users)

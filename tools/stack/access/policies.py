@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 BUCKETS = ("bronze", "silver", "quarantine", "data-docs")
 LAKE = BUCKETS[:3]
+# Of the live layer, which no night reads (docs/live.md).
+LIVE = "live"
 LOOK = ("s3:GetBucketLocation", "s3:ListBucket")
 UPLOADS = ("s3:ListBucketMultipartUploads",)
 READ = ("s3:GetObject",)
@@ -33,8 +35,8 @@ class User(NamedTuple):
 
 
 USERS = {
-    "pipeline": User(BUCKETS, BUCKETS, BUCKETS),
-    "notebooks": User(LAKE),
+    "pipeline": User(*[(*BUCKETS, LIVE)] * 3),
+    "notebooks": User((*LAKE, LIVE)),
     "docs": User(("data-docs",)),
     # One key a layer. Those who append delete nothing: neither data nor an entry of a table's log.
     "bronze": User(("bronze", "data-docs"), ("bronze", "data-docs")),
