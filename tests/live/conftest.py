@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
-from lakehouse.live import events
+from lakehouse.live import TRUNCATED, events
 from lakehouse.live.merge import PROPERTIES, compact, merge, schema
 from tests.tables import contract
 
@@ -38,7 +38,7 @@ def event(op: str, key: str | None, lsn: int, tx: int = 700, without: str = "", 
         "snapshot": "true" if op == "r" else "false",
         "table": "order_items",
     }
-    before, after = (image, None) if op == events.DELETED else (None, None if op == events.TRUNCATED else image)
+    before, after = (image, None) if op == events.DELETED else (None, None if op == TRUNCATED else image)
     return json.dumps(
         {"before": before, "after": after, "source": source, "op": op, "transaction": None, "ts_ms": NOON_MS}
     )

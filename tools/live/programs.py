@@ -9,17 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.contracts import load_contracts
+from lakehouse.live.settings import LiveSettings
 from tools.live.setup import FOLDER
 from tools.setup.machine import ROOT, SetupError, java
 
 CONF = ROOT / "conf" / "live"
 HOST = "127.0.0.1"
+# Without the environment: who starts the programs says what differs.
+DEFAULTS = LiveSettings.model_construct()
 JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={CONF / 'log4j2.properties'}")
 
 
 @dataclass(frozen=True)
 class Shop:
-    """The source as Debezium reaches it; its password is the text of a file of that name in `secrets`."""
+    """The source as Debezium reaches it; its password is the text of a file of that name in `secrets`.
+
+    Connect may read every file of that folder, so no other secret belongs there.
+    """
 
     host: str
     port: int
@@ -37,9 +43,9 @@ class Place:
     broker: int
     controller: int
     connect: int
-    topics: str = "lakehouse"
-    slot: str = "lakehouse_live"
-    publication: str = "lakehouse"
+    topics: str = DEFAULTS.topics
+    slot: str = DEFAULTS.slot
+    publication: str = DEFAULTS.publication
 
     def write(self, shop: Shop) -> None:
         """Writes what the programs read, and makes the broker's storage where there is none."""
@@ -54,6 +60,7 @@ class Place:
             "bootstrap.servers": f"{HOST}:{self.broker}",
             "listeners": f"http://{HOST}:{self.connect}",
             "offset.storage.file.filename": str(self.folder / "connect.offsets"),
+            "config.providers.directory.param.allowed.paths": str(shop.secrets),
         })  # fmt: skip
         self._write("source", {
             "name": self.topics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.setup.jars import install_jars, spark_jars
+from tools.setup.jars import install_jars, jars, spark_jars
 from tools.setup.machine import ROOT, VENV, exit_with_sentence
 
 FOLDER = VENV / "share" / "lakehouse" / "live"
@@ -12,11 +12,16 @@ LISTS = {"kafka": ROOT / "conf" / "live-jars.txt", "spark": ROOT / "conf" / "liv
 
 
 def install(folder: Path = FOLDER) -> int:
-    """Makes the folder hold every jar that is listed, and returns how many were fetched."""
+    """Makes the folder hold the jars that are listed and no others, and returns how many were fetched."""
     fetched = 0
     for name, file in LISTS.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         fetched += install_jars(folder / name, file, spark_jars(VENV))
+        # Every jar of the folder is on a class path.
+        listed = {jar.file for jar in jars(file)}
+        for jar in (folder / name).glob("*.jar"):
+            if jar.name not in listed:
+                jar.unlink()
     return fetched
 
 

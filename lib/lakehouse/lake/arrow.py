@@ -95,6 +95,16 @@ def open_rows(
         ]
 
 
+def options_for(settings: Settings, path: str) -> dict[str, str] | None:
+    """deltalake's options for a place in the lake; None for one of files. Raises StoreError for a store not to be trusted."""
+    if not path.startswith("s3://"):
+        return None
+    # deltalake would try a server that it does not trust again for minutes.
+    tls.check_store(settings)
+    tls.trust_in_this_process(settings)
+    return address.storage_options(settings)
+
+
 def _shown(part: object) -> str:
     """A part of a key: none is told from the text NULL, and one too long for an index is cut before it fills a screen."""
     text = "(null)" if part is None else str(part)
@@ -103,11 +113,7 @@ def _shown(part: object) -> str:
 
 def _open(settings: Settings, layer: str, table: str, version: int) -> DeltaTable:
     path = address.arrow_path(settings.lake_root, layer, table)
-    if path.startswith("s3://"):
-        # deltalake would try a server that it does not trust again for minutes.
-        tls.check_store(settings)
-        tls.trust_in_this_process(settings)
-    options = address.storage_options(settings) if path.startswith("s3://") else None
+    options = options_for(settings, path)
     try:
         return DeltaTable(path, version=version, storage_options=options)
     except (DeltaError, OSError) as e:

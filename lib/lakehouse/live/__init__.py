@@ -11,3 +11,5 @@ settings  where Kafka is, and how often a batch begins
 """
 
 LAYER = "live"
+# What an event calls a TRUNCATE, and a live table the row without a key that it leaves.
+TRUNCATED = "t"

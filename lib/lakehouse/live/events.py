@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import spark_type
 from lakehouse.errors import DriftError
+from lakehouse.live import TRUNCATED
 
 # What stands for a large value that the change did not touch: the source's log does not hold it.
 UNAVAILABLE = "__debezium_unavailable_value"
@@ -23,7 +24,7 @@ ENVELOPE = (
     "op string, before map<string,string>, after map<string,string>, "
     "source struct<lsn:bigint,txId:bigint,ts_ms:bigint,snapshot:string>"
 )
-SNAPSHOT_ROW, CREATED, UPDATED, DELETED, TRUNCATED = "r", "c", "u", "d", "t"
+SNAPSHOT_ROW, CREATED, UPDATED, DELETED = "r", "c", "u", "d"
 OPERATIONS = (SNAPSHOT_ROW, CREATED, UPDATED, DELETED, TRUNCATED)
 # Days from the year 1 to the year 9999; Debezium's infinity lies far outside.
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
@@ -66,10 +67,10 @@ def parse(messages: DataFrame, contract: Contract) -> DataFrame:
     return found.select(
         *(value.alias(name) for name, value in typed.items()),
         F.when(is_delete, F.array(*(F.lit(c.name) for c in says)))
-        .otherwise(_names((c.name, _is_said(c.name)) for c in contract.columns))
+        .otherwise(names_where((c.name, _is_said(c.name)) for c in contract.columns))
         .alias("_known"),
         F.when(is_delete, F.array().cast("array<string>"))
-        .otherwise(_names((n, _is_said(n) & _text(n).isNotNull() & v.isNull()) for n, v in typed.items()))
+        .otherwise(names_where((n, _is_said(n) & _text(n).isNotNull() & v.isNull()) for n, v in typed.items()))
         .alias("_unknown"),
         "_fields",
         *OF_AN_EVENT,
@@ -106,17 +107,17 @@ def check(seen: Seen, contract: Contract) -> set[str]:
     return set().union(*(shape - needed for shape in seen.shapes))
 
 
+def names_where(conditions: Iterable[tuple[str, Column]]) -> Column:
+    """The names whose condition holds, as an array."""
+    return F.array_compact(F.array(*(F.when(holds, F.lit(name)) for name, holds in conditions)))
+
+
 def _text(name: str) -> Column:
     return F.col("image").getItem(name)
 
 
 def _is_said(name: str) -> Column:
     return ~_text(name).eqNullSafe(UNAVAILABLE)
-
-
-def _names(conditions: Iterable[tuple[str, Column]]) -> Column:
-    """The names whose condition holds."""
-    return F.array_compact(F.array(*(F.when(holds, F.lit(name)) for name, holds in conditions)))
 
 
 def _typed(text: Column, kind: str) -> Column:

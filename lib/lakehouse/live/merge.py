@@ -10,15 +10,14 @@ row without a key, as it takes rows along that are not here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse.contracts import Contract
-from lakehouse.live.events import CREATED, DELETED, OF_AN_EVENT, SNAPSHOT_ROW, TRUNCATED, UPDATED
+from lakehouse.live import TRUNCATED
+from lakehouse.live.events import CREATED, DELETED, OF_AN_EVENT, SNAPSHOT_ROW, UPDATED, names_where
 
 # Tables are read by deltalake too, which knows no deletion vectors; a small table is cheaper rewritten anyway.
 # What was deleted is kept for a day, which no reader of these tables outlasts.
@@ -64,8 +63,10 @@ def compact(events: DataFrame, contract: Contract, truncated: int | None = None)
     is_gone = F.col("latest._op").isin(DELETED, TRUNCATED)
     return grouped.select(
         *(F.col(n) if n in contract.key else F.when(~is_gone, F.col(f"of_{n}.value")).alias(n) for n in contract.names),
-        _names(values, lambda n: ~is_gone & F.col(f"of_{n}").isNull()).alias("_kept"),
-        _names(values, lambda n: ~is_gone & F.coalesce(F.col(f"of_{n}.unknown"), F.lit(False))).alias("_unknown"),
+        names_where((n, ~is_gone & F.col(f"of_{n}").isNull()) for n in values).alias("_kept"),
+        names_where((n, ~is_gone & F.coalesce(F.col(f"of_{n}.unknown"), F.lit(False))) for n in values).alias(
+            "_unknown"
+        ),
         *(F.col(f"latest.{name}").alias(name) for name in OF_AN_EVENT),
     )
 
@@ -99,8 +100,3 @@ def merge(table: DeltaTable, changes: DataFrame, contract: Contract, truncated: 
         }
         work = work.whenNotMatchedBySourceUpdate(f"t._offset < {truncated}L", emptied)
     work.execute()
-
-
-def _names(columns: Iterable[str], holds: Callable[[str], Column]) -> Column:
-    """The names of the columns for which a condition holds."""
-    return F.array_compact(F.array(*(F.when(holds(name), F.lit(name)) for name in columns)))

@@ -1,4 +1,4 @@
-"""The folder where the stream keeps how far it is, and who may write there."""
+"""The folder where the stream keeps how far it is, who may write there, and the bucket of live tables."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import BusyError
+from lakehouse import address
+from lakehouse.errors import BusyError, StoreError
 from lakehouse.home import make_home
 from lakehouse.live import LAYER
+from lakehouse.settings import Settings
 
 
 def folder(home: Path) -> Path:
@@ -23,6 +25,20 @@ def last_batch(of: Path) -> tuple[int, float | None]:
     done = [f for f in of.glob("checkpoint-*/commits/*") if f.name.isdigit()]
     last = max(done, key=lambda f: int(f.name), default=None)
     return (int(last.name), last.stat().st_mtime) if last else (-1, None)
+
+
+def require_bucket(settings: Settings) -> None:
+    """Raises StoreError where live tables lie in a bucket that is not there, or that our credentials may not list."""
+    if (where := address.bucket_and_prefix(settings.lake_root, LAYER)) is None:
+        return
+    bucket = where[0]
+    try:
+        address.object_client(settings).head_bucket(Bucket=bucket)
+    except address.store_faults() as e:
+        code = str(getattr(e, "response", {}).get("Error", {}).get("Code", type(e).__name__))
+        happened = "is not in the store" if code in ("404", "NoSuchBucket") else f"cannot be looked at ({code})"
+        raise StoreError(f"the bucket {bucket}, where live tables lie, {happened}: make it, and allow the credentials to list, "
+                         f"read, write and delete there (docs/live.md)") from None  # fmt: skip
 
 
 @contextmanager

@@ -1,19 +1,19 @@
 """What the live layer needs of the source, made by the owner of its tables: a publication, and a role that may follow it.
 
-The role is no mere reader: whoever has REPLICATION can read every change of the database, and its files.
+The role is no mere reader: with REPLICATION it can read every change of the database, and copy its files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 
-import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import encrypt_password
 
-from lakehouse.database.meanings import meaning
-from lakehouse.errors import SourceError, safe_words
+from lakehouse.database import Database
+from lakehouse.errors import SourceError
 from lakehouse.live.settings import LiveSettings
 from lakehouse.source.postgres import SCHEMA
 
@@ -24,6 +24,13 @@ SLOT = """
 LOGICAL = (
     "the source's wal_level is {level}: set it to logical and start the server again, with max_slot_wal_keep_size set"
 )
+# A view, a foreign table, or one whose changes the server does not log.
+NO_TABLES = """
+    select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = %s and c.relname = any(%s) and (c.relkind not in ('r', 'p') or c.relpersistence <> 'p') order by 1
+"""
+# A change of a partition is one of its table: its topic, its columns, its name in the events.
+AS_A_WHOLE = "publish_via_partition_root = true"
 
 
 @dataclass(frozen=True)
@@ -35,47 +42,49 @@ class Slot:
     retained_bytes: int
 
 
-def prepare(dsn: str, live: LiveSettings, tables: Iterable[str], role: str, password: str) -> None:
+def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role: str, password: str) -> None:
     """Makes the publication and the role, or brings them to what they should be. Raises SourceError."""
-    try:
-        with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute("show wal_level")
-            if (level := str(cursor.fetchone()[0])) != "logical":  # type: ignore[index]
-                raise SourceError(LOGICAL.format(level=level))
-            names = sql.SQL(", ").join(sql.Identifier(SCHEMA, table) for table in sorted(tables))
-            parts = {"publication": sql.Identifier(live.publication), "tables": names, "role": sql.Identifier(role),
-                     "schema": sql.Identifier(SCHEMA), "password": sql.Literal(password)}  # fmt: skip
-            cursor.execute("select from pg_publication where pubname = %s", (live.publication,))
-            publication = (
-                "alter publication {publication} set table"
-                if cursor.rowcount
-                else "create publication {publication} for table"
-            )
-            cursor.execute("select from pg_roles where rolname = %s", (role,))
-            verb = "alter role" if cursor.rowcount else "create role"
-            for statement in (
-                f"{publication} {{tables}}",
-                f"{verb} {{role}} login replication password {{password}}",
-                "grant usage on schema {schema} to {role}",
-                "grant select on {tables} to {role}",
-            ):
-                cursor.execute(sql.SQL(statement).format(**parts))
-    except psycopg2.Error as e:
-        happened, advice = meaning(e.pgcode)
-        raise SourceError(
-            f"the source {happened} while it was made ready for the live layer ({safe_words(e)}); {advice}"
-        ) from None
+    names = sorted(tables)
+    with database.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("show wal_level")
+        if (level := str(cursor.fetchone()[0])) != "logical":  # type: ignore[index]
+            raise SourceError(LOGICAL.format(level=level))
+        _refuse_views(cursor, names)
+        # The server is sent a verifier: it may log a statement that fails.
+        verifier = encrypt_password(password, role, scope=cursor, algorithm="scram-sha-256")
+        listed = sql.SQL(", ").join(sql.Identifier(SCHEMA, table) for table in names)
+        parts = {"publication": sql.Identifier(live.publication), "tables": listed, "role": sql.Identifier(role),
+                 "schema": sql.Identifier(SCHEMA), "verifier": sql.Literal(verifier)}  # fmt: skip
+        cursor.execute("select from pg_publication where pubname = %s", (live.publication,))
+        publication = [f"create publication {{publication}} for table {{tables}} with ({AS_A_WHOLE})"]
+        if cursor.rowcount:
+            publication = [
+                f"alter publication {{publication}} set {what}" for what in ("table {tables}", f"({AS_A_WHOLE})")
+            ]
+        cursor.execute("select from pg_roles where rolname = %s", (role,))
+        verb = "alter role" if cursor.rowcount else "create role"
+        for statement in (
+            *publication,
+            f"{verb} {{role}} login replication password {{verifier}}",
+            "grant usage on schema {schema} to {role}",
+            "grant select on {tables} to {role}",
+        ):
+            cursor.execute(sql.SQL(statement).format(**parts))
 
 
-def slot(dsn: str, name: str) -> Slot | None:
+def _refuse_views(cursor: Cursor, names: list[str]) -> None:
+    """Raises SourceError for what no publication takes, which the server would not name."""
+    cursor.execute(NO_TABLES, (SCHEMA, names))
+    if found := ", ".join(row[0] for row in cursor.fetchall()):
+        raise SourceError(f"the live layer follows tables that the server logs, and {found} in schema {SCHEMA} of the source "
+                          f"is none, but a view, or a foreign or unlogged table")  # fmt: skip
+
+
+def slot(database: Database, name: str) -> Slot | None:
     """The slot of that name; None where there is none yet. Raises SourceError where the source does not answer."""
-    try:
-        with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
-            cursor.execute(SLOT, (name,))
-            row = cursor.fetchone()
-    except psycopg2.Error as e:
-        happened, advice = meaning(e.pgcode)
-        raise SourceError(f"the source {happened} while its slot was looked at ({safe_words(e)}); {advice}") from None
+    with database.connection() as connection, connection.cursor() as cursor:
+        cursor.execute(SLOT, (name,))
+        row = cursor.fetchone()
     return Slot(row[0], row[1], int(row[2] or 0)) if row else None
 
 

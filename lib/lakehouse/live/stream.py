@@ -21,11 +21,12 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse import address, log
 from lakehouse.contracts import Contract
-from lakehouse.errors import DriftError, LakehouseError, StoreError, safe_words
+from lakehouse.errors import DriftError, LakehouseError, StoreError, frames, safe_words
 from lakehouse.frame.checkpoint import checkpoint
+from lakehouse.lake.files import kinds, sentence
 from lakehouse.live import LAYER, events
 from lakehouse.live.merge import PROPERTIES, compact, merge, schema
-from lakehouse.live.place import alone, folder, last_batch
+from lakehouse.live.place import alone, folder, last_batch, require_bucket
 from lakehouse.live.settings import LiveSettings
 from lakehouse.parts import Lakehouse
 from lakehouse.source.postgres import SCHEMA
@@ -33,6 +34,9 @@ from lakehouse.source.postgres import SCHEMA
 TXN_APP, TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 MOST_EVENTS = 50_000
 POLL_SECONDS = 15
+# What an error of Kafka's clients is made of, or quotes where Spark hands on no more than its text.
+OF_KAFKA = "org.apache.kafka."
+LOST = ("data loss", "DATA_LOSS", "failOnDataLoss", "OffsetOutOfRange")
 
 
 class Stream:
@@ -43,7 +47,7 @@ class Stream:
         self.contracts = lakehouse.contracts["bronze"]
         self.folder = folder(lakehouse.settings.home)
         self.writing = Lock()
-        self._fault: LakehouseError | None = None
+        self._fault: Exception | None = None
         self._warned = set[tuple[str, str]]()
 
     def run(self, between: Callable[[], object], *, once: bool = False) -> None:
@@ -53,15 +57,17 @@ class Stream:
         """
         spark = self.lakehouse.spark
         with alone(self.folder):
-            for contract in self.contracts.values():
-                self._ensure(spark, contract)
+            require_bucket(self.lakehouse.settings)
+            with self.lakehouse.lake.answering():
+                self._ensure_all(spark)
             before = self._committed()
             try:
                 self._follow(spark, between, once=once)
             except StreamingQueryException as e:
                 # Spark 4.1's Kafka source does a batch of before its start again, rightly, and then fails to count it.
-                if self._fault is not None or self._committed() == before:
+                if isinstance(self._fault, LakehouseError) or self._committed() == before:
                     raise self._sentence(e) from None
+                self._fault = None
                 log.warning("live.started_again", message="the query ended after a batch that was done")
                 try:
                     self._follow(spark, between, once=once)
@@ -98,16 +104,16 @@ class Stream:
             "partition",
             "offset",
         )
-        writer = messages.writeStream.foreachBatch(self._batch).option(
-            "checkpointLocation", self._checkpoint().as_uri()
-        )
+        # Not as_uri(): Hadoop takes %20 for what it says.
+        place = f"file://{self._checkpoint()}"
+        writer = messages.writeStream.foreachBatch(self._batch).option("checkpointLocation", place)
         seconds = f"{self._live.trigger.total_seconds():g} seconds"
         return (writer.trigger(availableNow=True) if once else writer.trigger(processingTime=seconds)).start()
 
     def _batch(self, batch: DataFrame, number: int) -> None:
         # A cached frame is none that Delta merges from.
-        batch = checkpoint(batch, eager=True)
         try:
+            batch = checkpoint(batch, eager=True)
             with self.writing:
                 found = _tables(batch)
                 if max(found.values(), default=0):
@@ -116,7 +122,7 @@ class Stream:
                     )
                 for table in sorted(found):
                     self._bring(batch, number, self.contracts[table])
-        except LakehouseError as e:
+        except Exception as e:
             self._fault = e
             raise
 
@@ -145,9 +151,19 @@ class Stream:
         """Where a live table lies."""
         return address.table(self.lakehouse.settings.lake_root, LAYER, table)
 
-    def _ensure(self, spark: SparkSession, contract: Contract) -> None:
+    def _ensure_all(self, spark: SparkSession) -> None:
+        """Makes the tables that are not there, before the first batch; raises StoreError for one that is gone after it."""
+        missing = {t for t in self.contracts if not DeltaTable.isDeltaTable(spark, self.path(t))}
+        if missing and self._committed() >= 0:
+            raise StoreError(f"the stream has read on behind tables that the lake does not have, live.{', live.'.join(sorted(missing))}, "
+                             f"as after a restore or for a contract that is new: begin again with `lakehouse live reset "
+                             f"--all`")  # fmt: skip
+        for table, contract in self.contracts.items():
+            self._ensure(spark, contract, is_there=table not in missing)
+
+    def _ensure(self, spark: SparkSession, contract: Contract, *, is_there: bool) -> None:
         path, wanted = self.path(contract.table), schema(contract)
-        if not DeltaTable.isDeltaTable(spark, path):
+        if not is_there:
             # Delta compares the place with its normal form, and `file:///` is not that.
             place = self.lakehouse.lake.files.place(path).toString()
             made = DeltaTable.create(spark).location(place).addColumns(wanted)
@@ -171,13 +187,22 @@ class Stream:
         return last_batch(self.folder)[0]
 
     def _sentence(self, error: StreamingQueryException) -> LakehouseError:
-        if self._fault is not None:
-            return self._fault
-        if any(sign in str(error) for sign in ("data loss", "DATA_LOSS", "failOnDataLoss", "OffsetOutOfRange")):
+        """What ended the query: what a batch of ours met, or else what the query itself did."""
+        cause = self._fault or error
+        if isinstance(cause, LakehouseError):
+            return cause
+        words = f"{error} {cause}"
+        if any(sign in words for sign in LOST):
             return StoreError("Kafka no longer has events that the live tables never saw: begin again with `lakehouse live "
                               "reset --all` and a new snapshot (docs/live.md)")  # fmt: skip
-        return StoreError(f"the live stream ended ({safe_words(error)}); see that Kafka answers at {self._live.kafka}, then "
-                          f"start it again")  # fmt: skip
+        if OF_KAFKA in words or any(kind.startswith(OF_KAFKA) for kind in kinds(cause)):
+            return StoreError(f"the live stream ended ({safe_words(cause)}): see that Kafka answers at {self._live.kafka}, then "
+                              f"start it again")  # fmt: skip
+        if of_store := sentence(kinds(cause), self.lakehouse.settings.lake_root):
+            return StoreError(f"the live stream ended, as {of_store}")
+        log.warning("live.failed", kinds=kinds(cause), frames=frames(cause))
+        return StoreError(f"the live stream ended ({safe_words(cause)}), and not by Kafka: start it again; where it came from "
+                          f"is in the line live.failed before this one")  # fmt: skip
 
 
 def _tables(batch: DataFrame) -> dict[str, int]:

@@ -19,7 +19,7 @@ from psycopg2.extensions import encrypt_password, parse_dsn
 from lakehouse.contracts import Contract
 from lakehouse.database import Database
 from lakehouse.database.rights import unfit
-from lakehouse.errors import LedgerError, StoreError
+from lakehouse.errors import LakehouseError, LedgerError, StoreError
 from lakehouse.ledger.migrations import migrate
 from lakehouse.warehouse import ddl, grants
 from lakehouse.warehouse.gold import Gold, parents_first
@@ -42,8 +42,8 @@ class Readiness(NamedTuple):
 class Watched(Database):
     """A database that notes what changes it; unless it `keeps` them, changes are tried and taken back."""
 
-    def __init__(self, dsn: str, role: str, *, keeps: bool) -> None:
-        super().__init__(dsn, role, StoreError)
+    def __init__(self, dsn: str, role: str, *, keeps: bool, error: type[LakehouseError] = StoreError) -> None:
+        super().__init__(dsn, role, error)
         self.statements: list[str] = []
         self._keeps = keeps
         self._only: Connection | None = None

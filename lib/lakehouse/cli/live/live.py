@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse import address
-from lakehouse.cli.console import Json, Watched, print_json, print_rows, print_table
-from lakehouse.cli.console import out as console
-from lakehouse.cli.databases import Role, dsn_of
+from lakehouse import log
+from lakehouse.cli.console import Json, Watched, err, out, print_json, print_rows, print_table
+from lakehouse.cli.databases import Role, dsn_of, ledger_of
+from lakehouse.cli.repair import DryRun, Yes, agreed
 from lakehouse.contracts import load_contracts
+from lakehouse.database import Database
+from lakehouse.errors import ConfigError, SourceError, UsageError
 from lakehouse.live.settings import live_settings, spark_options
+from lakehouse.records import Row
+from lakehouse.secret_files import refuse_open
 from lakehouse.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from lakehouse.live.reset import Resets
     from lakehouse.live.stream import Stream
 
-live = typer.Typer(no_args_is_help=True, help="What came since the last night, a minute after it was committed.")
+live = typer.Typer(no_args_is_help=True, help="What came since the last night, as soon as a batch has brought it.")
 ROLE = "lakehouse_live"
 
 
 @live.command()
 def setup(
     password_file: Annotated[Path, typer.Option("--password-file", help="Where the role's password is, or is put.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL, tried and taken back.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make the source ready, as the owner of its tables: the publication, and the role that Debezium reads by."""
     from lakehouse.live.source import prepare
+    from lakehouse.upkeep import setup as work
 
     settings = load_settings()
-    if not password_file.exists():
-        password_file.touch(mode=0o600)
-        password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
-    password = password_file.read_text(encoding="utf-8").strip()
-    prepare(dsn_of(settings, Role.source, create=False), live_settings(), load_contracts()["bronze"], ROLE, password)
-    console.print(f"the source is ready; its role {ROLE} has the password in {password_file}")
+    owner, password = dsn_of(settings, Role.source, create=False), _password(password_file, keeps=not dry_run)
+    log.to_json_lines()
+    with closing(work.Watched(owner, "source", keeps=not dry_run, error=SourceError)) as database:
+        prepare(database, live_settings(), load_contracts()["bronze"], ROLE, password)
+        statements = database.statements
+    if as_json:
+        print_json({"database": database.where, "statements": statements, "dry_run": dry_run})
+        return
+    for statement in statements:
+        print(f"{statement};")
+    if not dry_run:
+        err.print(f"the source at {database.where} is ready; its role {ROLE} has the password in {password_file}")
 
 
 @live.command()
@@ -50,7 +64,8 @@ def run(
     settings = load_settings()
     with Watched(as_json=False):
         name = live_settings().slot
-        refuse_lost(slot(dsn_of(settings, Role.source, create=False), name), name)
+        with closing(_source(settings)) as source:
+            refuse_lost(slot(source, name), name)
         stream, resets = _parts(settings)
         stream.run(resets.carry_out, once=once)
 
@@ -60,20 +75,32 @@ def reset(
     everything: Annotated[
         bool, typer.Option("--all", help="Delete the live tables and how far the stream was.")
     ] = False,
-    as_json: Json = False,
-) -> None:
+    yes: Yes = False, dry_run: DryRun = False, as_json: Json = False,
+) -> None:  # fmt: skip
     """Delete what the last night has brought; a stream that runs does so by itself."""
-    from lakehouse.live.place import alone
-    from lakehouse.live.reset import clear
+    from lakehouse.live.place import alone, folder
 
     settings = load_settings()
-    with Watched(as_json):
+    if everything:
+        plan: list[Row] = [{"table": f"live.{t}", "would": "be deleted"} for t in load_contracts()["bronze"]]
+        plan.append({"table": "checkpoint", "would": "be deleted: the next run begins with what Kafka still has"})
+        if not agreed(plan, ("table", "would"), "Delete all of it?", yes=yes, dry_run=dry_run, as_json=as_json):
+            return
+    else:
+        ledger_of(settings)  # looking for a night makes no ledger
+    with Watched(as_json), alone(folder(settings.home)):
         stream, resets = _parts(settings)
-        with alone(stream.folder):
-            if everything:
-                clear(stream.lakehouse, stream.folder, {t: stream.path(t) for t in stream.contracts})
-                return
-            print_rows(resets.carry_out(), as_json)
+        if not everything:
+            print_rows(resets.carry_out(dry_run=dry_run), as_json)
+            return
+        from lakehouse.live.reset import clear
+
+        clear(stream.lakehouse, stream.folder, {t: stream.path(t) for t in stream.contracts})
+    done = [row["table"] for row in plan]
+    if as_json:
+        print_json({"deleted": done})
+    else:
+        out.print(f"deleted: {', '.join(done)}")
 
 
 @live.command()
@@ -84,14 +111,15 @@ def status(as_json: Json = False) -> None:
     from lakehouse.live.source import slot
 
     settings, chosen = load_settings(), live_settings()
-    held = slot(dsn_of(settings, Role.source, create=False), chosen.slot)
+    with closing(_source(settings)) as source:
+        held = slot(source, chosen.slot)
     facts = {
         "connector": work.connector(chosen),
         "slot": (held.status or "unknown") if held else "none",
         "retained_mb": round(held.retained_bytes / 1e6, 1) if held else None,
         **work.batch(folder(settings.home)),
     }
-    tables = work.tables(settings.lake_root, load_contracts()["bronze"], address.storage_options(settings))
+    tables = work.tables(settings, load_contracts()["bronze"])
     if as_json:
         print_json({**facts, "tables": tables})
         return
@@ -104,12 +132,40 @@ def today(as_json: Json = False) -> None:
     """What today is so far, by the lines of orders since the last night. Neither judged nor reconciled: that is the night's."""
     from lakehouse.live import status as work
 
-    settings = load_settings()
-    facts = work.today(settings.lake_root, address.storage_options(settings))
+    facts = work.today(load_settings())
     if as_json:
         print_json(facts)
     else:
         print_table([facts], tuple(facts), as_json)
+
+
+def _password(file: Path, *, keeps: bool) -> str:
+    """The password in a file; where there is none it is made, and put there unless all is only tried.
+
+    Raises UsageError for a place where no file can be, ConfigError for a file that is no secret.
+    """
+    try:
+        if not file.parent.is_dir():
+            raise UsageError(
+                f"--password-file is to be in {file.parent}, which is no folder: make it, closed to others"
+            )
+        if not file.exists():
+            made = secrets.token_urlsafe(24)
+            if keeps:
+                file.touch(mode=0o600)
+                file.write_text(made, encoding="utf-8")
+            return made
+        refuse_open(file.parent, [file.name])
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(f"the password file {file} cannot be read or written ({type(e).__name__})") from None
+    if not password:
+        raise ConfigError(f"the password file {file} is empty: write the password into it, or delete it for a new one")
+    return password
+
+
+def _source(settings: Settings) -> Database:
+    return Database(dsn_of(settings, Role.source, create=False), "source", SourceError)
 
 
 def _parts(settings: Settings) -> tuple[Stream, Resets]:
