@@ -73,6 +73,7 @@ def test_every_variable_is_in_the_example() -> None:
 @each_service
 def test_nothing_is_in_the_clear_but_alerts_the_exporter_and_sparks_own_pages(name: str) -> None:
     left = set(re.findall(r"http://([\w.]+:\d+)", told(name)))
+    left -= {"connect:8083", "127.0.0.1:8083"} if name in ("connect", "live") else set()
     assert left <= {"alerts:9093", "127.0.0.1:9108", "127.0.0.1:9093", "127.0.0.1:8080", "127.0.0.1:8081"}
     if {"127.0.0.1:8080", "127.0.0.1:8081"} & left:
         assert name in ("spark-master", "spark-worker")

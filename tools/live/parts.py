@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,8 @@ from pydantic import ValidationError
 
 from lakehouse.cli.live.live import ROLE
 from lakehouse.contracts import load_contracts
+from lakehouse.database import Database
+from lakehouse.errors import SourceError
 from lakehouse.live.settings import PREFIX, LiveSettings
 from lakehouse.live.source import prepare
 from tools.live.programs import HOST, Place, Shop
@@ -61,8 +62,6 @@ def make_ready(stack: Stack, owner: Callable[[str], str]) -> None:
     Of a source that the shop has named nothing is changed: its owner has made it ready. Raises SetupError where not.
     """
     file = stack.secrets / "postgres_live_password"
-    if not file.exists():
-        write(file, secrets.token_urlsafe(32))
     password = file.read_text(encoding="utf-8")
     # A folder of its own: what Connect may read of a folder, anyone who reaches Connect may ask it for.
     write(stack.secrets / "live" / "password", password)
@@ -72,7 +71,8 @@ def make_ready(stack: Stack, owner: Callable[[str], str]) -> None:
     else:
         dsn = owner(SOURCE)
         _check_slots(dsn)
-        prepare(dsn, live_settings(stack), load_contracts()["bronze"], ROLE, password)
+        with closing(Database(dsn, "source", SourceError)) as database:
+            prepare(database, live_settings(stack), load_contracts()["bronze"], ROLE, password)
     found = parse_dsn(named or owner(SOURCE))
     port = int(found.get("port", PORT))
     shop = Shop(found.get("host", "localhost"), port, found["dbname"], ROLE, stack.secrets / "live", "password")

@@ -33,11 +33,13 @@ class Shop:
     user: str
     secrets: Path
     password: str
+    ca: str = ""
+    """The file of the certificates to trust, of a source that speaks TLS."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the programs of one live layer are: a folder, and ports of this machine."""
+    """Where the programs of one live layer are: a folder and ports, of this machine unless it is said otherwise."""
 
     folder: Path
     broker: int
@@ -46,19 +48,32 @@ class Place:
     topics: str = DEFAULTS.topics
     slot: str = DEFAULTS.slot
     publication: str = DEFAULTS.publication
+    listens: str = HOST
+    """The address that broker and Connect listen on."""
+    host: str = HOST
+    """The name by which others find the broker."""
 
     def write(self, shop: Shop) -> None:
-        """Writes what the programs read, and makes the broker's storage where there is none."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Writes what both programs read."""
+        self.write_broker()
+        self.write_connect(shop)
+
+    def write_broker(self) -> None:
+        """Writes what the broker reads, and makes its storage where there is none."""
         self._write("kafka", {
-            "listeners": f"PLAINTEXT://{HOST}:{self.broker},CONTROLLER://{HOST}:{self.controller}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.broker}",
+            "listeners": f"PLAINTEXT://{self.listens}:{self.broker},CONTROLLER://{HOST}:{self.controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.host}:{self.broker}",
             "controller.quorum.voters": f"1@{HOST}:{self.controller}",
             "log.dirs": str(self.folder / "topics"),
         })  # fmt: skip
+        if not (self.folder / "topics" / "meta.properties").exists():
+            self._format()
+
+    def write_connect(self, shop: Shop) -> None:
+        """Writes what Connect reads, and Debezium in it."""
         self._write("connect", {
-            "bootstrap.servers": f"{HOST}:{self.broker}",
-            "listeners": f"http://{HOST}:{self.connect}",
+            "bootstrap.servers": f"{self.host}:{self.broker}",
+            "listeners": f"http://{self.listens}:{self.connect}",
             "offset.storage.file.filename": str(self.folder / "connect.offsets"),
             "config.providers.directory.param.allowed.paths": str(shop.secrets),
         })  # fmt: skip
@@ -73,9 +88,8 @@ class Place:
             "database.dbname": shop.database,
             "database.user": shop.user,
             "database.password": f"${{directory:{shop.secrets}:{shop.password}}}",
+            **({"database.sslmode": "verify-full", "database.sslrootcert": shop.ca} if shop.ca else {}),
         })  # fmt: skip
-        if not (self.folder / "topics" / "meta.properties").exists():
-            self._format()
 
     def kafka(self) -> list[str]:
         """The broker's command."""
@@ -90,6 +104,7 @@ class Place:
         return self.folder / f"{name}.properties"
 
     def _write(self, name: str, more: dict[str, str]) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = (CONF / f"{name}.properties").read_text(encoding="utf-8")
         self.file(name).touch(mode=0o600)
         self.file(name).write_text(text + "".join(f"{key}={value}\n" for key, value in more.items()), encoding="utf-8")

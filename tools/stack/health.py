@@ -1,7 +1,8 @@
 """Whether a part of the stack is healthy, asked from outside: the checks of `make up` and of docker compose.
 
 As a program it asks once and ends with 0 or 1: `python -P tools/stack/health.py http://127.0.0.1:8081/health`, or, for a
-process of Airflow that answers nobody itself, `python -P tools/stack/health.py http://127.0.0.1:8080 scheduler`. Of an
+process of Airflow that answers nobody itself, `python -P tools/stack/health.py http://127.0.0.1:8080 scheduler`. Given a
+port it asks whether something there takes connections. Of an
 https:// address it trusts the certificates of LAKEHOUSE_CA_FILE.
 """
 
@@ -52,4 +53,6 @@ def _opener(ca: str | None) -> urllib.request.OpenerDirector:
 
 if __name__ == "__main__":
     trusted = os.environ.get("LAKEHOUSE_CA_FILE")
-    sys.exit(not (is_alive(*sys.argv[1:3], trusted) if len(sys.argv) > 2 else answers(sys.argv[1], trusted)))
+    asked = sys.argv[1]
+    well = listens(int(asked)) if asked.isdecimal() else answers(asked, trusted)
+    sys.exit(not (is_alive(*sys.argv[1:3], trusted) if len(sys.argv) > 2 else well))

@@ -54,7 +54,7 @@ def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role:
         verifier = encrypt_password(password, role, scope=cursor, algorithm="scram-sha-256")
         listed = sql.SQL(", ").join(sql.Identifier(SCHEMA, table) for table in names)
         parts = {"publication": sql.Identifier(live.publication), "tables": listed, "role": sql.Identifier(role),
-                 "schema": sql.Identifier(SCHEMA), "verifier": sql.Literal(verifier)}  # fmt: skip
+                 "database": sql.Identifier(connection.info.dbname), "schema": sql.Identifier(SCHEMA), "verifier": sql.Literal(verifier)}  # fmt: skip
         cursor.execute("select from pg_publication where pubname = %s", (live.publication,))
         publication = [f"create publication {{publication}} for table {{tables}} with ({AS_A_WHOLE})"]
         if cursor.rowcount:
@@ -66,6 +66,7 @@ def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role:
         for statement in (
             *publication,
             f"{verb} {{role}} login replication password {{verifier}}",
+            "grant connect on database {database} to {role}",
             "grant usage on schema {schema} to {role}",
             "grant select on {tables} to {role}",
         ):

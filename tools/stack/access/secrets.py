@@ -21,7 +21,7 @@ SHORTEST_SECRET = 16  # shorter ones among the files are settings: a zone, a por
 
 # MinIO's users: one a policy. Their names are secrets too: anyone who knows a key id may write (CVE-2026-40344).
 MINIO_USERS = ("root", "pipeline", "notebooks", "docs")
-ROLES = ("postgres", "pipeline", "notebooks", "airflow")
+ROLES = ("postgres", "pipeline", "notebooks", "airflow", "live")
 LAKE = (
     *("LAKEHOUSE_CA_FILE", "LAKEHOUSE_LAKE", "LAKEHOUSE_S3_PATH_STYLE"),
     *("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
