@@ -42,6 +42,8 @@ class TableRun:
     # Images judged before that are judged once more: rows of silver, and deduplicated ones.
     rows_recalled: int = 0
     rows_reopened: int = 0
+    # Of silver: whether an image was passed over for another of the same key and updated_at.
+    has_ties: bool = False
     bytes_written: int = 0
     window_start: datetime | None = None
     window_end: datetime | None = None
@@ -102,7 +104,8 @@ class Last:
 class Totals:
     """Rows of one table since its last rebuild: read, gone (deduplicated or displaced), held, open in quarantine, removed.
 
-    Of bronze `read` are images, `removed` tombstones, and `held` both.
+    Of bronze `read` are images, `removed` tombstones, and `held` both. `has_ties`: whether two images of a key may have had
+    the same updated_at.
     """
 
     read: int = 0
@@ -110,6 +113,7 @@ class Totals:
     held: int = 0
     open: int = 0
     removed: int = 0
+    has_ties: bool = False
 
 
 @dataclass(frozen=True)

@@ -159,3 +159,13 @@ def test_a_day_that_is_read_again_does_not_make_its_table_older(workers: list[Wo
             worker.publish(lease, run, version)
     pointer = worker.ledger.published("silver")["orders"]
     assert (pointer.version, pointer.business_date) == (2, date(2020, 1, 3))
+
+
+def test_a_lock_is_free_as_soon_as_it_is_given_back(dsn: str, workers: list[Worker]) -> None:
+    """The server may see late that a connection is closed: a run of many days takes the lock of a layer again at once."""
+    first, second = (worker.ledger for worker in workers)
+    for _ in range(100):
+        with first.alone("silver"):
+            pass
+        with second.alone("silver"):
+            pass

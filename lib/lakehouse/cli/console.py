@@ -72,7 +72,7 @@ def print_outcomes(outcomes: list[Any], as_json: bool) -> None:
     if as_json:
         shown = [asdict(o) for o in outcomes]
         for table in (t for o in shown for t in o.get("tables", ())):
-            del table["keys_seen"]  # thousands of sums, for the next run alone
+            del table["keys_seen"], table["has_ties"]  # thousands of sums and a flag, for later runs alone
         print_json(shown)
         return
     for o in outcomes:

@@ -16,6 +16,7 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.window import WindowSpec
 
 from lakehouse.contracts import Contract
 from lakehouse.contracts.types import NUMERIC
@@ -26,6 +27,9 @@ KEPT, DEDUPLICATED, REMOVED, OPEN = "kept", "deduplicated", "removed", "open"
 # Working columns of a run in which rows are gone: an image that was judged before, and of the row that silver has of its key
 # whether it is judged again (marked on one image of the key), and whether it then leaves silver.
 RECALLED, RECALLS_ROW, KEY_RECALLED, LEAVES = "_recalled", "_recalls_row", "_key_recalled", "_leaves"
+# Whether a valid image is passed over, or passes silver's row over, at the same `updated_at`: the loser is open as soon as it
+# breaks a rule.
+TIED = "_tied"
 # Whether silver's row of the key was missed by an earlier run: nothing is held against it.
 CURRENT_MISSED = "_current_missed"
 MICROS_A_DAY, HOUR, MINUTE = 86_400_000_000, 3_600_000_000, 60_000_000
@@ -89,7 +93,7 @@ def judged(
     verdict = (
         F.when(is_best & _beats(held), KEPT).when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
     )  # fmt: skip
-    return frame.withColumn("_verdict", verdict)
+    return frame.withColumns({"_verdict": verdict, TIED: _tied(valid, best_first, held)})
 
 
 def _judged_with_tombstones(frame: DataFrame, contract: Contract, held: Column, *, keeps_missed: bool) -> DataFrame:
@@ -112,12 +116,21 @@ def _judged_with_tombstones(frame: DataFrame, contract: Contract, held: Column, 
         F.when(is_best & _beats(held), KEPT).when(~usable & ~counts, REMOVED)
         .when(valid | overtaken, DEDUPLICATED).otherwise(OPEN)
     )  # fmt: skip
-    frame = frame.withColumn("_verdict", verdict)
+    frame = frame.withColumns({"_verdict": verdict, TIED: _tied(valid & counts, best_first, held)})
     one_of_key = F.row_number().over(of_key.orderBy(F.coalesce(RECALLED, F.lit(False)).desc())) == 1
     of_row = F.col(KEY_RECALLED) & F.col("_current_updated_at").isNotNull() & one_of_key
     frame = frame.withColumn(RECALLS_ROW, of_row)
     is_won = F.max(F.col("_verdict") == KEPT).over(of_key)
     return frame.withColumn(LEAVES, F.col(RECALLS_ROW) & ~is_won)
+
+
+def _tied(counts: Column, best_first: WindowSpec, held: Column) -> Column:
+    """Whether an image that counts has the `updated_at` of the best one or of silver's row, and is another."""
+    updated_at, row = F.col("updated_at"), F.col("_row_md5")
+    best = (F.first("updated_at").over(best_first) == updated_at) & (F.first("_row_md5").over(best_first) != row)
+    return counts & F.coalesce(
+        updated_at.isNull() | best | ((held == updated_at) & (F.col("_current_row_md5") != row)), F.lit(False)
+    )
 
 
 def _beats(theirs: Column) -> Column:

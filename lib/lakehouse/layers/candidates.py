@@ -98,9 +98,9 @@ def _dead(silver: Silver, contract: Contract, pending: list[Extracted]) -> DataF
 def _orphans(
     silver: Silver, contract: Contract, left: Mapping[str, DataFrame], dead: DataFrame | None
 ) -> tuple[DataFrame | None, int]:
-    """Keys whose row in silver names a row that has left it, and how many they are; None for none.
+    """Keys with a row in silver, or an image that lost to it by a tie, that names a row that has left silver; and how many.
 
-    Without those with a tombstone of this run: it voids what was judged of them before.
+    None for none. Without those with a tombstone of this run: it voids what was judged of them before.
     """
     if not left:
         return None, 0
@@ -108,6 +108,8 @@ def _orphans(
     touched = [
         held.join(gone.toDF(column), column, how="left_semi").select(*contract.key) for column, gone in left.items()
     ]
+    if silver.totals.get(contract.table, Totals()).has_ties:
+        touched.append(_tied(silver, contract, left, held))
     keys = reduce(DataFrame.unionByName, touched).distinct()
     if dead is not None:
         keys = keys.join(dead, list(contract.key), how="left_anti")
@@ -116,6 +118,27 @@ def _orphans(
     if not number:
         return None, 0
     return F.broadcast(keys) if number <= FEW_CANDIDATES else keys, number
+
+
+def _tied(silver: Silver, contract: Contract, left: Mapping[str, DataFrame], held: DataFrame) -> DataFrame:
+    """Keys with an image in bronze that is as new as silver's row, and names a row that has left silver.
+
+    It was valid and lost by the order of ties. Now it is open, as an invalid image is until a newer one overtakes it.
+    """
+    bronze = frame(silver.lakehouse, "bronze", contract.table, silver.bronze[contract.table])
+    names = (*contract.key, *left)
+    found = images(bronze).select(
+        *(clean_identifier(name).alias(name) for name in names), F.col("updated_at").alias("_at")
+    )
+    naming = (found.join(gone.toDF(column), column, how="left_semi") for column, gone in left.items())
+    as_new = F.coalesce(F.col("updated_at") == F.col("_at"), F.lit(True))
+    touched = reduce(DataFrame.unionByName, (f.select(*contract.key, "_at") for f in naming))
+    return (
+        held.select(*contract.key, "updated_at")
+        .join(touched, list(contract.key), how="inner")
+        .where(as_new)
+        .select(*contract.key)
+    )
 
 
 def _with_recalled(

@@ -25,7 +25,7 @@ from lakehouse.frame.run import OpenRun, opened
 from lakehouse.frame.transforms import digest
 from lakehouse.judging.rules import quarantine_rules
 from lakehouse.judging.tombstones import END, VOID
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, LEAVES, OPEN, REMOVED, SOURCE, TIE_BREAKERS
+from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, LEAVES, OPEN, REMOVED, SOURCE, TIE_BREAKERS, TIED
 from lakehouse.lake.reading import check_shape
 from lakehouse.layers import silver_gate
 from lakehouse.layers.candidates import FEW_CANDIDATES, judged_candidates
@@ -174,6 +174,7 @@ def _table(
     kept.rows_quarantined = waiting.rows_kept = counts[OPEN]
     kept.rows_displaced, kept.rows_removed = counts["displaced"], counts[REMOVED]
     kept.rows_recalled, kept.rows_reopened = counts["recalled"], counts["reopened"]
+    kept.has_ties = counts[TIED] > 0
     kept.reasons = {r.name: counts[f"open_{r.name}"] for r in rules if counts[f"open_{r.name}"]}
     commit = None
     if counts[KEPT] or counts["left"] or is_new:

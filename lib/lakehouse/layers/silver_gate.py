@@ -17,7 +17,17 @@ from lakehouse.contracts import Contract
 from lakehouse.frame.checkpoint import checkpoint
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.judging.rules import Rule
-from lakehouse.judging.verdicts import DEDUPLICATED, KEPT, KEY_RECALLED, LEAVES, OPEN, RECALLED, RECALLS_ROW, REMOVED
+from lakehouse.judging.verdicts import (
+    DEDUPLICATED,
+    KEPT,
+    KEY_RECALLED,
+    LEAVES,
+    OPEN,
+    RECALLED,
+    RECALLS_ROW,
+    REMOVED,
+    TIED,
+)
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Commit, Finding, Published, Run, Totals
 
@@ -132,6 +142,7 @@ def checkpointed(frame: DataFrame, rules: list[Rule], suite: Measures) -> tuple[
         OPEN: verdict == OPEN,
         "open_in_batch": (verdict == OPEN) & F.col("_batch"),
         REMOVED: verdict == REMOVED,
+        TIED: F.col(TIED),
         **_of_deletes(frame, verdict),
         **{w: F.col(w) for w in warning_columns(frame)},
         **{f"unheld_{c}": F.col(c).isNotNull() & F.col(f"_held_{c}").isNull() for c in held},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -115,10 +115,15 @@ class Lease:
         )
 
     def release(self) -> None:
-        """Gives the lock back by closing its connection."""
+        """Gives the lock back, and closes its connection.
+
+        By words first: a server that is busy sees later that a connection is closed, and the next run would find the lock taken.
+        """
         self._over.set()
-        with self._turn, suppress(psycopg2.Error):
-            self._connection.close()
+        with self._turn, closing(self._connection), suppress(psycopg2.Error):
+            self._connection.rollback()
+            with self._connection.cursor() as cursor:
+                cursor.execute("select pg_advisory_unlock(%s, %s)", (LOCK_SPACE, LOCK_OF[self.layer]))
 
 
 @contextmanager

@@ -20,15 +20,16 @@ from lakehouse.records import RUNS_OF, Changes, Extracted, Published, Run, Shape
 
 # Sums go on from what was there; a rebuild begins them again, and gold counts what its last run held.
 TOTALS = """
-    insert into ops.totals as o (layer, table_name, run_id, rows_read, rows_gone, rows_held, rows_open, rows_removed)
-    values (%(layer)s, %(table)s, %(run)s, %(read)s, %(gone)s, %(held)s, %(open)s, %(removed)s)
+    insert into ops.totals as o (layer, table_name, run_id, rows_read, rows_gone, rows_held, rows_open, rows_removed, has_ties)
+    values (%(layer)s, %(table)s, %(run)s, %(read)s, %(gone)s, %(held)s, %(open)s, %(removed)s, %(has_ties)s)
     on conflict (layer, table_name) do update set
         run_id = excluded.run_id,
         rows_read = excluded.rows_read + case when %(fresh)s then 0 else o.rows_read end,
         rows_gone = excluded.rows_gone + case when %(fresh)s then 0 else o.rows_gone end,
         rows_held = excluded.rows_held + case when %(fresh)s then 0 else o.rows_held end,
         rows_removed = excluded.rows_removed + case when %(fresh)s then 0 else o.rows_removed end,
-        rows_open = excluded.rows_open
+        rows_open = excluded.rows_open,
+        has_ties = excluded.has_ties or not %(fresh)s and o.has_ties
 """
 
 POINTER = "p.table_name as table, p.version, p.run_id, p.business_date, p.shape, p.keys_seen"
@@ -59,13 +60,11 @@ class Pointers(Questions):
     def totals(self, layer: str) -> dict[str, Totals]:
         """The sums of each table of a layer since its last rebuild; a table without a run has none."""
         rows = self._rows(
-            "select table_name, rows_read, rows_gone, rows_held, rows_open, rows_removed from ops.totals where layer = %s",
+            "select table_name, rows_read as read, rows_gone as gone, rows_held as held, rows_open as open, "
+            "rows_removed as removed, has_ties from ops.totals where layer = %s",
             (layer,),
         )
-        return {
-            r["table_name"]: Totals(r["rows_read"], r["rows_gone"], r["rows_held"], r["rows_open"], r["rows_removed"])
-            for r in rows
-        }
+        return {row.pop("table_name"): Totals(**row) for row in rows}
 
     def removed_since_gold(self) -> dict[str, int]:
         """Images of each table that tombstones voided in silver's runs since the last run of gold."""
@@ -102,11 +101,12 @@ class Pointers(Questions):
             for t in done:
                 cursor.execute(
                     "insert into ops.run_tables (run_id, layer, table_name, version, rows_read, rows_kept, rows_deduplicated, "
-                    "rows_quarantined, rows_displaced, rows_removed, rows_recalled, rows_reopened, bytes_written, window_start, "
-                    "window_end, snapshot) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                    "rows_quarantined, rows_displaced, rows_removed, rows_recalled, rows_reopened, has_ties, bytes_written, "
+                    "window_start, window_end, snapshot) "
+                    "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                     (run.run_id, layer, t.table, t.version, t.rows_read, t.rows_kept, t.rows_deduplicated,
                      t.rows_quarantined, t.rows_displaced, t.rows_removed, t.rows_recalled, t.rows_reopened,
-                     t.bytes_written, t.window_start, t.window_end, t.snapshot),
+                     t.has_ties, t.bytes_written, t.window_start, t.window_end, t.snapshot),
                 )  # fmt: skip
                 for reason, rows in t.reasons.items():
                     cursor.execute(
@@ -140,7 +140,7 @@ class Pointers(Questions):
                 "layer": layer, "table": t.table, "run": run.run_id, "read": t.rows_read,
                 "gone": t.rows_deduplicated + t.rows_displaced - t.rows_reopened,
                 "held": t.rows_kept if whole else t.rows_kept - t.rows_displaced - t.rows_recalled,
-                "open": t.rows_quarantined, "removed": t.rows_removed, "fresh": whole or run.rebuilds,
+                "open": t.rows_quarantined, "removed": t.rows_removed, "has_ties": t.has_ties, "fresh": whole or run.rebuilds,
             },
         )  # fmt: skip
 

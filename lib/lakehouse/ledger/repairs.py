@@ -17,12 +17,12 @@ from lakehouse.ledger.questions import Questions
 
 # As the migration that made the table added them up: over the published runs since each layer's last rebuild.
 TOTALS = """
-    insert into ops.totals (layer, table_name, run_id, rows_read, rows_removed, rows_gone, rows_held, rows_open, consumed_seq)
+    insert into ops.totals (layer, table_name, run_id, rows_read, rows_removed, rows_gone, rows_held, rows_open, has_ties, consumed_seq)
     select t.layer, t.table_name, (array_agg(t.run_id order by r.seq desc))[1], sum(t.rows_read), sum(t.rows_removed),
            sum(t.rows_deduplicated + t.rows_displaced - t.rows_reopened),
            case when t.layer in ('gold', 'quarantine') then (array_agg(t.rows_kept order by r.seq desc))[1]
                 else sum(t.rows_kept - t.rows_displaced - t.rows_recalled) end,
-           (array_agg(t.rows_quarantined order by r.seq desc))[1],
+           (array_agg(t.rows_quarantined order by r.seq desc))[1], bool_or(t.has_ties),
            coalesce((select max(b.seq) from ops.consumed c join ops.runs b on b.run_id = c.bronze_run_id
                      join ops.runs s on s.run_id = c.silver_run_id
                      where c.table_name = t.table_name and t.layer = 'silver' and s.state = 'published'), 0)
