@@ -12,7 +12,6 @@ from typing import Any
 
 import psycopg2
 import pytest
-from click.testing import Result
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
@@ -150,7 +149,7 @@ class Commands:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def __call__(self, *words: str) -> Result:
+    def __call__(self, *words: str) -> Any:
         return CliRunner().invoke(app, ["live", *words])
 
     def json(self, *words: str) -> Any:

@@ -43,6 +43,7 @@ def test_connect_reads_one_folder_of_secrets_and_listens_on_this_machine(
     connect = written["connect"]
     assert connect["config.providers.directory.param.allowed.paths"] == str(tmp_path / "secrets")
     assert connect["listeners"] == "http://127.0.0.1:3"
+    assert connect["rest.extension.classes"] == "lakehouse.ReadOnlyRest"
     assert connect["connector.client.config.override.policy"] == "None"
     assert written["source"]["database.password"] == f"${{directory:{tmp_path / 'secrets'}:password}}"
 
@@ -52,12 +53,13 @@ def test_no_connector_that_reads_or_writes_files_is_on_connects_class_path() -> 
 
 
 def test_a_jar_that_left_the_list_leaves_the_class_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "install_compiled", lambda *_: True)
     listed = tmp_path / "list.txt"
     listed.write_text("a.b:kept:1.0 00 3\n", encoding="utf-8")
     monkeypatch.setattr(setup, "LISTS", {"kafka": listed})
     monkeypatch.setattr(setup, "install_jars", lambda *_: 0)
     (tmp_path / "live" / "kafka").mkdir(parents=True)
-    for name in ("kept-1.0.jar", "kept-0.9.jar", "gone-1.0.jar"):
+    for name in ("kept-1.0.jar", "kept-0.9.jar", "gone-1.0.jar", setup.READ_ONLY):
         (tmp_path / "live" / "kafka" / name).touch()
     assert setup.install(tmp_path / "live") == 0
-    assert [f.name for f in (tmp_path / "live" / "kafka").iterdir()] == ["kept-1.0.jar"]
+    assert {f.name for f in (tmp_path / "live" / "kafka").iterdir()} == {"kept-1.0.jar", setup.READ_ONLY}
