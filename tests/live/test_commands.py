@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,22 @@ def test_a_role_that_may_not_is_told_so_in_a_sentence(shop: str) -> None:
         make_ready(theirs)
 
 
+def test_an_owner_needs_to_make_roles_and_replicate_and_create_in_the_database(
+    shop: str, followed: EmbeddedPostgres
+) -> None:
+    ask(shop, "drop role if exists lakehouse_live; drop role if exists shops_owner; "
+              "create role shops_owner login password 'p1' createrole replication; "
+              "grant create on database shop to shops_owner; "
+              + "; ".join(f"alter table {table} owner to shops_owner" for table in CONTRACTS))  # fmt: skip
+    parts = psycopg2.extensions.parse_dsn(shop)
+    theirs = f"postgresql://shops_owner:p1@{parts['host']}:{parts['port']}/shop"
+    for _ in range(2):
+        make_ready(theirs)
+    assert len(ask(shop, PUBLISHED)) == len(CONTRACTS)
+    ask(followed.dsn("postgres"), "drop database shop with (force)")
+    ask(followed.dsn("postgres"), "drop role lakehouse_live; drop role shops_owner")
+
+
 def test_a_source_that_is_away_is_told_in_a_sentence() -> None:
     with pytest.raises(SourceError, match=r"does not let us in: .*; check LAKEHOUSE_SOURCE_DSN"):
         make_ready("postgresql://nobody:nothing@127.0.0.1:1/shop")
@@ -173,7 +190,7 @@ def live(
     monkeypatch.setenv("LAKEHOUSE_LIVE_CONNECT", "http://127.0.0.1:1")
     # The tests' session stands for that of the commands, which has Kafka's jars and ends with its process.
     monkeypatch.setattr("lakehouse.session.spark_session", lambda *_, **__: spark)
-    monkeypatch.setattr("lakehouse.cli.live.live.spark_options", lambda _: {})
+    monkeypatch.setattr(import_module("lakehouse.cli.live.live"), "spark_options", lambda _: {})
     return Commands(tmp_path / "home")
 
 
