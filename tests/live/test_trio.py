@@ -28,6 +28,13 @@ def trio(tmp_path: Path) -> Iterator[Trio]:
         dsn, gold = server.dsn("shop"), server.dsn("gold")
         with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
             cursor.execute((ROOT / "samples" / "schema.sql").read_text(encoding="utf-8"))
+            # A table of partitions is followed like any other.
+            cursor.execute("create table parts (like campaigns including all) partition by hash (campaign_id); "
+                           "drop table campaigns; alter table parts rename to campaigns; "
+                           "create table one partition of campaigns for values with (modulus 2, remainder 0); "
+                           "create table other partition of campaigns for values with (modulus 2, remainder 1); "
+                           f"insert into campaigns (campaign_id, created_at, updated_at) select 'K' || n, {STAMPS} "
+                           "from generate_series(1, 20) n")  # fmt: skip
             cursor.execute("insert into customers (customer_id, created_at, updated_at) "
                            f"select 'C' || n, {STAMPS} from generate_series(1, 200) n")  # fmt: skip
         connection.close()
@@ -67,6 +74,8 @@ class Shop(Thread):
             return f"update order_items set quantity = {n}, updated_at = now() where order_item_id = 'L{n - 2}'"
         if n % 10 == 5:
             return f"update customers set city = 'Town {n}', updated_at = now() where customer_id = 'C{n % 200 + 1}'"
+        if n % 100 == 19:
+            return f"update campaigns set channel = 'c{n}', updated_at = now() where campaign_id = 'K{n // 100 + 1}'"
         if n % 10 == 9:
             return f"insert into inventory (product_id, warehouse_id, quantity_on_hand, created_at, updated_at) " \
                    f"values ('P{n}', 'W1', {n}, {STAMPS}) on conflict do nothing"  # fmt: skip
@@ -81,6 +90,9 @@ def test_delta_equals_postgres_row_for_row_whoever_is_killed_on_the_way(trio: Tr
     trio.start("connect")
     started["connect"] = trio.wait(trio.follows, "Debezium's task")
     trio.start("live")
+    for method, path in (("PUT", "connectors/other/config"), ("POST", "connectors"), ("DELETE", "connectors/lakehouse"),
+                         ("PUT", "connectors/lakehouse/pause"), ("PUT", "admin/loggers/root")):  # fmt: skip
+        assert trio.refuses(method, path), f"Connect takes {method} {path}"
     started["live"] = trio.wait(trio.equal, "the snapshot in Delta")
     assert trio.listeners() <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing
@@ -91,6 +92,17 @@ class Trio:
                 return [t["state"] for t in json.load(said)["tasks"]] == ["RUNNING"]
         except OSError:
             return False
+
+    def refuses(self, method: str, path: str) -> bool:
+        """Whether Connect takes no such request, no matter who sends it."""
+        body = json.dumps({"connector.class": "PostgresConnector", "database.hostname": "127.0.0.1"}).encode()
+        address = f"http://127.0.0.1:{self.place.connect}/{path}"
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request):  # noqa: S310
+                return False
+        except urllib.error.HTTPError as e:
+            return e.code == 405
 
     def wait(self, until: Callable[[], bool], what: str, seconds: float = 180) -> float:
         began = time.monotonic()

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tools.setup.fence import install_compiled
 from tools.setup.jars import install_jars, jars, spark_jars
 from tools.setup.machine import ROOT, VENV, exit_with_sentence
 
 FOLDER = VENV / "share" / "lakehouse" / "live"
 LISTS = {"kafka": ROOT / "conf" / "live-jars.txt", "spark": ROOT / "conf" / "live-spark-jars.txt"}
+
+
+# Connect's REST interface refuses changes by it.
+READ_ONLY = "lakehouse-live.jar"
+SOURCES = ROOT / "lib" / "java-live"
+AGAINST = ("connect-api-*.jar", "kafka-clients-*.jar", "jakarta.ws.rs-api-*.jar")
 
 
 def install(folder: Path = FOLDER) -> int:
@@ -18,10 +25,11 @@ def install(folder: Path = FOLDER) -> int:
         (folder / name).mkdir(parents=True, exist_ok=True)
         fetched += install_jars(folder / name, file, spark_jars(VENV))
         # Every jar of the folder is on a class path.
-        listed = {jar.file for jar in jars(file)}
+        listed = {READ_ONLY, *(jar.file for jar in jars(file))}
         for jar in (folder / name).glob("*.jar"):
             if jar.name not in listed:
                 jar.unlink()
+    install_compiled(folder / "kafka", READ_ONLY, SOURCES, AGAINST)
     return fetched
 
 

@@ -1,6 +1,6 @@
 """Compiles the log store that guards a lake on s3a into a small jar, and puts it where Spark finds its jars.
 
-From source, as there is nobody else who could have built it. Compilers differ in the bytes they make, so what is checked
+So it does with other sources below lib, of which there is one (tools/live/setup.py). From source, as there is nobody else who could have built it. Compilers differ in the bytes they make, so what is checked
 is not the jar: it says in its manifest which source, and which class files, it was made of. A changed source or a damaged
 jar is compiled again; anything else costs the hash of one file.
 """
@@ -32,18 +32,24 @@ def install_fence(folder: Path) -> bool:
 
     Raises SetupError where the Java that Spark will start has no compiler.
     """
-    jar = folder / JAR
-    if _is_current(jar):
+    return install_compiled(folder, JAR, SOURCES, AGAINST)
+
+
+def install_compiled(folder: Path, name: str, sources: Path, against: tuple[str, ...]) -> bool:
+    """Makes `folder` hold a jar of today's sources, compiled against jars of it; returns and raises as `install_fence`."""
+    jar = folder / name
+    if _is_current(jar, sources):
         return False
     with tempfile.TemporaryDirectory(prefix="fence-") as scratch:
         classes = Path(scratch)
-        _compile(classes, folder)
-        _write(jar, {path.relative_to(classes).as_posix(): path.read_bytes() for path in classes.rglob("*.class")})
+        _compile(classes, sources, [file for pattern in against for file in folder.glob(pattern)])
+        held = {path.relative_to(classes).as_posix(): path.read_bytes() for path in classes.rglob("*.class")}
+        _write(jar, held, sources)
     return True
 
 
-def _sources() -> list[Path]:
-    return sorted(SOURCES.rglob("*.java"))
+def _files(sources: Path) -> list[Path]:
+    return sorted(sources.rglob("*.java"))
 
 
 def _digest(parts) -> str:
@@ -53,49 +59,49 @@ def _digest(parts) -> str:
     return digest.hexdigest()
 
 
-def _source_digest() -> str:
-    return _digest((path.relative_to(SOURCES).as_posix(), path.read_bytes()) for path in _sources())
+def _source_digest(sources: Path) -> str:
+    return _digest((path.relative_to(sources).as_posix(), path.read_bytes()) for path in _files(sources))
 
 
-def _manifest(classes) -> str:
+def _manifest(classes, sources: Path) -> str:
     # A line of a manifest has 72 bytes at most: a name, a colon, a space and 64 digits.
-    marks = {"Source": _source_digest(), "Class": _digest(classes.items())}
+    marks = {"Source": _source_digest(sources), "Class": _digest(classes.items())}
     return "Manifest-Version: 1.0\n" + "".join(f"{name}: {digest}\n" for name, digest in marks.items()) + "\n"
 
 
-def _is_current(jar: Path) -> bool:
+def _is_current(jar: Path, sources: Path) -> bool:
     try:
         with zipfile.ZipFile(jar) as archive:
             held = {name: archive.read(name) for name in archive.namelist()}
     except (OSError, zipfile.BadZipFile):
         return False
     manifest = held.pop(MANIFEST, b"")
-    return bool(held) and manifest == _manifest(held).encode()
+    return bool(held) and manifest == _manifest(held, sources).encode()
 
 
-def _compile(classes: Path, jars: Path) -> None:
+def _compile(classes: Path, sources: Path, against: list[Path]) -> None:
     # The Java that Spark will start compiles too: there may be no other one, and a `javac` on PATH may be of another.
     command = [java(), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *COMPILER, "--release", RELEASE, "-proc:none"]
-    needed = os.pathsep.join(str(jar) for name in AGAINST for jar in jars.glob(name))
-    command += ["-encoding", "UTF-8", "-g:source,lines", "-d", str(classes), "-cp", needed, *map(str, _sources())]
+    needed = os.pathsep.join(map(str, against))
+    command += ["-encoding", "UTF-8", "-g:source,lines", "-d", str(classes), "-cp", needed, *map(str, _files(sources))]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = done.stdout.decode(errors="replace")
     if done.returncode == 0:
         return
     if "jdk.compiler" in said or f"release version {RELEASE} not supported" in said:
         raise SetupError(
-            f"{command[0]} has no compiler, which the log store of lib/java needs: install a JDK, not only a JRE "
+            f"{command[0]} has no compiler, which lib/{sources.name} needs: install a JDK, not only a JRE "
             f"(Debian, Ubuntu: `apt install openjdk-{RELEASE}-jdk-headless`), and point JAVA_HOME at it."
         )
     log = cache_folder() / "setup.log"
     log.write_text(said)
-    raise SetupError(f"Compiling lib/java with {command[0]} failed; what it said is in {log}.")
+    raise SetupError(f"Compiling lib/{sources.name} with {command[0]} failed; what it said is in {log}.")
 
 
-def _write(jar: Path, classes) -> None:
+def _write(jar: Path, classes, sources: Path) -> None:
     part = jar.with_name(jar.name + ".part")
     with zipfile.ZipFile(part, "w") as archive:
-        for name, content in [(MANIFEST, _manifest(classes).encode()), *sorted(classes.items())]:
+        for name, content in [(MANIFEST, _manifest(classes, sources).encode()), *sorted(classes.items())]:
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
