@@ -193,6 +193,21 @@ def test_a_row_that_comes_back_as_it_was_is_brought_again(postgres: Any, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_row_that_was_made_again_after_midnight_and_deleted_by_the_next_run_is_gone(shop: SmallShop) -> None:
+    """No run ever brings the later row, and yet its key is held."""
+    shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
+    shop.write(shop.source, order("X", "2020-01-01 10:00"))
+    judge(shop, 1, 2)
+    shop.write(shop.source, "delete from orders where order_id = 'X'; " + order("x", "2020-01-04 00:30"))
+    judge(shop, 3)
+    assert silver(shop, "orders", "order_id") == [("O1",), ("X",)]
+    shop.write(shop.source, "delete from orders where order_id = 'x'")
+    judge(shop, 4)
+    assert silver(shop, "orders", "order_id") == [("O1",)]
+    assert broken(shop) == []
+
+
+@pytest.mark.slow
 def test_images_that_a_line_now_held_back_had_overtaken_are_open_again(shop: SmallShop) -> None:
     shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
     shop.write(shop.source, order("X", "2020-01-01") + line("V", "X", 0, "2020-01-01 01:00"))
