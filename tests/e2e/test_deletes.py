@@ -208,6 +208,29 @@ def test_a_row_that_was_made_again_after_midnight_and_deleted_by_the_next_run_is
 
 
 @pytest.mark.slow
+def test_a_line_whose_order_is_gone_leaves_though_one_of_the_same_text_is_open(shop: SmallShop) -> None:
+    """A discount that is no number is carried as none, which the other line has."""
+    shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
+    both = line("V", "X", 1, "2020-01-01 10:00")
+    shop.write(shop.source, order("X", "2020-01-01") + both)
+    shop.write(shop.source, "update order_items set discount = 'NaN' where order_item_id = 'V'; " + both)
+    judge(shop, 1)
+    assert silver(shop, "order_items", "order_item_id") == [("I1",), ("V",)]
+    shop.write(shop.source, "delete from orders where order_id = 'X'")
+    judge(shop, 2)
+    assert silver(shop, "order_items", "order_item_id") == [("I1",)]
+    open_images = rows(published_frame(shop.lakehouse, "quarantine", "order_items").where("order_item_id = 'V'"))
+    assert sorted(sorted(r["_reasons"]) for r in open_images) == [
+        ["not_representable", "order_missing"],
+        ["order_missing"],
+    ]
+    assert broken(shop) == []
+    held = content(shop)
+    rebuild.rebuild(shop.lakehouse, "silver")
+    assert content(shop) == held
+
+
+@pytest.mark.slow
 def test_images_that_a_line_now_held_back_had_overtaken_are_open_again(shop: SmallShop) -> None:
     shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
     shop.write(shop.source, order("X", "2020-01-01") + line("V", "X", 0, "2020-01-01 01:00"))
