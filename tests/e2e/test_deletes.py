@@ -15,6 +15,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError
 from lakehouse.frame.published import published_frame
+from lakehouse.layers import silver as silver_layer
 from lakehouse.records import Outcome
 from lakehouse.runs import day as days
 from lakehouse.runs import rebuild
@@ -224,6 +225,37 @@ def test_a_line_whose_order_is_gone_leaves_though_one_of_the_same_text_is_open(s
         ["not_representable", "order_missing"],
         ["order_missing"],
     ]
+    assert broken(shop) == []
+    held = content(shop)
+    rebuild.rebuild(shop.lakehouse, "silver")
+    assert content(shop) == held
+
+
+@pytest.mark.slow
+def test_what_bronze_publishes_once_silver_has_planned_is_for_the_next_run(
+    shop: SmallShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a line that is judged once more, as its order is gone."""
+    shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
+    shop.write(shop.source, order("X", "2020-01-01") + line("V", "X", 1, "2020-01-01 10:00"))
+    judge(shop, 1)
+    shop.write(shop.source, "delete from orders where order_id = 'X'")
+    layer(shop, "bronze", 2)
+    shop.write(
+        shop.source,
+        "update order_items set quantity = 0, updated_at = '2020-01-03 10:00' where order_item_id = 'V'",
+    )
+    entered = silver_layer._entered
+
+    def beside_bronze(*arguments: Any) -> Any:
+        layer(shop, "bronze", 3)
+        return entered(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(silver_layer, "_entered", beside_bronze)
+        layer(shop, "silver", 2)
+    assert waiting(shop, "order_items")["V"] == ["order_missing"]
+    layer(shop, "silver", 3)
     assert broken(shop) == []
     held = content(shop)
     rebuild.rebuild(shop.lakehouse, "silver")

@@ -166,6 +166,9 @@ def _judged_once_more(
     lakehouse, table, key = silver.lakehouse, contract.table, contract.key
     every = lakehouse.ledger.pending([table], whole=True)[table]
     new = {e.run_id for e in pending}
+    # What bronze has published since this run was planned is for the next one to judge.
+    later = {e.run_id for e in lakehouse.ledger.pending([table])[table]} - new
+    every = [e for e in every if e.run_id not in later]
     bronze = frame(lakehouse, "bronze", table, silver.bronze[table])
     runs = in_order(lakehouse.spark, every)
     identifiers = {k: f"_identifier_{k}" for k in key}
