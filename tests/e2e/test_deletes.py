@@ -15,6 +15,7 @@ import pytest
 from lakehouse.business_date import BusinessDate
 from lakehouse.errors import GateError
 from lakehouse.frame.published import published_frame
+from lakehouse.layers import silver as silver_layer
 from lakehouse.records import Outcome
 from lakehouse.runs import day as days
 from lakehouse.runs import rebuild
@@ -190,6 +191,75 @@ def test_a_row_that_comes_back_as_it_was_is_brought_again(postgres: Any, tmp_pat
     assert shop.lake_hashes()["silver.order_items"] == before
     assert broken(shop) == []
     shop.close()
+
+
+@pytest.mark.slow
+def test_a_row_that_was_made_again_after_midnight_and_deleted_by_the_next_run_is_gone(shop: SmallShop) -> None:
+    """No run ever brings the later row, and yet its key is held."""
+    shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
+    shop.write(shop.source, order("X", "2020-01-01 10:00"))
+    judge(shop, 1, 2)
+    shop.write(shop.source, "delete from orders where order_id = 'X'; " + order("x", "2020-01-04 00:30"))
+    judge(shop, 3)
+    assert silver(shop, "orders", "order_id") == [("O1",), ("X",)]
+    shop.write(shop.source, "delete from orders where order_id = 'x'")
+    judge(shop, 4)
+    assert silver(shop, "orders", "order_id") == [("O1",)]
+    assert broken(shop) == []
+
+
+@pytest.mark.slow
+def test_a_line_whose_order_is_gone_leaves_though_one_of_the_same_text_is_open(shop: SmallShop) -> None:
+    """A discount that is no number is carried as none, which the other line has."""
+    shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
+    both = line("V", "X", 1, "2020-01-01 10:00")
+    shop.write(shop.source, order("X", "2020-01-01") + both)
+    shop.write(shop.source, "update order_items set discount = 'NaN' where order_item_id = 'V'; " + both)
+    judge(shop, 1)
+    assert silver(shop, "order_items", "order_item_id") == [("I1",), ("V",)]
+    shop.write(shop.source, "delete from orders where order_id = 'X'")
+    judge(shop, 2)
+    assert silver(shop, "order_items", "order_item_id") == [("I1",)]
+    open_images = rows(published_frame(shop.lakehouse, "quarantine", "order_items").where("order_item_id = 'V'"))
+    assert sorted(sorted(r["_reasons"]) for r in open_images) == [
+        ["not_representable", "order_missing"],
+        ["order_missing"],
+    ]
+    assert broken(shop) == []
+    held = content(shop)
+    rebuild.rebuild(shop.lakehouse, "silver")
+    assert content(shop) == held
+
+
+@pytest.mark.slow
+def test_what_bronze_publishes_once_silver_has_planned_is_for_the_next_run(
+    shop: SmallShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a line that is judged once more, as its order is gone."""
+    shop.write(shop.source, EVERY_DAY.format(n=1, next=2, day=day(1).isoformat()))
+    shop.write(shop.source, order("X", "2020-01-01") + line("V", "X", 1, "2020-01-01 10:00"))
+    judge(shop, 1)
+    shop.write(shop.source, "delete from orders where order_id = 'X'")
+    layer(shop, "bronze", 2)
+    shop.write(
+        shop.source,
+        "update order_items set quantity = 0, updated_at = '2020-01-03 10:00' where order_item_id = 'V'",
+    )
+    entered = silver_layer._entered
+
+    def beside_bronze(*arguments: Any) -> Any:
+        layer(shop, "bronze", 3)
+        return entered(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(silver_layer, "_entered", beside_bronze)
+        layer(shop, "silver", 2)
+    assert waiting(shop, "order_items")["V"] == ["order_missing"]
+    layer(shop, "silver", 3)
+    assert broken(shop) == []
+    held = content(shop)
+    rebuild.rebuild(shop.lakehouse, "silver")
+    assert content(shop) == held
 
 
 @pytest.mark.slow

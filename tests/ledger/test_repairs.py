@@ -142,6 +142,22 @@ def test_runs_set_back_come_back_as_the_newest_and_the_sums_follow(lived: Lived)
     assert ledger.aside(day(9), end(9)) == []
 
 
+def test_runs_set_aside_come_back_in_the_order_in_which_they_were(lived: Lived) -> None:
+    ledger, bronze = lived.ledger, {n: lived.runs["bronze", n] for n in (1, 2, 3)}
+    # The second day is read again when the third has been.
+    lived.bronze(2)
+    again = lived.runs["bronze", 2]
+
+    def aside(n: int) -> list[str]:
+        return [a.run_id for a in ledger.aside(day(n), end(n))]
+
+    lived.change(lambda c: ledger.set_back(c, {"bronze": [bronze[2], bronze[3], again]}))
+    assert aside(2) == [bronze[2]], "what was read again waits for the day that it followed"
+    assert aside(3) == [bronze[2], bronze[3], again]
+    lived.change(lambda c: ledger.put_back(c, [bronze[2]]), lambda c: ledger.set_back(c, {"bronze": [bronze[2]]}))
+    assert aside(3) == [bronze[2], bronze[3], again], "rewound once more, before the others had come back"
+
+
 def test_pointers_of_a_rewind_are_of_its_day_and_younger_tables_have_none(lived: Lived) -> None:
     run = lived.publish("silver", 1, {"silver": [TableRun("orders", 7)]})
     lived.change(lambda c: c.execute("insert into ops.published select layer, 'younger', version, %s, business_date, shape, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -13,16 +14,19 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.contracts import Contract
 from lakehouse.source import deletes
 from lakehouse.source.deletes import (
+    IS_LATER,
     MOST_BUCKETS,
     STRANGE,
     Seen,
+    counted,
     differing,
-    gone,
     held_figures,
     keys_seen,
     source_figures,
+    unmet,
 )
 from lakehouse.source.digests import CRC_32, SHA_256, Digest, digest_of
+from lakehouse.source.postgres import Snapshot
 from tests.source.conftest import Shop
 from tests.tables import contract, instant
 
@@ -57,6 +61,11 @@ def have(shop: Shop, *keys: str | None, made: str = "2020-01-01") -> None:
             [(key, made, made, made) for key in keys],
         )
         cursor.connection.commit()
+
+
+def gone(spark: SparkSession, snapshot: Snapshot, of: Contract, keys: DataFrame, buckets: Collection[str]) -> DataFrame:
+    """Keys that no row of the source has any more."""
+    return unmet(spark, snapshot, of, keys, buckets, MARK).where(f"not {IS_LATER}").select(*of.key)
 
 
 def compared(spark: SparkSession, shop: Shop, keys: DataFrame, source: Any = None) -> tuple[set[str], list[str]]:
@@ -222,6 +231,29 @@ def test_where_a_key_went_a_bucket_is_suspect(shop: Shop, spark: SparkSession, s
     with shop.source().snapshot() as snapshot:
         every = gone(spark, snapshot, ORDERS, keys, everywhere).collect()
         assert gone(spark, snapshot, ORDERS, keys, suspect or everywhere).collect() == every
+
+
+@pytest.mark.parametrize("key", ["A", "\u00e9"], ids=["plain", "strange"])
+def test_a_key_that_only_a_row_made_after_the_end_has_is_not_gone_and_may_be_by_the_next_run(
+    shop: Shop, spark: SparkSession, key: str
+) -> None:
+    have(shop, key, "B")
+    first, _ = seen(shop)
+    # Deleted, and made again after midnight, before the night's run.
+    shop.do(f"delete from orders where order_id = '{key}'")
+    have(shop, key, made="2020-01-04 00:30")
+    second, suspect = seen(shop, NEXT, first)
+    keys, everywhere = held(spark, key.upper(), "B"), {str(n) for n in range(MOST_BUCKETS + 1)}
+    with shop.source().snapshot() as snapshot:
+        found = unmet(spark, snapshot, ORDERS, keys, suspect or everywhere, NEXT)
+        assert [tuple(r) for r in found.collect()] == [(key.upper(), True)]
+        number, doubtful = counted(found, snapshot, ORDERS)
+    assert (number, len(doubtful)) == (0, 1)
+    shop.do(f"delete from orders where order_id = '{key}'")
+    unsure = second.unsure_of(doubtful)
+    assert Seen.parse(str(unsure)) == unsure
+    _, suspect = seen(shop, instant("2020-01-05"), unsure)
+    assert suspect == (doubtful if key == "A" else None)
 
 
 def test_a_row_that_is_of_a_bucket_by_its_stamp_alone_is_seen(shop: Shop) -> None:

@@ -20,7 +20,7 @@ from lakehouse.errors import SourceError
 from lakehouse.records import Counts, Window
 from lakehouse.server.account import account
 from lakehouse.server.embedded import binaries
-from lakehouse.source.deletes import differing, gone, held_figures, source_figures
+from lakehouse.source.deletes import differing, held_figures, source_figures, unmet
 from lakehouse.source.digests import digest_of
 from tests.conftest import free_port, passable_folder
 from tests.source.conftest import Shop
@@ -151,7 +151,7 @@ def test_a_standby_that_is_behind_is_refused_and_one_that_has_caught_up_is_read(
         held = spark.createDataFrame([("OF THE DAY",), ("GONE",)], "order_id string")
         every = {r["bucket"] for r in held_figures(held, orders, digest_of(snapshot.release)).collect()}
         assert differing(source_figures(snapshot, orders, None), dict.fromkeys(every, (1, 0))) == every
-        assert [r["order_id"] for r in gone(spark, snapshot, orders, held, every).collect()] == ["GONE"]
+        assert [tuple(r) for r in unmet(spark, snapshot, orders, held, every, end).collect()] == [("GONE", False)]
 
     # Another server than the primary, with numbers that mean something else where one of them goes on.
     with shop.source().snapshot() as first, source.snapshot() as second:

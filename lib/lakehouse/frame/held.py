@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -18,7 +18,7 @@ from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Totals, Window
-from lakehouse.source.deletes import Seen, differing, gone, held_figures, keys_seen, source_figures
+from lakehouse.source.deletes import IS_LATER, Seen, counted, differing, held_figures, keys_seen, source_figures, unmet
 from lakehouse.source.digests import digest_of
 from lakehouse.source.postgres import Snapshot
 
@@ -109,11 +109,11 @@ def gone_keys(
     that are held. The keys found are kept in memory until `kept` is closed. Raises SourceError where the source refuses.
     """
     published = lakehouse.ledger.published("bronze")
-    seen, held = dict[str, str](), dict[str, DataFrame]()
+    seen, held = dict[str, Seen](), dict[str, DataFrame]()
     suspect, figured = dict[str, set[str]](), dict[str, DataFrame]()
     for table, (contract, window) in tables.items():
         now, buckets = keys_seen(snapshot, contract, window.end, Seen.parse(published[table].keys_seen))
-        seen[table] = str(now)
+        seen[table] = now
         if buckets == set() or (keys := held_keys(lakehouse, contract)) is None:
             continue
         held[table] = keys
@@ -123,17 +123,19 @@ def gone_keys(
             suspect[table] = buckets
     differ, numbers = _figures(snapshot, tables, figured)
     suspect |= differ
-    found = {table: Gone(None, 0, numbers.get(table, 0), its) for table, its in seen.items()}
+    found = {table: Gone(None, 0, numbers.get(table, 0), str(its)) for table, its in seen.items()}
     for table, buckets in suspect.items():
-        count = 0
+        count, (contract, window) = 0, tables[table]
         if buckets:
             with lakehouse.source.read(table):
-                missing = gone(lakehouse.spark, snapshot, tables[table][0], held[table], buckets).persist()
+                missing = unmet(lakehouse.spark, snapshot, contract, held[table], buckets, window.end).persist()
                 kept.callback(missing.unpersist)
-                count = missing.count()
-        if count:
-            number = numbers[table] if table in numbers else held[table].count()
-            found[table] = Gone(missing, count, number, seen[table])
+                count, later = counted(missing, snapshot, contract)
+            now = str(seen[table].unsure_of(later))
+            found[table] = replace(found[table], seen=now)
+            if count:
+                number = numbers[table] if table in numbers else held[table].count()
+                found[table] = Gone(missing.where(~F.col(IS_LATER)).select(*contract.key), count, number, now)
         log.event("bronze.keys_compared", table=table, keys=found[table].held, buckets=len(buckets), gone=count)
     return found
 

@@ -189,6 +189,9 @@ def _judged_once_more(
     lakehouse, table, key = silver.lakehouse, contract.table, contract.key
     every = lakehouse.ledger.pending([table], whole=True)[table]
     new = {e.run_id for e in pending}
+    # What bronze has published since this run was planned is for the next one to judge.
+    later = {e.run_id for e in lakehouse.ledger.pending([table])[table]} - new
+    every = [e for e in every if e.run_id not in later]
     bronze = frame(lakehouse, "bronze", table, silver.bronze[table])
     runs = in_order(lakehouse.spark, every)
     identifiers = {k: f"_identifier_{k}" for k in key}
@@ -202,8 +205,11 @@ def _judged_once_more(
     found = _standard(silver, contract, mine)
     if lakehouse.contracts["bronze"][table].deletes != "none":
         found = voided(found, by_key(bronze, runs, key), key).where(F.col(VOID).isNull()).drop(VOID)
-    is_open = standard.where(~F.col("_batch")).select(*TIE_BREAKERS).distinct()
-    return found.join(is_open, list(TIE_BREAKERS), how="left_anti").withColumn(ORDER, F.lit(OLDER))
+    # A value that Spark cannot hold and a null make the same text of a row, of which only one is open.
+    same = [*(F.col(c) for c in TIE_BREAKERS), F.concat_ws(",", "_not_representable").alias("_unfit")]
+    is_open = standard.where(~F.col("_batch")).select(*same).distinct()
+    found = found.select("*", same[-1]).join(is_open, [*TIE_BREAKERS, "_unfit"], how="left_anti")
+    return found.drop("_unfit").withColumn(ORDER, F.lit(OLDER))
 
 
 def _places(silver: Silver, pending: list[Extracted]) -> list[dict[str, str]]:

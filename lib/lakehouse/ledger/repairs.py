@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
@@ -51,8 +52,8 @@ class Repairs(Questions):
 
     def first_day(self, layer: str) -> date | None:
         """The date of a layer's first published run, which is as far back as it goes."""
-        rows = self._rows("select business_date from ops.runs where layer = %s and state = 'published' order by seq limit 1",
-                          (layer,))  # fmt: skip
+        query = "select business_date from ops.runs where layer = %s and state = 'published' order by seq limit 1"
+        rows = self._rows(query, (layer,))
         return rows[0]["business_date"] if rows else None
 
     def judged_up_to(self, silver_seq: int) -> int:
@@ -85,11 +86,8 @@ class Repairs(Questions):
 
     def runs_after(self, layer: str, seq: int) -> list[str]:
         """The published runs of a layer after a cut, oldest first."""
-        rows = self._rows(
-            "select run_id from ops.runs where layer = %s and state = 'published' and seq > %s order by seq",
-            (layer, seq),
-        )
-        return [r["run_id"] for r in rows]
+        query = "select run_id from ops.runs where layer = %s and state = 'published' and seq > %s order by seq"
+        return [r["run_id"] for r in self._rows(query, (layer, seq))]
 
     def versions_at(self, layer: str, of_runs: str, seq: int) -> dict[str, int]:
         """The version of each lake table of a layer that its runs (`of_runs`: silver's for quarantine) had made by a cut."""
@@ -116,8 +114,15 @@ class Repairs(Questions):
         return found
 
     def set_back(self, cursor: Cursor, runs: Mapping[str, list[str]]) -> None:
-        """Calls published runs rewound, by layer. Of bronze's the published version still holds all rows, and is kept."""
+        """Calls published runs rewound, by layer. Of bronze's the published version still holds all rows, and is kept.
+
+        Bronze runs that an earlier rewind set aside, and that no run has needed since, come behind them in their order.
+        """
         for layer, ids in runs.items():
+            if layer == "bronze" and ids:
+                cursor.execute("select run_id from ops.runs where layer = 'bronze' and state = 'rewound' order by seq")
+                for (run_id,) in cursor.fetchall():
+                    cursor.execute("update ops.runs set seq = default where run_id = %s", (run_id,))
             cursor.execute(
                 "update ops.runs set state = 'rewound' where run_id = any(%s) and state = 'published'", (ids,)
             )
@@ -152,24 +157,23 @@ class Repairs(Questions):
     def aside(self, day: date, end: datetime) -> list[Aside]:
         """Bronze runs that a rewind set aside and that a run for a day needs again, oldest first, table by table.
 
-        A run is needed where it was for that day or an earlier one, or where a window of it begins before the day ends.
+        A run is needed where it was for that day or an earlier one, or where a window of it begins before the day ends. None
+        comes back before those that it followed: which images a tombstone voids is a matter of their order.
         """
         rows = self._rows(
-            "select r.run_id, r.business_date, t.table_name as table, t.version, t.rows_kept as rows from ops.runs r "
-            "join ops.run_tables t using (run_id) where r.layer = 'bronze' and r.state = 'rewound' and t.window_end is not null "
-            "and (r.business_date <= %(day)s or exists (select from ops.run_tables w where w.run_id = r.run_id "
-            "and w.layer = 'bronze' and w.window_start < %(end)s)) order by r.seq, t.table_name",
+            "select r.run_id, r.business_date, t.table_name as table, t.version, t.rows_kept as rows, r.business_date <= %(day)s "
+            "or exists (select from ops.run_tables w where w.run_id = r.run_id and w.layer = 'bronze' and w.window_start < %(end)s) "
+            "as is_needed from ops.runs r join ops.run_tables t using (run_id) where r.layer = 'bronze' and r.state = 'rewound' "
+            "and t.window_end is not null order by r.seq, t.table_name",
             {"day": day, "end": end},
         )
-        return [Aside(**r) for r in rows]
+        return [Aside(**r) for r in takewhile(lambda r: r.pop("is_needed"), rows)]
 
     def put_back(self, cursor: Cursor, run_ids: Iterable[str]) -> None:
         """Publishes bronze runs that were set aside, as the newest in the order of runs; in the order given."""
+        published = "update ops.runs set state = 'published', seq = default where run_id = %s and state = 'rewound'"
         for run_id in run_ids:
-            cursor.execute(
-                "update ops.runs set state = 'published', seq = default where run_id = %s and state = 'rewound'",
-                (run_id,),
-            )
+            cursor.execute(published, (run_id,))
             cursor.execute(
                 "update ops.run_tables t set version = p.version from ops.published p where t.run_id = %s "
                 "and t.layer = 'bronze' and p.layer = 'bronze' and p.table_name = t.table_name",

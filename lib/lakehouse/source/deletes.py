@@ -4,13 +4,15 @@ A key is what the identifier rule makes of it, so another spelling keeps it; a r
 rule is Spark's to apply. Only of *plain* keys, printable ASCII between blanks, is SQL known to make the same of them: these
 fall into buckets by a hash, the server counts and sums each bucket in one pass, a key that stands twice once, and of buckets
 that agree with what is held no key is read. A match says that each key held is there, whatever the pass has left out: so it
-leaves out rows made since the last window, which nobody holds yet. All of it is SELECT, in the snapshot of the run.
+leaves out rows made since the last window, which nobody holds yet. A key that is held and that only such a row has, as one
+that was deleted and made again after midnight, puts its bucket in doubt for the next run. All of it is SELECT, in the snapshot
+of the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 
@@ -29,8 +31,13 @@ MOST_BUCKETS = 1024
 # The bucket of keys that are not plain: no hash of them is compared.
 STRANGE = ""
 SEPARATOR = "\x1f"
-# Of the sums that are kept of what was seen.
+# Of the sums that are kept of what was seen; and what stands for one that no later sum may agree with.
 SEEN_BITS = 48
+UNSURE = 2**SEEN_BITS
+# What was seen by an earlier way of looking is not gone on from: all keys are compared once.
+RELEASE = 2
+# Of a key that no row made or stamped before an end has: whether a later one has it.
+IS_LATER = "_is_later"
 # Of each bucket the keys and the sum of their digests.
 Figures = Mapping[str, tuple[int, int]]
 
@@ -46,6 +53,10 @@ class Seen:
     end: datetime
     scheme: str
     sums: Mapping[str, int]
+
+    def unsure_of(self, buckets: Collection[str]) -> Seen:
+        """The same, in which a key of some buckets may be gone by the next run whatever that sees."""
+        return replace(self, sums={**self.sums, **dict.fromkeys(buckets, UNSURE)})
 
     def __str__(self) -> str:
         return " ".join([self.end.isoformat(), self.scheme, *(f"{b}:{n:x}" for b, n in sorted(self.sums.items()))])
@@ -68,7 +79,7 @@ def keys_seen(snapshot: Snapshot, contract: Contract, end: datetime, last: Seen 
     """
     digest, parts = digest_of(snapshot.release), _parts(snapshot, contract)
     written = ", ".join(f'coalesce("{k}"::text, \'\') collate "C"' for k in contract.key)
-    scheme = f"{digest.name}/{snapshot.standing.encoding}/{'/'.join(contract.key)}"
+    scheme = f"{RELEASE}/{digest.name}/{snapshot.standing.encoding}/{'/'.join(contract.key)}"
     ends = [end, last.end if last else end]
     sums = ", ".join(f"sum(hash) filter (where made_{n}) % {2**SEEN_BITS}" for n in range(len(ends)))
     rows = snapshot.rows(
@@ -91,6 +102,11 @@ def _made(contract: Contract, end: datetime) -> str:
     if CREATED not in contract.names:
         return "true"
     return f'("{CREATED}" < {instant(end)} or "{mark_column(contract)}" < {instant(end)}) is not false'
+
+
+def _made_later(contract: Contract, end: datetime) -> str:
+    """The other rows, in words that an index on their stamps can answer."""
+    return f'("{CREATED}" >= {instant(end)} and "{mark_column(contract)}" >= {instant(end)})'
 
 
 def source_figures(snapshot: Snapshot, contract: Contract, mark: datetime | None) -> Figures:
@@ -121,11 +137,18 @@ def differing(source: Figures, held: Figures) -> set[str]:
     return {bucket for bucket, figures in held.items() if bucket == STRANGE or source.get(bucket) != figures}
 
 
-def gone(
-    spark: SparkSession, snapshot: Snapshot, contract: Contract, held: DataFrame, buckets: Collection[str]
+def unmet(
+    spark: SparkSession,
+    snapshot: Snapshot,
+    contract: Contract,
+    held: DataFrame,
+    buckets: Collection[str],
+    end: datetime,
 ) -> DataFrame:
-    """Keys held, of some buckets, that no row of the source has; the key's columns, as identifiers."""
-    there = " and ".join(f'"{k}" is not null' for k in contract.key)
+    """Keys held, of some buckets, that no row of the source made or stamped before an end has; the key's columns, as
+    identifiers, and `IS_LATER`: whether another row has it. Where none has, the key is gone.
+    """
+    key, there = list(contract.key), " and ".join(f'"{k}" is not null' for k in contract.key)
     if snapshot.standing.encoding == "SQL_ASCII":
         # Bytes that are no Unicode are carried as null: such a row has no key.
         there += "".join(
@@ -140,10 +163,24 @@ def gone(
         there += f" and case when {_plain(parts)} then {theirs} in ({named}) else true end"
         held = held.where(~_is_plain(contract) | digest.place(_key(contract)).isin(plain))
     keys = ", ".join(f'"{k}"::text as "{k}"' for k in contract.key)
-    read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there}")
-    return held.join(
-        read.select(*(clean_identifier(k).alias(k) for k in contract.key)), list(contract.key), how="left_anti"
-    )
+
+    def having(which: str) -> DataFrame:
+        read = snapshot.frame_of(spark, f"select {keys} from {_name(contract)} where {there} and {which}")
+        return read.select(*(clean_identifier(k).alias(k) for k in contract.key))
+
+    missing = held.select(*key).join(having(_made(contract, end)), key, how="left_anti")
+    if CREATED not in contract.names:
+        return missing.withColumn(IS_LATER, F.lit(False))
+    later = having(_made_later(contract, end)).distinct().withColumn(IS_LATER, F.lit(True))
+    return missing.join(later, key, how="left").withColumn(IS_LATER, F.coalesce(IS_LATER, F.lit(False)))
+
+
+def counted(unmet: DataFrame, snapshot: Snapshot, contract: Contract) -> tuple[int, set[str]]:
+    """How many keys are gone, and the buckets of those that only later rows have."""
+    place = F.when(_is_plain(contract), digest_of(snapshot.release).place(_key(contract))).otherwise(F.lit(STRANGE))
+    row = unmet.agg(F.count_if(~F.col(IS_LATER)), F.collect_set(F.when(F.col(IS_LATER), place))).first()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return int(row[0]), set(row[1])
 
 
 def _is_plain(contract: Contract) -> Column:
