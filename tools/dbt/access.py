@@ -110,7 +110,7 @@ def _may_become(cursor: Cursor, name: str) -> bool:
 
 def _sees_what_it_should(cursor: Cursor, contracts: list[Contract]) -> bool:
     """Whether dbt reads exactly the columns that it may, and has its schemas and temporary tables."""
-    shown = [f"{c.table}.{column}" for c in contracts for column in grants.not_personal(c)]
+    shown = [f"{c.table}.{column}" for c in contracts for column in grants.readable(c)]
     cursor.execute(
         "select has_schema_privilege(%(dbt)s, %(gold)s, 'usage') and has_schema_privilege(%(dbt)s, %(schema)s, 'create') "
         "and has_database_privilege(%(dbt)s, current_database(), 'temporary') and coalesce(bool_and("
