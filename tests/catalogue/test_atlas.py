@@ -26,7 +26,7 @@ from lakehouse.errors import ConfigError, LakehouseError, StoreError, UsageError
 from lakehouse.judging.suites import load_suites
 from lakehouse.settings import Settings, secret_variables
 from tests.catalogue.atlas import InMemory, faults_of, handler, types_of_atlas
-from tests.web_server import Handler, serving
+from tests.web_server import Handler, proxy, serving
 
 pytestmark = pytest.mark.unit
 CONTRACTS = load_contracts()
@@ -368,13 +368,32 @@ def test_the_atlas_is_that_of_the_settings_else_the_one_of_this_home(
         atlas_of(settings(atlas_url=url))
     (tmp_path / "atlas" / "secrets").mkdir(parents=True)
     (tmp_path / "atlas" / "secrets" / "LAKEHOUSE_ATLAS_URL").write_text("http://127.0.0.1:21000")
+    (tmp_path / "atlas" / "secrets" / "LAKEHOUSE_ATLAS_USER").write_text("admin")
     (tmp_path / "atlas" / "secrets" / "LAKEHOUSE_ATLAS_PASSWORD").write_text(PASSWORD)
     assert atlas_of(settings()).where == "127.0.0.1:21000"
+    ours = atlas_of(settings(atlas_user="of another", atlas_password=SecretStr("of another")))
+    assert authorization(ours) == authorization(Atlas("http://127.0.0.1:21000", "admin", PASSWORD))
     with pytest.raises(ConfigError, match="LAKEHOUSE_ATLAS_PASSWORD is not set"):
         atlas_of(settings(atlas_url=url))
     with pytest.raises(ValueError, match="LAKEHOUSE_ATLAS_PASSWORD: everybody knows this password"):
         settings(atlas_url=url, atlas_password=SecretStr("admin"))
     assert {"LAKEHOUSE_ATLAS_URL", "LAKEHOUSE_ATLAS_PASSWORD"} <= secret_variables()
+
+
+def authorization(atlas: Atlas) -> str:
+    """What an Atlas is shown by its client."""
+    [request] = atlas._client.auth.auth_flow(atlas._client.build_request("GET", "types"))  # type: ignore[union-attr]
+    return request.headers["Authorization"]
+
+
+def test_an_atlas_on_loopback_is_asked_past_the_proxy_of_the_environment(
+    memory: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(handler(memory)) as url, proxy(monkeypatch) as seen, Atlas(url, "admin", PASSWORD) as atlas:
+        assert atlas.get("types/typedef/name/Referenceable")
+        with Atlas("http://atlas.example.com", "admin", PASSWORD) as elsewhere, pytest.raises(StoreError):
+            elsewhere.get("types")
+    assert seen == ["http://atlas.example.com/api/atlas/v2/types"]
 
 
 def test_an_export_to_atlas_writes_no_file(tmp_path: Path) -> None:
