@@ -50,8 +50,8 @@ def let_in(settings: Settings, contracts: Iterable[Contract]) -> None:
     loader = parse_dsn(database_url(settings, "gold", create=False)).get("user", "")
     if settings.gold_dsn is None:
         server = EmbeddedPostgres(settings.home)
-        with closing(psycopg2.connect(server.url("postgres"))) as admin, admin, admin.cursor() as cursor:
-            make_role(cursor, OWNER)
+        with closing(Database(server.url("postgres"), "gold", StoreError)) as admin, admin.connection() as connection:
+            make_role(connection.cursor(), OWNER)
     owner = Database(dsn, "owner" if settings.owner_dsn else "gold", StoreError)
     with closing(owner), owner.connection() as connection, connection.cursor() as cursor:
         try:
