@@ -251,6 +251,7 @@ def test_a_receiver_on_loopback_is_told_past_the_proxy_of_the_environment(
     ("arguments", "setting", "error", "words"),
     [
         ((), "", UsageError, "name a run by --run, or a day by --date"),
+        (("--date", "2026-03-09", "--dry-run"), "", UsageError, "--dry-run goes with --send"),
         (("--run", "x", "--date", str(DAY)), "", UsageError, "name a run"),
         (("--run", "gold-x"), "", UsageError, "the ledger knows no run gold-x that has ended"),
         (("--date", "2019-01-01"), "", UsageError, "no run for 2019-01-01"),
