@@ -156,7 +156,7 @@ def _number(cursor: Cursor, query: str) -> int:
 
 
 def _fresh(cursor: Cursor, key: str) -> None:
-    """The empty table of the fact, as its contract has it, with the two working columns of a publish."""
+    """The empty table of the fact, as its contract has it, with the two technical columns of a publish."""
     columns = [f"{c.name} {c.type}" for c in load_contracts()["gold"]["fact_customer_orders"].columns]
     parts = [*columns, "_published_at timestamptz", "_run_id text", *([key] if key else [])]
     cursor.execute(f"drop table if exists {FACT}; create table {FACT} ({', '.join(parts)})")

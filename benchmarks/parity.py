@@ -1,6 +1,6 @@
 """Whether two golds are the same: rows and content hash of each table, over the columns that its contract has.
 
-The working columns (`_published_at`, `_run_id`) are in no contract. The hash does not depend on the order of rows, the width
+The technical columns (`_published_at`, `_run_id`) are in no contract. The hash does not depend on the order of rows, the width
 of types or a session's settings: it is the one by which the tests compare days brought one by one and in one go.
 """
 

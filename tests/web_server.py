@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers what a test's subclass says to what is asked (GET), posted, put and deleted, and writes no log."""
@@ -55,6 +57,28 @@ def serving(handler: type[Handler]) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+@contextmanager
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A proxy that the environment names for every server: what it was asked for, which it hands on to nobody."""
+    seen: list[str] = []
+
+    class Proxy(Handler):
+        def get(self) -> None:
+            seen.append(self.path)
+            self.answer(502)
+
+        def post(self, body: bytes) -> None:
+            self.get()
+
+    with serving(Proxy) as url:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, url)
+            monkeypatch.setenv(name.upper(), url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        yield seen
 
 
 @contextmanager

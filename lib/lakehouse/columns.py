@@ -33,7 +33,7 @@ def carried(frame: DataFrame) -> list[str]:
 
 
 def warning(name: str, holds: Column) -> Column:
-    """A working column that marks rows to be counted and warned of; it never reaches a table."""
+    """A column that marks rows to be counted and warned of; only as a working column of a contract is it kept in a table."""
     return F.coalesce(holds, F.lit(False)).alias(WARNING_PREFIX + name)
 
 

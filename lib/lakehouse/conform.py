@@ -12,7 +12,7 @@ from lakehouse.errors import ConfigError
 
 
 def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
-    """The contract's columns in its types and order, its working columns too, then the frame's other technical columns.
+    """The contract's columns in its types and order, its working columns too, then the frame's technical columns.
 
     A decimal that does not fit its type becomes null and is marked by a warning column (`_warn_<column>_out_of_range`).
     Raises ConfigError naming every column the transform left out or gave a type that is not a safe cast away.
@@ -42,5 +42,5 @@ def conformed(frame: DataFrame, contract: Contract) -> DataFrame:
 
 
 def warning_columns(frame: DataFrame) -> list[str]:
-    """Names of the working columns that mark rows to be counted and warned of."""
+    """Names of the warning columns, which mark rows to be counted and warned of."""
     return [c for c in frame.columns if c.startswith(WARNING_PREFIX)]

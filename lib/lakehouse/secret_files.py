@@ -1,9 +1,10 @@
-"""Secrets that are none: what everybody knows by heart, and files that other accounts can read."""
+"""Secrets that are none: what everybody knows by heart, files that other accounts can read, and what a proxy would be told."""
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,17 +12,37 @@ from lakehouse.errors import ConfigError
 
 # What servers and examples are delivered with.
 KNOWN = {"admin", "airflow", "changeme", "minio", "minioadmin", "minio123", "password", "postgres"}
-# On this machine alone such a server is somebody's trial.
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def is_known(secret: str, address: str) -> bool:
-    """Whether a secret that opens something at an address is one that everybody knows; on loopback it may be."""
+    """Whether a secret that opens something at an address is one that everybody knows; on loopback it may be.
+
+    On this machine alone such a server is somebody's trial.
+    """
     try:
         host = urlsplit(address).hostname or ""
     except ValueError:
         return False
-    return secret.lower() in KNOWN and host not in LOOPBACK
+    return secret.lower() in KNOWN and not _is_loopback(host)
+
+
+def unproxied(url: str) -> Mapping[str, None]:
+    """httpx's `mounts` by which a server on loopback is asked directly: the environment's proxy would be told the secret.
+
+    Where no `NO_PROXY` exempts loopback, httpx would ask the proxy, which does not even reach the server that is meant.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return {}
+    return {f"all://{f'[{host}]' if ':' in host else host}": None} if _is_loopback(host) else {}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def refuse_open(folder: Path, names: Iterable[str]) -> None:

@@ -37,7 +37,7 @@ def run(dsn: str, statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_the_order_of_rows_their_types_and_working_columns_do_not_matter(postgres: Any) -> None:
+def test_the_order_of_rows_their_types_and_technical_columns_do_not_matter(postgres: Any) -> None:
     ours, theirs = made(postgres, "ours"), made(postgres, "theirs", narrow=True)
     for dsn, first, last in ((ours, "A", "B"), (theirs, "B", "A")):
         for customer in (first, last):

@@ -25,8 +25,8 @@ from lakehouse.contracts import load_contracts
 from lakehouse.errors import ConfigError, LakehouseError, StoreError, UsageError
 from lakehouse.judging.suites import load_suites
 from lakehouse.settings import Settings, secret_variables
-from tests.catalogue.atlas import InMemory, faults_of, handler, types_of_atlas
-from tests.web_server import Handler, serving
+from tests.catalogue.atlas import InMemory, changes, faults_of, handler, types_of_atlas
+from tests.web_server import Handler, proxy, serving
 
 pytestmark = pytest.mark.unit
 CONTRACTS = load_contracts()
@@ -176,7 +176,6 @@ def test_a_second_export_changes_nothing(model: Catalogue, memory: InMemory, atl
     memory.changes.clear()
     again = export(atlas, made)
     assert again == Done(unchanged=n)
-    assert again.changes == 0
     assert str(again) == f"0 created, 0 updated, 0 deleted, {n:,} unchanged; 0 types and 0 marks changed"
     assert json.dumps([memory.entities, memory.types]) == before
     # Of an entity that is as it should be Atlas changes nothing; nothing else was asked of it.
@@ -203,7 +202,7 @@ def test_what_becomes_personal_is_marked_and_what_no_longer_is_loses_its_mark(
     later = changed(model, "silver.products", columns=column(products, "product_name", personal=True))
     assert export(atlas, entities(later)).marks == 2, "the column, and with it the table"
     assert marked() - before == {"product_name", "silver.products"}
-    assert export(atlas, entities(later)).changes == 0
+    assert changes(export(atlas, entities(later))) == Done()
     assert export(atlas, entities(model)).marks == 2
     assert marked() == before
 
@@ -220,7 +219,7 @@ def test_what_the_catalogue_no_longer_has_is_deleted_with_what_belongs_to_it(
     table = next(t for t in model.tables if t.name == "gold.agg_campaign_performance")
     assert gone == {orders.columns[-1].name, table.name, f"run of {table.name}", *(c.name for c in table.columns)}
     assert (done.deleted, done.updated) == (len(table.columns) + 3, 0)
-    assert export(atlas, entities(fewer)).changes == 0
+    assert changes(export(atlas, entities(fewer))) == Done()
     assert export(atlas, entities(model)).created == done.deleted
 
 
@@ -238,7 +237,7 @@ def test_two_lakehouses_in_one_atlas_do_not_meet(model: Catalogue, memory: InMem
     export(atlas, entities(model))
     other = entities_of(model, "another", "ecommerce_gold", "UTC")
     assert export(atlas, other) == Done(created=len(list(other)))
-    assert export(atlas, entities(model)).changes == 0
+    assert changes(export(atlas, entities(model))) == Done()
 
 
 def test_types_of_an_earlier_release_get_what_they_lack(model: Catalogue, memory: InMemory, atlas: Atlas) -> None:
@@ -368,13 +367,32 @@ def test_the_atlas_is_that_of_the_settings_else_the_one_of_this_home(
         atlas_of(settings(atlas_url=url))
     (tmp_path / "atlas" / "secrets").mkdir(parents=True)
     (tmp_path / "atlas" / "secrets" / "LAKEHOUSE_ATLAS_URL").write_text("http://127.0.0.1:21000")
+    (tmp_path / "atlas" / "secrets" / "LAKEHOUSE_ATLAS_USER").write_text("admin")
     (tmp_path / "atlas" / "secrets" / "LAKEHOUSE_ATLAS_PASSWORD").write_text(PASSWORD)
     assert atlas_of(settings()).where == "127.0.0.1:21000"
+    ours = atlas_of(settings(atlas_user="of another", atlas_password=SecretStr("of another")))
+    assert authorization(ours) == authorization(Atlas("http://127.0.0.1:21000", "admin", PASSWORD))
     with pytest.raises(ConfigError, match="LAKEHOUSE_ATLAS_PASSWORD is not set"):
         atlas_of(settings(atlas_url=url))
     with pytest.raises(ValueError, match="LAKEHOUSE_ATLAS_PASSWORD: everybody knows this password"):
         settings(atlas_url=url, atlas_password=SecretStr("admin"))
     assert {"LAKEHOUSE_ATLAS_URL", "LAKEHOUSE_ATLAS_PASSWORD"} <= secret_variables()
+
+
+def authorization(atlas: Atlas) -> str:
+    """What an Atlas is shown by its client."""
+    [request] = atlas._client.auth.auth_flow(atlas._client.build_request("GET", "types"))  # type: ignore[union-attr]
+    return request.headers["Authorization"]
+
+
+def test_an_atlas_on_loopback_is_asked_past_the_proxy_of_the_environment(
+    memory: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(handler(memory)) as url, proxy(monkeypatch) as seen, Atlas(url, "admin", PASSWORD) as atlas:
+        assert atlas.get("types/typedef/name/Referenceable")
+        with Atlas("http://atlas.example.com", "admin", PASSWORD) as elsewhere, pytest.raises(StoreError):
+            elsewhere.get("types")
+    assert seen == ["http://atlas.example.com/api/atlas/v2/types"]
 
 
 def test_an_export_to_atlas_writes_no_file(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ from lakehouse.errors import StoreError, UsageError
 from lakehouse.judging.suites import load_suites
 from lakehouse.ledger import Ledger
 from lakehouse.records import Finding, TableRun
+from tests.catalogue.atlas import InMemory, handler
 from tests.report.test_report import Page
+from tests.web_server import serving
 
 pytestmark = pytest.mark.integration
 CONTRACTS = load_contracts()
@@ -270,7 +272,9 @@ def shop(database: Database, runs: dict[str, str], tmp_path: Path, monkeypatch: 
     return tmp_path / "home"
 
 
-def test_the_commands_write_what_they_say(shop: Path, model: Catalogue, tmp_path: Path) -> None:
+def test_the_commands_write_what_they_say(
+    shop: Path, model: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lakehouse(*words: str) -> str:
         done = CliRunner().invoke(app, words, catch_exceptions=False)
         assert done.exit_code == 0, done.output
@@ -281,6 +285,17 @@ def test_the_commands_write_what_they_say(shop: Path, model: Catalogue, tmp_path
     lakehouse("catalogue", "export", "--to", "json", "--out", str(tmp_path / "all.json"))
     assert json.loads((tmp_path / "all.json").read_text()) == told
     assert "catalogue/index.html" in lakehouse("catalogue", "export", "--to", "html")
+    page = shop / "data-docs" / "catalogue" / "index.html"
+    assert json.loads(lakehouse("catalogue", "export", "--to", "html", "--json")) == {
+        "file": str(page),
+        "bytes": page.stat().st_size,
+    }
+    with serving(handler(InMemory())) as url:
+        monkeypatch.setenv("LAKEHOUSE_ATLAS_URL", url)
+        monkeypatch.setenv("LAKEHOUSE_ATLAS_PASSWORD", "of-nobody")
+        first, again = (json.loads(lakehouse("catalogue", "export", "--to", "atlas", "--json")) for _ in range(2))
+    assert first["atlas"] == url.removeprefix("http://")
+    assert again == {**first, "types": 0, "created": 0, "unchanged": first["created"]}
     assert (shop / "data-docs" / "catalogue" / "index.html").read_text() == page_of(model)
     assert "report/index.html" in lakehouse("report")
     assert "Gold has nothing published yet" in (shop / "data-docs" / "report" / "index.html").read_text()

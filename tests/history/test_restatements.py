@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import pyarrow
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from typer.testing import CliRunner
 
+from lakehouse.cli import app
 from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import StoreError
@@ -103,6 +106,27 @@ def test_versions_that_are_cleaned_up_are_an_error_in_words(gold: Database, lake
         Path(file.removeprefix("file://")).unlink()
     with pytest.raises(StoreError, match="cleaned up"):
         behind(gold, lake, "gold-2")
+
+
+def test_why_orders_are_not_known_is_told_to_programs_too(
+    gold: Database, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HOME": str(tmp_path), "TIMEZONE": "UTC", "GOLD_DSN": gold._dsn, "LAKE": lake.as_uri()}.items():
+        monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
+
+    def listed(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(app, ["restatements", "--date", str(DAY), "--json", *words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return {r["run_id"]: r for r in json.loads(done.stdout)}
+
+    assert len(listed()["gold-2"]["orders"]) == 4
+    assert "orders" not in listed("--orders", "0")["gold-2"]
+    for file in DeltaTable(str(lake / "silver" / "orders"), version=0).file_uris():
+        Path(file.removeprefix("file://")).unlink()
+    unread = listed()
+    assert unread["gold-2"]["orders"] is None
+    assert "cleaned up" in unread["gold-2"]["orders_unread"]
+    assert unread["gold-3"]["orders"] == []
 
 
 def test_a_lake_without_them_is_an_error_in_words(gold: Database, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lakehouse.cli.samples import _start_afresh
+from lakehouse.cli.samples import _empty_home
 from tests.conftest import free_port, passable_folder
 from tests.e2e.stack import LOOPBACK, PORTS, StackForTests, running_stack
 
@@ -159,7 +159,7 @@ def test_the_demo_empties_its_own_home_and_leaves_the_stack_alone(tmp_path: Path
     for folder in ("stack/secrets", "lake/bronze", "data-docs"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "lake" / "bronze" / "file").touch()
-    _start_afresh(tmp_path)
+    _empty_home(tmp_path)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["stack", "stack/secrets"]
 
 

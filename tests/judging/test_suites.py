@@ -82,16 +82,16 @@ def first_kwargs(**values: object) -> Change:
             "expectations.1.meta: price_negative is the name of another rule",
         ),
         (
-            lambda s: s["meta"]["working_columns"]["_no_price"].update(sql="cast(prise is null as int)"),
-            "meta.working_columns._no_price: unknown column prise",
+            lambda s: s["meta"]["computed_columns"]["_no_price"].update(sql="cast(prise is null as int)"),
+            "meta.computed_columns._no_price: unknown column prise",
         ),
         (
-            lambda s: s["meta"]["working_columns"]["_no_price"].update(type="int"),
-            "meta.working_columns._no_price.type: Value error, unknown type int",
+            lambda s: s["meta"]["computed_columns"]["_no_price"].update(type="int"),
+            "meta.computed_columns._no_price.type: Value error, unknown type int",
         ),
         (
-            lambda s: s["meta"]["working_columns"].update(no_price={"type": "integer", "sql": "1"}),
-            "meta.working_columns.no_price",
+            lambda s: s["meta"]["computed_columns"].update(no_price={"type": "integer", "sql": "1"}),
+            "meta.computed_columns.no_price",
         ),
     ],
 )
@@ -126,12 +126,14 @@ def test_no_rule_of_a_suite_has_the_name_of_one_that_its_contract_already_makes(
 
 
 @pytest.mark.parametrize(("layer", "name"), PROJECT)
-def test_working_columns_are_sql_that_spark_understands_over_the_contracts_columns(
+def test_computed_columns_are_sql_that_spark_understands_over_the_contracts_columns(
     spark: SparkSession, layer: str, name: str
 ) -> None:
-    working = load_suites(CONTRACTS)[layer][name].working_columns
-    frame = table(spark, CONTRACTS[layer][name], "").select(*(F.expr(w.typed_sql).alias(n) for n, w in working.items()))
-    assert frame.columns == list(working)
+    computed = load_suites(CONTRACTS)[layer][name].computed_columns
+    frame = table(spark, CONTRACTS[layer][name], "").select(
+        *(F.expr(w.typed_sql).alias(n) for n, w in computed.items())
+    )
+    assert frame.columns == list(computed)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from lakehouse.records import TableRun
 from lakehouse.settings import Settings, secret_variables
 from lakehouse.wiring import Lakehouse
 from tests.lineage.conftest import DAY, Past
-from tests.web_server import Handler, serving
+from tests.web_server import Handler, proxy, serving
 
 pytestmark = pytest.mark.integration
 GOLD_EVENTS = 6
@@ -234,10 +235,23 @@ def test_a_receiver_is_shown_the_token_and_nobody_else_is(past: Past, lakehouse:
     assert "LAKEHOUSE_LINEAGE_TOKEN" in secret_variables()
 
 
+def test_a_receiver_on_loopback_is_told_past_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taker = collector()
+    with serving(taker) as url, proxy(monkeypatch) as seen:
+        for address in (url, "http://lineage.example.com/take"):
+            settings = Settings(home=tmp_path, lineage=SecretStr(address), lineage_token=SecretStr("hush"))
+            with nullcontext() if address == url else pytest.raises(NotReceivedError, match="502"):
+                deliver(settings, "gold-1", ["{}"])
+    assert (taker.shown, seen) == (["Bearer hush"], ["http://lineage.example.com/take"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "setting", "error", "words"),
     [
         ((), "", UsageError, "name a run by --run, or a day by --date"),
+        (("--date", "2026-03-09", "--dry-run"), "", UsageError, "--dry-run goes with --send"),
         (("--run", "x", "--date", str(DAY)), "", UsageError, "name a run"),
         (("--run", "gold-x"), "", UsageError, "the ledger knows no run gold-x that has ended"),
         (("--date", "2019-01-01"), "", UsageError, "no run for 2019-01-01"),

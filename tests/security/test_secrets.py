@@ -13,6 +13,7 @@ from minio import Minio
 from minio.error import S3Error
 
 from lakehouse.errors import ConfigError
+from lakehouse.secret_files import unproxied
 from lakehouse.settings import load_settings
 from tests.conftest import MinioForTests, passable_folder
 from tools.stack.access import secrets
@@ -50,6 +51,23 @@ def test_on_loopback_a_trial_may_have_one(environment: pytest.MonkeyPatch) -> No
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
     environment.setenv("AWS_SECRET_ACCESS_KEY", "minioadmin")
     assert load_settings().gold_dsn is not None
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("url", "exempt"),
+    [
+        ("http://127.0.0.1:21000", {"all://127.0.0.1": None}),
+        ("https://user:hush@LocalHost/path", {"all://localhost": None}),
+        ("http://127.8.0.1", {"all://127.8.0.1": None}),
+        ("http://[::1]:5000/take", {"all://[::1]": None}),
+        ("http://127.0.0.1.example.com", {}),
+        ("http://10.0.0.1", {}),
+        ("http://[", {}),
+    ],
+)
+def test_only_a_server_on_loopback_is_asked_past_a_proxy(url: str, exempt: dict[str, None]) -> None:
+    assert unproxied(url) == exempt
 
 
 @pytest.mark.unit

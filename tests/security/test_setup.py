@@ -156,6 +156,19 @@ def test_a_reader_sees_no_personal_column_and_a_pii_reader_does(server: Server) 
         assert server.ask("show lock_timeout", role) == [("5s",)]
 
 
+def test_nobody_who_reads_sees_a_working_column_though_an_earlier_release_granted_the_whole_table(
+    server: Server,
+) -> None:
+    table = "gold.fact_customer_orders"
+    server.ask(f"grant select on {table} to gold_reader, gold_pii_reader", "gold_owner")
+    server.setup()
+    for role in ("gold_reader", "gold_pii_reader"):
+        assert server.ask(f"select count(*), max(net_amount), max(_run_id) from {table}", role) == [(0, None, None)]
+        for column in ("_is_counted", "_cost_of_goods", "*"):
+            with pytest.raises(errors.InsufficientPrivilege):
+                server.ask(f"select {column} from {table}", role)
+
+
 def test_a_view_of_marts_that_shows_a_personal_column_is_no_readers(server: Server) -> None:
     server.ask(
         "create materialized view marts.letters as select customer_id, 'To ' || full_name as line from gold.dim_customers",

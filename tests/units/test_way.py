@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,6 +131,25 @@ def test_more_rows_that_gave_way_than_there_were_are_in_doubt() -> None:
 
 
 def test_each_table_is_audited_once_in_so_many_nights_and_not_all_at_once() -> None:
-    nights = [audit.audited(date(2026, 1, 1) + timedelta(days=n), GOLD) for n in range(audit.NIGHTS)]
+    nights = audits(1, audit.NIGHTS)
     assert sorted(t for night in nights for t in night) == sorted(GOLD)
     assert max(len(night) for night in nights) == 1
+
+
+@pytest.mark.parametrize("rhythm", [1, 2, 3, 5, 6, 7, 10, 15, 29, 30])
+def test_the_turn_of_each_table_comes_at_whatever_rhythm_gold_is_run(rhythm: int) -> None:
+    dates = rhythm * audit.NIGHTS
+    assert Counter(t for run in audits(rhythm, dates) for t in run) == dict.fromkeys(GOLD, dates // audit.NIGHTS)
+
+
+def test_who_runs_a_date_again_audits_nothing_again_and_after_a_long_pause_all_are_due() -> None:
+    start = date(2026, 1, 1)
+    assert audit.audited(start, start, GOLD) == set()
+    assert audit.audited(start, start + timedelta(days=audit.NIGHTS + 1), GOLD) == set(GOLD)
+
+
+def audits(rhythm: int, dates: int) -> list[set[str]]:
+    """The tables that are audited by each run, every so many dates."""
+    start = date(2026, 1, 1)
+    runs = [start + timedelta(days=n) for n in range(0, dates + 1, rhythm)]
+    return [audit.audited(before, as_of, GOLD) for before, as_of in pairwise(runs)]

@@ -106,7 +106,7 @@ def test_a_server_that_refuses_is_named(streets: Store, spark: SparkSession) -> 
         differing(streets, spark, S)
 
 
-def test_working_columns_are_of_the_staged_form(streets: Store, spark: SparkSession) -> None:
+def test_columns_are_of_the_staged_form(streets: Store, spark: SparkSession) -> None:
     found = streets.gold.differing(table(spark, STREETS, COLUMNS, ("n", None, "1.00", "1970-01-01 00:00:02", "1970-01-03")), STREETS)  # fmt: skip
     (new,) = (r for r in found.collect() if not r["_is_gone"])
     assert isinstance(new, Row)

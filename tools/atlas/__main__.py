@@ -13,34 +13,34 @@ from pydantic import SecretStr
 
 from lakehouse.catalogue.atlas import export_catalogue
 from lakehouse.database import Database
-from lakehouse.errors import LakehouseError, LedgerError, StoreError
-from lakehouse.home import close_files_to_others
+from lakehouse.errors import LedgerError, StoreError
 from lakehouse.server.databases import database_url
-from lakehouse.settings import Settings, load_settings
+from lakehouse.settings import Settings
 from lakehouse.wiring import Lakehouse
 from tools.atlas.home import USER, AtlasHome
 from tools.atlas.server import PORT, running
-from tools.setup.machine import EXIT_CODE, SetupError
+from tools.setup.machine import SetupError
+from tools.tool import run
 
 AGAIN = "`lakehouse catalogue export --to atlas` exports again"
 
 
 def main() -> None:
-    """Starts, exports and waits; a refusal or failure is one sentence and its exit code."""
+    """Starts, exports and waits, as it is asked to."""
     parser = argparse.ArgumentParser(prog="python -m tools.atlas", description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, default=PORT, help="the port of 127.0.0.1")
     parser.add_argument(
         "--open", action="store_true", help="start it where it cannot be kept in a network namespace too"
     )
     given = parser.parse_args()
-    close_files_to_others()
-    try:
-        serve(load_settings(), given.port, is_open=given.open)
-    except (SetupError, LakehouseError) as e:
-        print(e, file=sys.stderr)
-        sys.exit(getattr(e, "exit_code", EXIT_CODE))
-    except KeyboardInterrupt:
-        print("Atlas has ended; its data are gone with it.", file=sys.stderr)
+
+    def work(settings: Settings) -> None:
+        try:
+            serve(settings, given.port, is_open=given.open)
+        except KeyboardInterrupt:
+            print("Atlas has ended; its data are gone with it.", file=sys.stderr)
+
+    run(work)
 
 
 def serve(settings: Settings, port: int, *, is_open: bool) -> None:

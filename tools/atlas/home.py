@@ -56,6 +56,7 @@ class AtlasHome:
     def leave(self, url: str, password: str) -> None:
         """Leaves files, named like the settings, by which an export of the same home finds it."""
         _write(self.secrets / "LAKEHOUSE_ATLAS_PASSWORD", password)
+        _write(self.secrets / "LAKEHOUSE_ATLAS_USER", USER)
         _write(self.secrets / "LAKEHOUSE_ATLAS_URL", url)
 
     def forget(self) -> None:

@@ -1,8 +1,8 @@
 """What runs in the network namespace: Atlas, and the one way in to it.
 
-`python -m tools.atlas.inside alone|open FD PORT LOG COMMAND…`: FD is a socket that listens outside, on the loopback interface of the
-machine; who connects there is handed on to PORT of the loopback interface in here, which nobody else reaches. All ends when
-the standard input does, so that nothing is left of a starter that was killed.
+`python -m tools.atlas.inside alone|open FD PORT LOG COMMAND…`: FD is a socket that listens outside, on the loopback
+interface of the machine; who connects there is handed on to PORT of the loopback interface in here, which nobody else
+reaches. All ends when the standard input does, so that nothing is left of a starter that was killed.
 """
 
 from __future__ import annotations

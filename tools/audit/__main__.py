@@ -22,7 +22,7 @@ LOCKS = ("jobs", "airflow", "atlas", "benchmarks", "dbt", "docs", "features", "m
 AUDIT = Beside("audit", "audit", "the audit", "30 MB of downloads")
 SBOM = ROOT / "dist" / "sbom.json"
 BASELINE = ROOT / "conf" / "secrets.baseline"
-JARS = (ROOT / "conf" / "jars.txt", ROOT / "conf" / "atlas" / "war.txt")
+JARS = tuple(ROOT / "conf" / f"{name}.txt" for name in ("jars", "live-jars", "live-spark-jars", "atlas/war"))
 FOUND, UNKNOWN = 1, 3
 MOST_NAMED = 5
 

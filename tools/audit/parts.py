@@ -32,7 +32,7 @@ def packages(lock: Path) -> Iterator[Part]:
 
 
 def jars(file: Path) -> Iterator[Part]:
-    """The jars of a list: those that Spark is given, and the war of Atlas."""
+    """The jars of a list: those that Spark is given, those of the live layer, or the war of Atlas."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             coordinates, digest, *_ = line.split()

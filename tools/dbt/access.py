@@ -50,8 +50,8 @@ def let_in(settings: Settings, contracts: Iterable[Contract]) -> None:
     loader = parse_dsn(database_url(settings, "gold", create=False)).get("user", "")
     if settings.gold_dsn is None:
         server = EmbeddedPostgres(settings.home)
-        with closing(psycopg2.connect(server.url("postgres"))) as admin, admin, admin.cursor() as cursor:
-            make_role(cursor, OWNER)
+        with closing(Database(server.url("postgres"), "gold", StoreError)) as admin, admin.connection() as connection:
+            make_role(connection.cursor(), OWNER)
     owner = Database(dsn, "owner" if settings.owner_dsn else "gold", StoreError)
     with closing(owner), owner.connection() as connection, connection.cursor() as cursor:
         try:
@@ -110,7 +110,7 @@ def _may_become(cursor: Cursor, name: str) -> bool:
 
 def _sees_what_it_should(cursor: Cursor, contracts: list[Contract]) -> bool:
     """Whether dbt reads exactly the columns that it may, and has its schemas and temporary tables."""
-    shown = [f"{c.table}.{column}" for c in contracts for column in grants.not_personal(c)]
+    shown = [f"{c.table}.{column}" for c in contracts for column in grants.readable(c)]
     cursor.execute(
         "select has_schema_privilege(%(dbt)s, %(gold)s, 'usage') and has_schema_privilege(%(dbt)s, %(schema)s, 'create') "
         "and has_database_privilege(%(dbt)s, current_database(), 'temporary') and coalesce(bool_and("

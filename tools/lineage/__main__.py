@@ -42,7 +42,8 @@ def lineage(spark: SparkSession, contracts: Contracts) -> Made:
             column: sorted({origin for o in of for origin in working.get(o, [o])})
             for column, of in origins(frame).items()
         }
-        # Columns that a table's neighbours compute with are in no table: they stand for what they are made of.
+        # Columns that a table's neighbours compute with are not among those that people read: they stand for what they are
+        # made of.
         working |= {f"gold.{name}.{column}": of for column, of in found.items() if column.startswith("_")}
         made[f"gold.{name}"] = _kept(found, contracts["gold"][name])
         frames[name] = spark.createDataFrame([], frame.schema).alias(f"gold.{name}")

@@ -30,7 +30,7 @@ def demo(name: Annotated[str, typer.Option("--sample", help="foodmart or online_
     for variable in [v for v in os.environ if v.startswith(("LAKEHOUSE_", "AWS_"))]:
         del os.environ[variable]
     settings, shop = Settings(), shop_named(name)  # not load_settings: a folder of secrets is the environment too
-    _start_afresh(settings.home)
+    _empty_home(settings.home)
     with Watched(as_json=False):
         clock = time.monotonic()
         rows = shop.load(
@@ -121,7 +121,7 @@ def _day(text: str) -> date:
         raise UsageError(f"{text!r} is not a day written as YYYY-MM-DD") from None
 
 
-def _start_afresh(home: Path) -> None:
+def _empty_home(home: Path) -> None:
     """Empties the demo's home; refuses one that holds a real shop's lake or gold."""
     if (home / "KEEP").exists():
         raise UsageError(f"{home} holds the lake or gold of a source you named yourself: the demo starts from nothing and "

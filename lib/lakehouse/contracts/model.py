@@ -65,7 +65,7 @@ class Column(_Strict):
 
 
 class WorkingColumn(Column):
-    """A technical column that gold keeps for the tables that are built on it; readers are not granted it."""
+    """A column that gold keeps for the tables that are built on it; `lakehouse setup` grants it to no reader."""
 
     name: str = Field(pattern=f"^_{NAME.pattern}$")
 

@@ -28,7 +28,8 @@ def _publish_whole(lakehouse: Lakehouse, name: str, make: Callable[[], str]) -> 
 def tell(lakehouse: Lakehouse, run: Run, findings: Sequence[Finding], others: Sequence[Callable[[], None]]) -> None:
     """Takes the other steps, then keeps what the gates found, and publishes the run's page and the front page.
 
-    The lineage is told once the ledger has all of it, beside the pages. Where gold has other steps, it has a publish behind it: then the pages of the whole are made again, too.
+    The lineage is told once the ledger has all of it, beside the pages. Where gold has other steps, it has a publish behind
+    it: then the pages of the whole are made again, too.
     """
     ledger = lakehouse.ledger
 

@@ -19,7 +19,7 @@ from lakehouse.ledger.past import KeptOut
 from lakehouse.parts import Lakehouse
 
 CUSTOMERS = "customers"
-# Working columns.
+# Columns of the comparison alone.
 DIGEST, FORGOTTEN, INNER, OUTER = "_digest", "_forgotten", "_inner", "_outer"
 # The block of SHA-256, to which HMAC fills its key up, and what it mixes in.
 BLOCK, INNER_PAD, OUTER_PAD = 64, 0x36, 0x5C

@@ -1,7 +1,7 @@
 """The gate: a table's suite and what follows from its contract, run on a frame that the day already holds.
 
 A check costs no query of its own: it says what must be counted, the caller counts that in a query that it makes anyway,
-and Great Expectations judges the numbers. Rules over several columns are rules over one working column, and no rule fetches
+and Great Expectations judges the numbers. Rules over several columns are rules over one computed column, and no rule fetches
 a value, so that none can reach a result, a page or a log. Nothing here shuffles: uniqueness is the pipeline's.
 """
 
@@ -52,10 +52,10 @@ class Gate:
         known = {name: value for name, value in parameters.items() if value is not None}
         rules = [*structural(contract), *_business(suite, known)]
         there = tuple(c for c in (*contract.names, *TECHNICAL[contract.layer]) if c in columns)
-        working = {name: w for name, w in suite.working_columns.items() if w.names <= set(there)}
+        computed = {name: w for name, w in suite.computed_columns.items() if w.names <= set(there)}
         # Where a column is missing the rule `columns` says so, better than each rule that needs it.
-        rules = [rule for rule in rules if rule.columns <= {*there, *working}]
-        return Measures(contract, tuple(rules), there, tuple(working), known, aggregates(rules, working, known))
+        rules = [rule for rule in rules if rule.columns <= {*there, *computed}]
+        return Measures(contract, tuple(rules), there, tuple(computed), known, aggregates(rules, computed, known))
 
     def judge(self, measures: Measures, frame: DataFrame, counts: Mapping[str, Any]) -> list[Finding]:
         """One finding per rule, from what was counted; of the frame nothing is read but which columns it has."""

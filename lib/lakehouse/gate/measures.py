@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts import Contract
 from lakehouse.errors import LakehouseError
 from lakehouse.gate.rules import ROWS, NativeRule, broken, nulls_of
-from lakehouse.judging.suites import WorkingColumn
+from lakehouse.judging.suites import ComputedColumn
 
 # Spark tells what it counted by a queue of events, which lets go of those that it cannot keep up with.
 TOLD_WITHIN = 60.0
@@ -37,7 +37,7 @@ class Measures:
     contract: Contract
     rules: tuple[NativeRule, ...]
     columns: tuple[str, ...]
-    working: tuple[str, ...]
+    computed: tuple[str, ...]
     parameters: Mapping[str, int | date]
     aggregates: Mapping[str, Column]
 
@@ -48,17 +48,17 @@ class Measures:
 
     def shown(self, frame: DataFrame) -> DataFrame:
         """A frame without rows to look at: names are all that a judgement from counts needs."""
-        names = (*self.columns, *self.working)
+        names = (*self.columns, *self.computed)
         return frame.select(*(F.lit(None).cast("boolean").alias(name) for name in names))
 
 
 def aggregates(
-    rules: Iterable[NativeRule], working: Mapping[str, WorkingColumn], parameters: Mapping[str, int | date]
+    rules: Iterable[NativeRule], computed: Mapping[str, ComputedColumn], parameters: Mapping[str, int | date]
 ) -> dict[str, Column]:
     """Rows, rows that break each rule, and nulls of each column that a rule looks at; one value each, never null."""
 
     def column(name: str) -> Column:
-        return F.expr(working[name].typed_sql) if name in working else F.col(name)
+        return F.expr(computed[name].typed_sql) if name in computed else F.col(name)
 
     found = {ROWS: F.count(F.lit(1))}
     for rule in rules:

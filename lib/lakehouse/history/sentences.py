@@ -63,8 +63,6 @@ def _silver(way: Way, rules: Mapping[str, str]) -> list[str]:
     for row in kept:
         said.append(f"Silver keeps it as {row['status']} of {row['order_date']}, as the run for {_day(way, row)} left it; "
                     f"and {_counted(lines, 'line')}.")  # fmt: skip
-        if row.get("_missed_at"):
-            said.append("It is gone from the source, and kept in silver, as its contract says.")
     for row in waiting:
         said.append(f"An image of it has waited in quarantine since {row['_first_seen_at']}: {_reasons(row, rules)}.")
     if not kept and not waiting:

@@ -84,8 +84,8 @@ def _breaks(expectation: Expectation, suite: Suite) -> Column:
     """Where a row does not meet an expectation; null where it compares a null. Decimals are compared as decimals."""
 
     def column(name: str) -> Column:
-        working = suite.working_columns.get(name)
-        return F.expr(working.typed_sql) if working else F.col(name)
+        computed = suite.computed_columns.get(name)
+        return F.expr(computed.typed_sql) if computed else F.col(name)
 
     match expectation:
         case Between(kwargs=between):

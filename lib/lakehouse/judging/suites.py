@@ -4,7 +4,7 @@ What a contract says of a column (type, null, reference, allowed value) is not r
 Expectations, and strictly: a typo is refused at start, with file and key, every fault at once.
 
 Two things go in `meta`, where the format leaves room. An expectation has a `rule`, its name in findings, or a `reason`: then
-a row that breaks it goes to quarantine by that name. A suite may have `working_columns`, SQL over the table's own columns,
+a row that breaks it goes to quarantine by that name. A suite may have `computed_columns`, SQL over the table's own columns,
 so that a rule over several columns is a rule over one, which Great Expectations counts in the same query as all others.
 """
 
@@ -38,7 +38,7 @@ def _known_type(value: str) -> str:
     return value
 
 
-class WorkingColumn(StrictModel):
+class ComputedColumn(StrictModel):
     """SQL over the table's own columns, and the type it has."""
 
     type: Annotated[str, AfterValidator(_known_type)]
@@ -56,7 +56,7 @@ class WorkingColumn(StrictModel):
 
 
 class SuiteMeta(StrictModel):
-    working_columns: dict[Annotated[str, Field(pattern=r"^_[a-z][a-z0-9_]*$")], WorkingColumn] = Field({})
+    computed_columns: dict[Annotated[str, Field(pattern=r"^_[a-z][a-z0-9_]*$")], ComputedColumn] = Field({})
     great_expectations_version: str | None = None
 
 
@@ -78,8 +78,8 @@ class Suite(StrictModel):
         return self.name.partition(".")[2]
 
     @property
-    def working_columns(self) -> Mapping[str, WorkingColumn]:
-        return self.meta.working_columns
+    def computed_columns(self) -> Mapping[str, ComputedColumn]:
+        return self.meta.computed_columns
 
     @cached_property
     def reasoned(self) -> tuple[Expectation, ...]:
@@ -138,13 +138,13 @@ def load_suites(contracts: Contracts, folder: Traversable | None = None) -> Suit
 
 
 def _disagreements(suite: Suite, contract: Contract) -> Iterator[str]:
-    """What a suite says that its contract, or its own working columns, do not bear out."""
+    """What a suite says that its contract, or its own computed columns, do not bear out."""
     if suite.name != contract.id:
         yield f"name: is not {contract.id}"
-    known = {*contract.names, *suite.working_columns}
-    for name, working in suite.working_columns.items():
-        if unknown := working.names - set(contract.names):
-            yield f"meta.working_columns.{name}: unknown column {', '.join(sorted(unknown))}"
+    known = {*contract.names, *suite.computed_columns}
+    for name, computed in suite.computed_columns.items():
+        if unknown := computed.names - set(contract.names):
+            yield f"meta.computed_columns.{name}: unknown column {', '.join(sorted(unknown))}"
     rules = [e.rule for e in suite.expectations]
     for i, expectation in enumerate(suite.expectations):
         here = f"expectations.{i}"

@@ -24,7 +24,7 @@ from lakehouse.judging.rules import Rule
 from lakehouse.judging.tombstones import ORDER, VOID
 
 KEPT, DEDUPLICATED, REMOVED, OPEN = "kept", "deduplicated", "removed", "open"
-# Working columns of a run in which rows are gone: an image that was judged before, and of the row that silver has of its key
+# Columns of a run in which rows are gone: an image that was judged before, and of the row that silver has of its key
 # whether it is judged again (marked on one image of the key), and whether it then leaves silver.
 RECALLED, RECALLS_ROW, KEY_RECALLED, LEAVES = "_recalled", "_recalls_row", "_key_recalled", "_leaves"
 # Whether a valid image is passed over, or passes silver's row over, at the same `updated_at`: the loser is open as soon as it

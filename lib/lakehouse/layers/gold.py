@@ -90,7 +90,8 @@ def run(
 ) -> Outcome:  # fmt: skip
     """Publishes gold from what silver has published, as of the greatest business date so far.
 
-    `lease`: gold's lock, where the caller holds it. Raises NotYetError where silver has not published the day, GateError where a critical rule fails.
+    `lease`: gold's lock, where the caller holds it. Raises NotYetError where silver has not published the day, GateError
+    where a critical rule fails.
     """
     with opened(lakehouse, "gold", day, reason=reason, lease=lease) as run:
         due = plan(lakehouse, day, rebuilds=rebuilds)
@@ -179,8 +180,8 @@ def _staged(
 ) -> tuple[dict[str, Totals], list[Finding]]:
     """Computes, stages and gates every touched table, several at a time, each when those its transform names are there.
 
-    Of the `compared` only what differs from gold is staged. Returns the totals of each table, and what the gate found. A table built on another is given its computed, still wide
-    frame: sums are narrowed once, when they are published.
+    Of the `compared` only what differs from gold is staged. Returns the totals of each table, and what the gate found. A
+    table built on another is given its computed, still wide frame: sums are narrowed once, when they are published.
     """
     silver = due.silver
     contracts = lakehouse.contracts["gold"]

@@ -79,7 +79,8 @@ def run(
 ) -> Outcome:  # fmt: skip
     """Judges every published bronze day not judged yet; `rebuilds`: the whole of bronze; `again`: open rows at least.
 
-    `lease`: silver's lock, where the caller holds it. Raises NotYetError where bronze has not published the day, GateError where a critical rule fails.
+    `lease`: silver's lock, where the caller holds it. Raises NotYetError where bronze has not published the day, GateError
+    where a critical rule fails.
     """
     with opened(lakehouse, "silver", day, reason=reason, lease=lease) as run:
         due = plan(lakehouse, day, rebuilds=rebuilds, again=again)

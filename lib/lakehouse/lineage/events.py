@@ -122,7 +122,7 @@ class _Telling:
     def _inputs(self, table: TableEnded) -> list[event.InputDataset]:
         """What a table was made of, in the versions that were read.
 
-        Columns that gold's tables hand on to each other are in no table: what those are made of has been read too.
+        A table that is built on another's working columns is made of what these are made of, which has been read too.
         """
         found, read = [], self.run.read or {}
         handed_on = (of.rpartition(".")[0] for c in self._contract(table.name).names

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from lakehouse import log
 from lakehouse.errors import safe_words
 from lakehouse.home import make_home
+from lakehouse.secret_files import unproxied
 from lakehouse.settings import Settings
 
 FOLDER = "lineage"
@@ -67,7 +68,7 @@ def _post(url: str, token: str, lines: Sequence[str]) -> None:
     target = parts._replace(path=ENDPOINT).geturl() if parts.path in ("", "/") else url
     try:
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        with httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers) as client:
+        with httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers, mounts=unproxied(target)) as client:
             for n, line in enumerate(lines):
                 answer = client.post(target, content=line)
                 if not answer.is_success:  # a redirect has taken nothing either

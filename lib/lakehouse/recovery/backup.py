@@ -149,8 +149,9 @@ def _make(
     made = Manifest(
         id=backup_id, kind=kind, covers_until=moment.at.isoformat(), finished_at=datetime.now(UTC).isoformat(),
         release=_release(), ledger=moment.ledger, database=database.name, zone=settings.timezone, pointers=moment.pointers,
-        gold=moment.gold, ledger_rows=moment.ledger_rows, runs=moment.runs, inventory=listed, file_count=sum(map(len, inventory.values())), new_bytes=new_bytes, base=base,
-        point=moment.point, wal_end=wal_end, dump=dump, lake=settings.lake_root, **_names(settings),
+        gold=moment.gold, ledger_rows=moment.ledger_rows, runs=moment.runs, inventory=listed,
+        file_count=sum(map(len, inventory.values())), new_bytes=new_bytes, base=base, point=moment.point, wal_end=wal_end,
+        dump=dump, lake=settings.lake_root, **_names(settings),
     )  # fmt: skip
     manifests.write(target, made)
     return made

@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.database import KNOWS_CRC
 
-# Both make 4,096 buckets. Twelve more hexadecimal digits are summed: no bucket of any shop overflows 64 bits. Spark takes far longer to read digits to the
-# base of 16 than to make the hash, so they are written to the base of 10.
+# Both make 4,096 buckets. Twelve more hexadecimal digits are summed: no bucket of any shop overflows 64 bits. Spark takes
+# far longer to read digits to the base of 16 than to make the hash, so they are written to the base of 10.
 SUMMED = 12
 HEX, DECIMAL = "abcdef", "012345"
 

@@ -7,10 +7,10 @@ it does not list are either old (seen already) or of a subtransaction, which sna
 *late* rows, and dropped where bronze holds an equal image: a replaced day may have brought them already.
 
 Numbers of another server say nothing, so there the whole look-back is late, and so it is where the last window's position
-is not known, as of one that was taken in from the lake after its commit was cleaned up. What DDL made visible (a partition that was
-attached, a table swapped in by rename or restored) may be of any age: of a relation that the last window did not have,
-everything below the mark is late. A view has no xmin and no relation of its own: late commits are not found through it,
-and where a relation below it is new, all that it shows below the mark is late.
+is not known, as of one that was taken in from the lake after its commit was cleaned up. What DDL made visible (a
+partition that was attached, a table swapped in by rename or restored) may be of any age: of a relation that the last
+window did not have, everything below the mark is late. A view has no xmin and no relation of its own: late commits are
+not found through it, and where a relation below it is new, all that it shows below the mark is late.
 """
 
 from __future__ import annotations

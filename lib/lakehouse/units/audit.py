@@ -20,10 +20,19 @@ from lakehouse.units.rows import matching
 NIGHTS = 30
 
 
-def audited(as_of: date, tables: Iterable[str]) -> set[str]:
-    """The tables whose turn it is, spread evenly over the nights."""
+def audited(before: date, as_of: date, tables: Iterable[str]) -> set[str]:
+    """The tables whose turn has come since gold was made as of `before`; turns are spread evenly over the dates.
+
+    A turn on a date for which gold is not run is the next run's, so that it comes at whatever rhythm gold is run.
+    """
     names = sorted(tables)
-    return {name for n, name in enumerate(names) if n * NIGHTS // len(names) == as_of.toordinal() % NIGHTS}
+    turns = {name: n * NIGHTS // len(names) for n, name in enumerate(names)}
+    return {n for n, turn in turns.items() if _turns(as_of, turn) > _turns(before, turn)}
+
+
+def _turns(through: date, turn: int) -> int:
+    """How many there were of a turn, through a date."""
+    return (through.toordinal() - turn) // NIGHTS
 
 
 def finding(contract: Contract, differing: DataFrame, units: Sequence[DataFrame], rows: int) -> Finding:

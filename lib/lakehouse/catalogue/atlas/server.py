@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from lakehouse.errors import ConfigError, StoreError
+from lakehouse.secret_files import unproxied
 from lakehouse.settings import Settings
 
 # Where `make atlas` leaves, below the home, what it is found by: files named like the settings.
@@ -40,6 +41,7 @@ class Atlas:
             base_url=f"{parts._replace(netloc=self.where, query='', fragment='').geturl().rstrip('/')}/api/atlas/v2/",
             auth=(user, password),
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+            mounts=unproxied(url),
             verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
         )
 
@@ -91,15 +93,16 @@ class Atlas:
 
 def atlas_of(settings: Settings) -> Atlas:
     """The Atlas of the settings, else the one that `make atlas` has started for this home. Raises ConfigError."""
-    url = settings.atlas_url.get_secret_value() if settings.atlas_url else _left(settings, "LAKEHOUSE_ATLAS_URL")
+    if settings.atlas_url:
+        url, user = settings.atlas_url.get_secret_value(), settings.atlas_user
+        password = settings.atlas_password.get_secret_value() if settings.atlas_password else ""
+    else:  # user and password of the settings belong to another Atlas
+        url, user, password = (_left(settings, f"LAKEHOUSE_ATLAS_{word}") for word in ("URL", "USER", "PASSWORD"))
     if not url:
         raise ConfigError("LAKEHOUSE_ATLAS_URL is not set: name an Atlas, or start one by `make atlas`")
-    password = settings.atlas_password.get_secret_value() if settings.atlas_password else ""
-    if not settings.atlas_url:
-        password = password or _left(settings, "LAKEHOUSE_ATLAS_PASSWORD")
     if not password:
-        raise ConfigError(f"LAKEHOUSE_ATLAS_PASSWORD is not set: the password of {settings.atlas_user} at Atlas")
-    return Atlas(url, settings.atlas_user, password, ca_file=str(settings.ca_file) if settings.ca_file else None)
+        raise ConfigError(f"LAKEHOUSE_ATLAS_PASSWORD is not set: the password of {user} at Atlas")
+    return Atlas(url, user, password, ca_file=str(settings.ca_file) if settings.ca_file else None)
 
 
 def _left(settings: Settings, name: str) -> str:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.console import Json, print_json
 from lakehouse.cli.console import out as console
-from lakehouse.cli.console import print_json
 from lakehouse.cli.databases import gold_of
 from lakehouse.cli.reading.files import write_file
 from lakehouse.errors import UsageError
@@ -45,6 +45,7 @@ def export(
         ),
     ],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the catalogue of what is published now."""
     if to is Form.atlas and out is not None:
@@ -61,7 +62,10 @@ def export(
         from lakehouse.catalogue.atlas import export_catalogue
 
         where, done = export_catalogue(settings, model, lakehouse.ledger)
-        console.print(f"{where}: {done}", soft_wrap=True)
+        if as_json:
+            print_json({"atlas": where, **asdict(done)})
+        else:
+            console.print(f"{where}: {done}", soft_wrap=True)
         return
     if to is Form.json:
         if out is None:
@@ -76,4 +80,8 @@ def export(
         out = lakehouse.pages.folder / NAME
     else:
         write_file(out, lakehouse.catalogue_page())
-    console.print(f"{out}: {out.stat().st_size:,} bytes", soft_wrap=True)
+    size = out.stat().st_size
+    if as_json:
+        print_json({"file": str(out), "bytes": size})
+    else:
+        console.print(f"{out}: {size:,} bytes", soft_wrap=True)

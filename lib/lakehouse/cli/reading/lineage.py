@@ -27,6 +27,8 @@ def lineage(
     settings = load_settings()
     if bool(run) == bool(date):
         raise UsageError("name a run by --run, or a day by --date")
+    if dry_run and not send:
+        raise UsageError("--dry-run goes with --send: without it nothing is sent, and the events are printed")
     if send and settings.lineage == "off":
         raise ConfigError("LAKEHOUSE_LINEAGE is off: set it to file, or to the address of a receiver")
     day = BusinessDate.parse(date, settings.zone).day if date else None

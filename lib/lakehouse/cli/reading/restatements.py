@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -41,10 +42,7 @@ def restatements(
         except StoreError as e:
             unread[restated.run_id] = str(e)
     if as_json:
-        print_json([
-            {**asdict(r), "difference": r.difference, **({"orders": behind.get(r.run_id)} if date and orders else {})}
-            for r in found
-        ])  # fmt: skip
+        print_json([{**asdict(r), "difference": r.difference, **_orders(r.run_id, behind, unread)} for r in found])
         return
     shown = [
         {"sales_date": r.sales_date, "business_date": r.business_date, "run_id": r.run_id, "net_before": r.net_sales_before,
@@ -60,3 +58,10 @@ def restatements(
         print_table(rows, tuple(rows[0]) if rows else ("order_id",), as_json=False)
     for run_id, why in unread.items():
         console.print(f"\norders of {run_id} are not known: {why}", soft_wrap=True)
+
+
+def _orders(run_id: str, behind: Mapping[str, object], unread: Mapping[str, str]) -> dict[str, object]:
+    """The orders behind a restatement, for programs, or why they are not known; neither where they are not asked for."""
+    if run_id in unread:
+        return {"orders": None, "orders_unread": unread[run_id]}
+    return {"orders": behind[run_id]} if run_id in behind else {}

@@ -1,0 +1,1 @@
+"""Who may do what in the stack: roles, keys, secrets, and the page of privileges."""
