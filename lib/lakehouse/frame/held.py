@@ -131,11 +131,11 @@ def gone_keys(
                 missing = unmet(lakehouse.spark, snapshot, contract, held[table], buckets, window.end).persist()
                 kept.callback(missing.unpersist)
                 count, later = counted(missing, snapshot, contract)
-            now = str(seen[table].unsure_of(later))
-            found[table] = replace(found[table], seen=now)
+            kept_seen = str(seen[table].unsure_of(later))
+            found[table] = replace(found[table], seen=kept_seen)
             if count:
                 number = numbers[table] if table in numbers else held[table].count()
-                found[table] = Gone(missing.where(~F.col(IS_LATER)).select(*contract.key), count, number, now)
+                found[table] = Gone(missing.where(~F.col(IS_LATER)).select(*contract.key), count, number, kept_seen)
         log.event("bronze.keys_compared", table=table, keys=found[table].held, buckets=len(buckets), gone=count)
     return found
 
