@@ -42,8 +42,7 @@ class TableRun:
     # Images judged before that are judged once more: rows of silver, and deduplicated ones.
     rows_recalled: int = 0
     rows_reopened: int = 0
-    # Of silver: whether an image was passed over for another of the same key and updated_at.
-    has_ties: bool = False
+    has_ties: bool = False  # of silver: whether an image lost to another of the same key and updated_at
     bytes_written: int = 0
     window_start: datetime | None = None
     window_end: datetime | None = None
@@ -104,8 +103,7 @@ class Last:
 class Totals:
     """Rows of one table since its last rebuild: read, gone (deduplicated or displaced), held, open in quarantine, removed.
 
-    Of bronze `read` are images, `removed` tombstones, and `held` both. `has_ties`: whether two images of a key may have had
-    the same updated_at.
+    Of bronze `read` are images, `removed` tombstones, and `held` both. `has_ties`: as of a run's table.
     """
 
     read: int = 0
