@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lakehouse.contracts import LAYERS, Contracts
 from lakehouse.errors import BusyError, LedgerError
 from lakehouse.upkeep import rewind
 from lakehouse.upkeep.locks import locked
@@ -117,3 +119,24 @@ def test_maintenance_keeps_what_is_published_and_what_a_rewind_set_aside(
     shop.run(4)
     assert shop.hashes() == after[4], "what the rewind had set aside was still there"
     assert [c.row() for c in verify(shop.lakehouse) if not c.holds] == []
+
+
+def test_a_column_that_widened_on_a_day_that_was_taken_back_comes_back_wide(postgres: Any, tmp_path: Path) -> None:
+    shop = SmallShop(postgres, "rewind_wide", tmp_path / "lake")
+    contracts = shop.lakehouse.contracts
+    evolves = contracts["bronze"]["orders"].model_copy(update={"drift_policy": "evolve"})
+    others = (c for layer in LAYERS for c in contracts[layer].values() if c.id != evolves.id)
+    shop.lakehouse.contracts = Contracts([*others, evolves])
+    shop.live(1)
+    SmallShop.write(shop.source, "alter table orders add points integer default 3")
+    shop.live(2)
+    SmallShop.write(shop.source, "alter table orders alter points type bigint, alter points set default 30000000000")
+    shop.live(3)
+    after, points = shop.hashes(), sorted((r["order_id"], str(r["points"])) for r in shop.pipeline.bronze("orders"))
+    assert ("O3", "30000000000") in points
+    for back in (2, 1):
+        rewound(shop, back)
+        shop.run(3)
+        assert shop.hashes() == after
+        assert sorted((r["order_id"], str(r["points"])) for r in shop.pipeline.bronze("orders")) == points
+    shop.close()

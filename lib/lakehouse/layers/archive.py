@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from psycopg2.extensions import cursor as Cursor
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse import log
 from lakehouse.business_date import BusinessDate
+from lakehouse.contracts.types import spark_type
 from lakehouse.frame.run import OpenRun, opened
+from lakehouse.layers.extract import types_of, widen
 from lakehouse.ledger.past import Aside
 from lakehouse.parts import Lakehouse
 from lakehouse.records import PARTITION, Finding, Outcome, Published, TableRun
+from lakehouse.source.drift import widened
 
 
 def bring_back(lakehouse: Lakehouse, day: BusinessDate, *, reason: str | None = None) -> Outcome | None:
@@ -67,9 +71,22 @@ def _brought(run: OpenRun, table: str, head: int | None, aside: Iterable[Aside])
         rows = lake.read("bronze", table, version).where(F.col("_run_id").isin([a.run_id for a in runs]))
         expected += (wanted := sum(a.rows for a in runs))
         if wanted:
+            rows, head = _fit(run.lakehouse, table, rows, head)
             commit = lake.append(rows, "bronze", table, PARTITION, head)
             head, found = commit.version, found + commit.rows
     missing = abs(expected - found)
     run.find([Finding("bronze", table, "rows_set_aside_come_back", "critical", not missing, missing, expected)])
     log.event("bronze.brought_back", table=table, rows=found)
     return head
+
+
+def _fit(lakehouse: Lakehouse, table: str, rows: DataFrame, head: int) -> tuple[DataFrame, int]:
+    """Rows in the types of the table that they come back to, and its head: widened first where it is too narrow for them.
+
+    So it is where the source's column was widened on a day that the rewind has taken back.
+    """
+    held = types_of(lakehouse.lake.read("bronze", table, head))
+    fit = {n: widened(held[n], kind) for n, kind in types_of(rows).items() if held.get(n, kind) != kind}
+    wide = {n: kind for n, kind in fit.items() if kind}
+    head = widen(lakehouse, table, head, {n: kind for n, kind in wide.items() if kind != held[n]})
+    return rows.withColumns({n: F.col(n).cast(spark_type(kind)) for n, kind in wide.items()}), head

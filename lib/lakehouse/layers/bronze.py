@@ -22,10 +22,10 @@ from lakehouse.frame.run import opened
 from lakehouse.lake.reading import check_shape
 from lakehouse.layers import bronze_gate
 from lakehouse.layers.archive import bring_back
-from lakehouse.layers.extract import READERS, Plan, Written, extract, partition
+from lakehouse.layers.extract import READERS, Plan, Written, extract, partition, types_of
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Finding, Outcome, Published, Run, Window
-from lakehouse.source.drift import brought, contract_type
+from lakehouse.source.drift import brought
 from lakehouse.source.postgres import Snapshot
 
 
@@ -194,8 +194,7 @@ def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published |
     """
     if published is None or (contract.drift_policy != "evolve" and published.shape == contract.shape):
         return {}
-    held = frame(lakehouse, "bronze", contract.table, published)
-    return {f.name: contract_type(f.dataType.simpleString()) for f in held.schema}
+    return types_of(frame(lakehouse, "bronze", contract.table, published))
 
 
 def _gated(lakehouse: Lakehouse, run: Run, day: BusinessDate, written: list[Written], *, exact: bool) -> list[Finding]:

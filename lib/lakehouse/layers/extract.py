@@ -24,6 +24,7 @@ from lakehouse.layers import bronze_gate
 from lakehouse.layers.bronze_gate import Seen
 from lakehouse.parts import Lakehouse
 from lakehouse.records import PARTITION, Commit, Counts, Run, TableRun, Totals, Window
+from lakehouse.source.drift import contract_type
 from lakehouse.source.postgres import Snapshot
 from lakehouse.source.windows import mark_column
 
@@ -170,7 +171,8 @@ def _write(
     *, replaces: bool,
 ) -> tuple[Commit, int, Seen]:  # fmt: skip
     """Writes the partition; the commit, how many of its rows were there before, and what was seen of the others."""
-    lake, table, head = lakehouse.lake, plan.contract.table, _widen(lakehouse, plan)
+    lake, table = lakehouse.lake, plan.contract.table
+    head = None if plan.head is None else widen(lakehouse, table, plan.head, plan.widened)
     if not replaces:
 
         def add(rows: DataFrame) -> Commit:
@@ -201,15 +203,19 @@ def _write(
         before.unpersist()
 
 
-def _widen(lakehouse: Lakehouse, plan: Plan) -> int | None:
-    """Writes a table again where columns of it are too narrow for what the source has now; returns its head.
+def types_of(rows: DataFrame) -> dict[str, str]:
+    """The types of a frame of bronze, in the contract's words."""
+    return {f.name: contract_type(f.dataType.simpleString()) for f in rows.schema}
+
+
+def widen(lakehouse: Lakehouse, table: str, head: int, kinds: Mapping[str, str]) -> int:
+    """Writes a table again where columns of it are too narrow for what is to come; returns its head.
 
     Delta could widen without writing again, but what reads the lake without Spark could not read such a table.
     """
-    table, head = plan.contract.table, plan.head
-    if head is None or not plan.widened:
+    if not kinds:
         return head
-    wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in plan.widened.items()}
+    wide = {n: F.col(n).cast(spark_type(kind)) for n, kind in kinds.items()}
     frame = lakehouse.lake.read("bronze", table, head).withColumns(wide)
     log.event("bronze.widened", table=table, columns=sorted(wide))
     return lakehouse.lake.overwrite(frame, "bronze", table, PARTITION, head).version
