@@ -72,8 +72,8 @@ def test_forgetting_nobody_is_a_usage_error_and_no_words_name_anyone(elsewhere: 
 
 
 def test_the_first_id_of_a_file_is_read_without_the_mark_that_programs_put_before_it(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("C1\r\n\r\nC2\r\n", encoding="utf-8-sig")
-    assert _read(tmp_path / "ids.txt") == ["C1", "C2"]
+    (tmp_path / "ids.txt").write_text("C1\r\n\r\nC\u20282\r\n", encoding="utf-8-sig")
+    assert _read(tmp_path / "ids.txt") == ["C1", "C\u20282"]
 
 
 def test_an_unknown_option_is_a_usage_error(elsewhere: Path) -> None:

@@ -187,6 +187,12 @@ def test_versions_of_a_time_are_known_by_one_look_at_each_commit_and_one_version
     assert loaded == [6, 0], "the head, and the first one; what the others added their commits tell"
 
 
+def test_an_end_of_a_line_within_a_value_ends_no_line_of_a_commit(spark: SparkSession, mugs: Lake) -> None:
+    rows = spark.range(1).selectExpr("id", "'a\u2028b\u0085' as shelf")
+    mugs.overwrite(rows, "silver", "mugs", ("shelf",), 6)
+    assert vacuumed(mugs, WEEK, {7}).files == 0
+
+
 def test_a_clean_up_of_the_log_leaves_what_the_kept_version_builds_on(mugs: Lake) -> None:
     before = log(mugs)
     # Without a checkpoint at or below the kept version all of the log is needed.

@@ -77,9 +77,14 @@ def commit_name(version: int) -> str:
     return f"{version:020d}.json"
 
 
+def lines_of(text: str) -> list[str]:
+    """The actions of a commit, one a line. Statistics quote values, in which any other end of a line may stand."""
+    return text.split("\n")
+
+
 def commit_info(text: str) -> dict[str, Any]:
     """What a commit says of itself; empty where it says nothing."""
-    for line in text.splitlines():
+    for line in lines_of(text):
         if '"commitInfo"' in line:
             action = json.loads(line)
             if "commitInfo" in action:

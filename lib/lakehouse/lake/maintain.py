@@ -19,7 +19,7 @@ from pyspark.errors.exceptions.captured import CapturedException
 from lakehouse.errors import StoreError, safe_words
 from lakehouse.lake.delta import Lake
 from lakehouse.lake.files import GONE, Listed, kinds, sentence
-from lakehouse.lake.log import FOLDER, commit_info, commit_name, newest_version_in, stamped
+from lakehouse.lake.log import FOLDER, commit_info, commit_name, lines_of, newest_version_in, stamped
 from lakehouse.lake.reading import LostError
 from lakehouse.log import warning
 from lakehouse.records import Cleaned
@@ -200,7 +200,7 @@ def _first(lake: Lake, layer: str, table: str, versions: Iterable[int]) -> Itera
 
 def _added(text: str) -> set[str]:
     """The names of the data files that a commit added."""
-    actions = [json.loads(line) for line in text.splitlines() if '"add"' in line]
+    actions = [json.loads(line) for line in lines_of(text) if '"add"' in line]
     return {_name(unquote(action["add"]["path"])) for action in actions if action.get("add")}
 
 

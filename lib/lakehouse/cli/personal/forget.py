@@ -64,7 +64,7 @@ def _read(file: Path | None) -> list[str]:
         return []
     try:
         # Programs put a mark of the encoding before the first id: with it, that would be another customer's.
-        ids = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        ids = [line for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeError) as e:
         raise UsageError(
             f"{file} cannot be read as UTF-8 text ({type(e).__name__}): an id per line is expected"
