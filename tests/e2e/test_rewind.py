@@ -132,11 +132,11 @@ def test_a_column_that_widened_on_a_day_that_was_taken_back_comes_back_wide(post
     shop.live(2)
     SmallShop.write(shop.source, "alter table orders alter points type bigint, alter points set default 30000000000")
     shop.live(3)
-    after, points = shop.hashes(), sorted((r["order_id"], r["points"]) for r in shop.pipeline.bronze("orders"))
-    assert ("O3", 30_000_000_000) in points
+    after, points = shop.hashes(), sorted((r["order_id"], str(r["points"])) for r in shop.pipeline.bronze("orders"))
+    assert ("O3", "30000000000") in points
     for back in (2, 1):
         rewound(shop, back)
         shop.run(3)
         assert shop.hashes() == after
-        assert sorted((r["order_id"], r["points"]) for r in shop.pipeline.bronze("orders")) == points
+        assert sorted((r["order_id"], str(r["points"])) for r in shop.pipeline.bronze("orders")) == points
     shop.close()

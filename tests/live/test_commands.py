@@ -202,7 +202,7 @@ def test_setup_shows_what_it_does_and_a_dry_run_leaves_nothing(live: Commands, s
     assert (ask(shop, PUBLISHED), file.exists()) == ([], False)
     done = live.json("setup", "--password-file", str(file))
     assert [s.split()[0] for s in done["statements"]] in (
-        ["create", verb, "grant", "grant"] for verb in ("create", "alter")
+        ["create", verb, "grant", "grant", "grant"] for verb in ("create", "alter")
     )
     assert (len(ask(shop, PUBLISHED)), file.stat().st_mode & 0o777) == (len(CONTRACTS), 0o600)
     kept = file.read_text(encoding="utf-8")

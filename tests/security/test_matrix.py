@@ -23,7 +23,7 @@ from tests.security.test_setup import Server, drop_roles, new_server
 from tools.dbt.access import let_in
 from tools.stack.access import matrix
 from tools.stack.access.buckets import make_buckets
-from tools.stack.access.policies import BUCKETS, USERS
+from tools.stack.access.policies import BUCKETS, LIVE, USERS
 
 pytestmark = pytest.mark.integration
 CONTRACTS = load_contracts()
@@ -106,7 +106,7 @@ class Store:
         make_buckets(self.address, folder)
         root = self.client("root")
         self.old = {}
-        for bucket in BUCKETS:
+        for bucket in (*BUCKETS, LIVE):
             for content in (b"old", b"new"):
                 made = root.put_object(bucket_name=bucket, object_name="a/b", data=io.BytesIO(content), length=3)
                 self.old.setdefault(bucket, made.version_id)
