@@ -193,7 +193,9 @@ def test_the_command_sends_again_or_says_what_it_would_send(past: Past, command:
     taker = collector()
     with serving(taker) as url:
         dry = command("--run", past.runs["gold"], "--send", "--dry-run", setting=url)
-        assert (dry.output, taker.events) == (f"{GOLD_EVENTS} events of 1 runs would be sent\n", [])
+        # The thread of a run before it may have its own word in between, of a receiver that has gone.
+        assert f"{GOLD_EVENTS} events of 1 runs would be sent" in dry.output.splitlines()
+        assert taker.events == []
         assert command("--run", past.runs["gold"], "--send", setting=url).exit_code == 0
     assert len(taker.events) == GOLD_EVENTS
 
