@@ -239,9 +239,9 @@ def test_the_jobs_of_maintenance_get_no_day_and_need_none(complete, checkout, da
     assert checkout.seen["arguments"] == []
 
 
-def test_a_real_job_whose_servers_are_down_is_tried_again(complete, job, context, monkeypatch):
-    """The checkout's own job: it finds nobody at the gold database's port."""
-    complete(LAKEHOUSE_ROOT=str(ROOT))
+def test_a_real_job_whose_servers_are_down_is_tried_again(complete, job, context, tmp_path):
+    """The checkout's own job: it finds nobody at the gold database's port. Its home is not the demo's."""
+    complete(LAKEHOUSE_ROOT=str(ROOT), LAKEHOUSE_HOME=str(tmp_path / "home"))
     with pytest.raises(JobFailed) as caught:
         job().execute(context(DAY))
     assert caught.value.exit_code == 7
