@@ -164,8 +164,11 @@ def test_a_day_that_is_read_again_does_not_make_its_table_older(workers: list[Wo
 def test_a_lock_is_free_as_soon_as_it_is_given_back(dsn: str, workers: list[Worker]) -> None:
     """The server may see late that a connection is closed: a run of many days takes the lock of a layer again at once."""
     first, second = (worker.ledger for worker in workers)
-    for _ in range(100):
-        with first.alone("silver"):
-            pass
-        with second.alone("silver"):
-            pass
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        for _ in range(100):
+            with first.alone("silver"), pytest.raises(BusyError), second.alone("silver"):
+                pytest.fail("two runs of a layer at once")
+            cursor.execute("select count(*) from pg_locks where locktype = 'advisory' and database = "
+                           "(select oid from pg_database where datname = current_database())")  # fmt: skip
+            assert cursor.fetchone() == (0,)

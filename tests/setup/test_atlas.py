@@ -72,7 +72,7 @@ def test_without_a_namespace_it_is_started_only_where_a_person_says_so(
         pytest.raises(SetupError, match=r"listen on all addresses .* `make atlas OPEN=1` starts it"),
         server.running(tmp_path),
     ):
-        pass
+        pytest.fail("it was started")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SetupError, match=rf"Port {port} is not to be had"), server._listening(port):
-            pass
+            pytest.fail("two listen on one port")
 
 
 def test_what_listens_in_the_namespace_is_reached_by_the_one_way_in_and_ends_with_its_starter(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_listens_in_the_namespace_is_reached_by_the_one_way_in_and_ends_wit
             seen = _answer(url)
             assert seen != str(Path("/proc/self/ns/net").readlink())
             with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
-                pass
+                pytest.fail("the port is reached from outside")
         finally:
             assert process.stdin
             process.stdin.close()
