@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.live.settings import LiveSettings
-from tools.live import setup
+from tools.live import containers, setup
 from tools.live.programs import Place, Shop
 from tools.setup.jars import jars
 
@@ -63,3 +63,25 @@ def test_a_jar_that_left_the_list_leaves_the_class_path(tmp_path: Path, monkeypa
         (tmp_path / "live" / "kafka" / name).touch()
     assert setup.install(tmp_path / "live") == 0
     assert {f.name for f in (tmp_path / "live" / "kafka").iterdir()} == {"kept-1.0.jar", setup.READ_ONLY}
+
+
+def test_a_container_becomes_connect_for_the_source_that_its_secrets_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "live_password").write_text("of the role\n", encoding="utf-8")
+    monkeypatch.setattr(containers, "FOLDER", tmp_path / "kafka")
+    monkeypatch.setattr(containers, "PASSWORD", tmp_path / "live_password")
+    monkeypatch.setenv("LAKEHOUSE_SOURCE_DSN", "postgresql://pipeline:another@db.example.com:5433/shop")
+    monkeypatch.setattr("sys.argv", ["containers", "connect"])
+    became = list[list[str]]()
+    monkeypatch.setattr("os.execv", lambda _, words: became.append(words))
+
+    containers.main()
+
+    text = (tmp_path / "kafka" / "source.properties").read_text(encoding="utf-8")
+    options = dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    named = [options[f"database.{name}"] for name in ("hostname", "port", "dbname", "user")]
+    assert named == ["db.example.com", "5433", "shop", "lakehouse_live"]
+    assert (tmp_path / "kafka" / "secrets" / "password").read_text(encoding="utf-8") == "of the role"
+    assert "another" not in text
+    assert became[0][-1] == str(tmp_path / "kafka" / "source.properties")

@@ -10,9 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-from psycopg2.extensions import parse_dsn
-
-from lakehouse.cli.live.live import ROLE
 from lakehouse.live.settings import live_settings
 from lakehouse.settings import load_settings
 from tools.live.programs import Place, Shop
@@ -21,7 +18,7 @@ from tools.stack.access.secrets import write
 
 FOLDER = Path("/var/lib/kafka")
 PASSWORD = Path("/run/secrets/live_password")
-KAFKA, CONTROLLER, CONNECT, POSTGRES = 9092, 9093, 8083, 5432
+KAFKA, CONTROLLER, CONNECT = 9092, 9093, 8083
 WHICH = ("kafka", "connect")
 
 
@@ -45,11 +42,9 @@ def _shop() -> Shop:
     settings = load_settings()
     if settings.source_dsn is None:
         raise SetupError("LAKEHOUSE_SOURCE_DSN is not set: the live layer follows the source that it names.")
-    found = parse_dsn(str(settings.source_dsn))
     # Alone in a folder: Connect reads the whole of it, and the secrets beside it are not its business.
     write(FOLDER / "secrets" / "password", PASSWORD.read_text(encoding="utf-8").strip())
-    place = (found["host"], int(found.get("port", POSTGRES)), found["dbname"])
-    return Shop(*place, ROLE, FOLDER / "secrets", "password", str(settings.ca_file or ""))
+    return Shop.at(settings.source_dsn.get_secret_value(), FOLDER / "secrets", str(settings.ca_file or ""))
 
 
 if __name__ == "__main__":

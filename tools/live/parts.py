@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg2
-from psycopg2.extensions import parse_dsn
 from pydantic import ValidationError
 
 from lakehouse.cli.live.live import ROLE
@@ -15,7 +14,7 @@ from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import SourceError
 from lakehouse.live.settings import PREFIX, LiveSettings
-from lakehouse.live.source import prepare
+from lakehouse.live.source import prepare, wal_level
 from tools.live.programs import HOST, Place, Shop
 from tools.live.setup import FOLDER
 from tools.setup.machine import SetupError
@@ -23,7 +22,6 @@ from tools.stack.access.secrets import write
 from tools.stack.settings import Stack
 
 SOURCE = "ecommerce_source"
-PORT = 5432
 WITHOUT_SLOTS = "the stack's Postgres runs without what the live layer needs: `make down`, then `make up LIVE=1`"
 
 
@@ -69,14 +67,11 @@ def make_ready(stack: Stack, owner: Callable[[str], str]) -> None:
     if named:
         _check(named, password, file)
     else:
-        dsn = owner(SOURCE)
-        _check_slots(dsn)
-        with closing(Database(dsn, "source", SourceError)) as database:
+        with closing(Database(owner(SOURCE), "source", SourceError)) as database:
+            _check_slots(database)
             prepare(database, live_settings(stack), load_contracts()["bronze"], ROLE, password)
-    found = parse_dsn(named or owner(SOURCE))
-    port = int(found.get("port", PORT))
-    shop = Shop(found.get("host", "localhost"), port, found["dbname"], ROLE, stack.secrets / "live", "password")
-    place(stack).write(shop)
+    ca = stack.named("LAKEHOUSE_CA_FILE") if named else ""  # the stack's own is reached on this machine, in the clear
+    place(stack).write(Shop.at(named or owner(SOURCE), stack.secrets / "live", ca))
 
 
 def check_installed() -> None:
@@ -97,8 +92,7 @@ def _check(dsn: str, password: str, file: Path) -> None:
         ) from None
 
 
-def _check_slots(dsn: str) -> None:
-    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("show wal_level")
-        if cursor.fetchone() != ("logical",):
+def _check_slots(database: Database) -> None:
+    with database.connection() as connection, connection.cursor() as cursor:
+        if wal_level(cursor) != "logical":
             raise SetupError(f"The live layer cannot start: {WITHOUT_SLOTS}.")

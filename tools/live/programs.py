@@ -8,13 +8,16 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg2.extensions import parse_dsn
+
+from lakehouse.cli.live.live import ROLE
 from lakehouse.contracts import load_contracts
 from lakehouse.live.settings import LiveSettings
 from tools.live.setup import FOLDER
 from tools.setup.machine import ROOT, SetupError, java
 
 CONF = ROOT / "conf" / "live"
-HOST = "127.0.0.1"
+HOST, POSTGRES = "127.0.0.1", 5432
 # Without the environment: who starts the programs says what differs.
 DEFAULTS = LiveSettings.model_construct()
 JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={CONF / 'log4j2.properties'}")
@@ -35,6 +38,13 @@ class Shop:
     password: str
     ca: str = ""
     """The file of the certificates to trust, of a source that speaks TLS."""
+
+    @classmethod
+    def at(cls, dsn: str, secrets: Path, ca: str = "") -> Shop:
+        """The source of a libpq URL, read by the live layer's role, whose password is the file `password` in `secrets`."""
+        found = parse_dsn(dsn)
+        place = (found.get("host", "localhost"), int(found.get("port", POSTGRES)), found["dbname"])
+        return cls(*place, ROLE, secrets, "password", ca)
 
 
 @dataclass(frozen=True)

@@ -167,9 +167,9 @@ def lakehouse(stack: Stack, given: argparse.Namespace) -> int:
 
 def _start(stack: Stack, supervisor: Supervisor, stopped: list[Part], clock: Clock) -> None:
     """Starts these parts; those of Airflow as soon as its metadata are ready, while the rest is made beside."""
-    airflow, live = ([p for p in stopped if mine(p)] for mine in (lambda p: p.is_airflow, lambda p: p.is_live))
+    airflow, live = [p for p in stopped if p.is_airflow], [p for p in stopped if p.is_live]
     for part in stopped:
-        if part not in (*airflow, *live):
+        if not (part.is_airflow or part.is_live):
             supervisor.start(part)
     with ThreadPoolExecutor() as at_once:
         beside = [at_once.submit(_load_sample, stack, clock)]

@@ -46,8 +46,7 @@ def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role:
     """Makes the publication and the role, or brings them to what they should be. Raises SourceError."""
     names = sorted(tables)
     with database.connection() as connection, connection.cursor() as cursor:
-        cursor.execute("show wal_level")
-        if (level := str(cursor.fetchone()[0])) != "logical":  # type: ignore[index]
+        if (level := wal_level(cursor)) != "logical":
             raise SourceError(LOGICAL.format(level=level))
         _refuse_views(cursor, names)
         # The server is sent a verifier: it may log a statement that fails.
@@ -71,6 +70,12 @@ def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role:
             "grant select on {tables} to {role}",
         ):
             cursor.execute(sql.SQL(statement).format(**parts))
+
+
+def wal_level(cursor: Cursor) -> str:
+    """What the server writes to its log; only `logical` can be followed."""
+    cursor.execute("show wal_level")
+    return str(cursor.fetchone()[0])  # type: ignore[index]
 
 
 def _refuse_views(cursor: Cursor, names: list[str]) -> None:
