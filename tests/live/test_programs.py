@@ -85,3 +85,16 @@ def test_a_container_becomes_connect_for_the_source_that_its_secrets_name(
     assert (tmp_path / "kafka" / "secrets" / "password").read_text(encoding="utf-8") == "of the role"
     assert "another" not in text
     assert became[0][-1] == str(tmp_path / "kafka" / "source.properties")
+
+
+def test_a_stream_is_well_once_it_has_brought_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["containers", "well"])
+    with pytest.raises(SystemExit) as ill:
+        containers.main()
+    done = tmp_path / "live" / "checkpoint-1" / "commits" / "0"
+    done.parent.mkdir(parents=True)
+    done.touch()
+    with pytest.raises(SystemExit) as well:
+        containers.main()
+    assert (bool(ill.value.code), bool(well.value.code)) == (True, False)

@@ -1,4 +1,5 @@
-"""Becomes the broker or Connect in a container: `python -m tools.live.containers kafka`, or `connect`.
+"""Becomes the broker or Connect in a container: `python -m tools.live.containers kafka`, or `connect`; `well` asks of the
+stream there what `make up` does, whether it has brought a batch.
 
 Addresses are the names of docker-compose.yml. Where the source is comes from LAKEHOUSE_SOURCE_DSN, as everywhere; the live
 layer reads it by a role and a password of its own.
@@ -10,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from lakehouse.live.place import folder, last_batch
 from lakehouse.live.settings import live_settings
 from lakehouse.settings import load_settings
 from tools.live.programs import Place, Shop
@@ -19,12 +21,14 @@ from tools.stack.access.secrets import write
 FOLDER = Path("/var/lib/kafka")
 PASSWORD = Path("/run/secrets/live_password")
 KAFKA, CONTROLLER, CONNECT = 9092, 9093, 8083
-WHICH = ("kafka", "connect")
+WHICH = ("kafka", "connect", "well")
 
 
 def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in WHICH:
-        raise SetupError("Say which program: kafka, or connect.")
+        raise SetupError("Say which program: kafka, or connect; or well.")
+    if sys.argv[1] == "well":
+        sys.exit(last_batch(folder(load_settings().home))[0] < 0)
     chosen = live_settings()
     names = (chosen.topics, chosen.slot, chosen.publication)
     # Its network has no other members than the live layer's.
