@@ -109,7 +109,7 @@ def _orphans(
         held.join(gone.toDF(column), column, how="left_semi").select(*contract.key) for column, gone in left.items()
     ]
     if silver.totals.get(contract.table, Totals()).has_ties:
-        touched.append(_tied(silver, contract, left, held))
+        touched.append(_lost_by_a_tie(silver, contract, left, held))
     keys = reduce(DataFrame.unionByName, touched).distinct()
     if dead is not None:
         keys = keys.join(dead, list(contract.key), how="left_anti")
@@ -120,7 +120,7 @@ def _orphans(
     return F.broadcast(keys) if number <= FEW_CANDIDATES else keys, number
 
 
-def _tied(silver: Silver, contract: Contract, left: Mapping[str, DataFrame], held: DataFrame) -> DataFrame:
+def _lost_by_a_tie(silver: Silver, contract: Contract, left: Mapping[str, DataFrame], held: DataFrame) -> DataFrame:
     """Keys with an image in bronze that is as new as silver's row, and names a row that has left silver.
 
     It was valid and lost by the order of ties. Now it is open, as an invalid image is until a newer one overtakes it.

@@ -120,7 +120,7 @@ class Lease:
         By words first: a server that is busy sees later that a connection is closed, and the next run would find the lock taken.
         """
         self._over.set()
-        with self._turn, closing(self._connection), suppress(psycopg2.Error):
+        with self._turn, suppress(psycopg2.Error), closing(self._connection):
             self._connection.rollback()
             with self._connection.cursor() as cursor:
                 cursor.execute("select pg_advisory_unlock(%s, %s)", (LOCK_SPACE, LOCK_OF[self.layer]))
