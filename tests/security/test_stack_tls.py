@@ -78,7 +78,8 @@ def test_clients_are_given_one_file_to_trust_and_urls_that_lead_through_the_fron
     airflow = stack.airflow_environment()
     assert (airflow["PGSSLMODE"], airflow["PGSSLROOTCERT"]) == ("verify-full", stack.tls.trusted)
     assert airflow["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"] == stack.tls.trusted
-    assert stack.scraped()["SCRAPE_CA_FILE"] == stack.tls.trusted
+    (victoria,) = (part for part in parts(stack) if part.name == "victoria")
+    assert victoria.environment["SCRAPE_CA_FILE"] == stack.tls.trusted
 
 
 def test_without_it_nothing_is_said_of_certificates(stack: Stack) -> None:
