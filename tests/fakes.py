@@ -467,7 +467,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
             for p in plans
         ]  # fmt: skip
 
-    def gone(lakehouse: Any, snapshot: Any, tables: Any, kept: Any) -> dict[str, Gone]:
+    def gone(lakehouse: Any, snapshot: Any, tables: Any, asked: Any, kept: Any) -> dict[str, Gone]:
         lakehouse.steps(f"compare {' '.join(tables)}".strip())
         return {t: Gone(None, *counts) for t, counts in lakehouse.source.gone.items() if t in tables}
 
@@ -480,6 +480,7 @@ def replace_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
         return TableRun(table, lake.write("silver", table), 1), TableRun(table, lake.write("quarantine", table)), None
 
     monkeypatch.setattr(bronze, "extract", extract)
+    monkeypatch.setattr(bronze, "ask_for_keys", lambda *_: {})
     monkeypatch.setattr(bronze, "gone_keys", gone)
     monkeypatch.setattr(bronze, "_gated", lambda *_, **__: [])
     monkeypatch.setattr(silver, "_table", judge)

@@ -109,18 +109,19 @@ def test_a_process_with_jars_of_its_own_does_without_the_class_archive(
 
 
 @pytest.mark.parametrize(
-    ("silver", "bronze", "source", "many"),
+    ("has_gold", "silver", "bronze", "source", "many"),
     [
-        (1_000_001, 0, 0, True),
-        (1_000_000, 9_000_000, 9_000_000, False),
-        (0, 1_000_001, 0, True),
-        (0, 0, 1_000_001, True),
-        (0, 0, 0, False),
-        (0, 0, None, False),
+        (False, 1_000_001, 0, 0, True),
+        (False, 1_000_000, 9_000_000, 9_000_000, False),
+        (False, 0, 1_000_001, 0, True),
+        (False, 0, 0, 1_000_001, True),
+        (False, 0, 0, 0, False),
+        (False, 0, 0, None, False),
+        (True, 9_000_000, 9_000_000, 9_000_000, False),
     ],
 )
-def test_how_many_rows_a_shop_has_is_asked_of_the_ledger_and_for_a_first_load_of_the_source(
-    silver: int, bronze: int, source: int | None, many: bool
+def test_whether_a_first_load_brings_many_rows_is_asked_of_the_ledger_or_of_the_source(
+    has_gold: bool, silver: int, bronze: int, source: int | None, many: bool
 ) -> None:
     def believed(schema: str, tables: Any) -> int:
         if source is None:
@@ -131,17 +132,19 @@ def test_how_many_rows_a_shop_has_is_asked_of_the_ledger_and_for_a_first_load_of
     sums = {"silver": {"orders": Totals(held=silver)}, "bronze": {"orders": Totals(held=bronze)}}
     lakehouse = Lakehouse(
         Settings(),
-        ledger=SimpleNamespace(totals=lambda layer: sums[layer]),
+        ledger=SimpleNamespace(
+            totals=lambda layer: sums[layer], last=lambda layer: (has_gold and layer == "gold") or None
+        ),
         source=SimpleNamespace(database=SimpleNamespace(rows_believed=believed)),
     )
     assert lakehouse._has_many_rows() is many
 
 
 def test_a_ledger_of_an_earlier_release_is_asked_for_nothing_before_a_run_has_brought_it_up_to_date() -> None:
-    def totals(_: str) -> dict[str, Totals]:
+    def last(_: str) -> None:
         raise LedgerError("of an earlier release")
 
-    assert Lakehouse(Settings(), ledger=SimpleNamespace(totals=totals))._has_many_rows() is False
+    assert Lakehouse(Settings(), ledger=SimpleNamespace(last=last))._has_many_rows() is False
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,57 @@ def test_a_rewrite_replaces_by_key_within_the_partitions_it_is_told(spark: Spark
     assert before == after, "a partition that is not named keeps its files"
 
 
+@pytest.mark.parametrize("rows_of_a_share", [1, 1000])
+def test_a_partition_is_one_file_however_often_it_is_written_again(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch, rows_of_a_share: int
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_OF_A_SHARE", rows_of_a_share)
+    old = sales(spark, (1, "mug", "01"), (2, "cup", "01"), (3, "jar", "02"), (4, "pan", "03"))
+    lake.append(old.repartition(4), "silver", "sales", LEVELS, None)
+    months: list[dict[str, str | None]] = [{"year": "2026", "month": m} for m in ("01", "02", "03")]
+    for day in range(3):
+        new = sales(spark, (2, f"cup {day}", "01"), (3, f"jar {day}", "02"), (10 + day, "new", "03"))
+        assert lake.rewrite(new, "silver", "sales", ("id",), months, day, updated=2, deleted=0) is not None
+        files = lake.known_files("silver", "sales", day + 1)
+        assert files is not None
+        assert sorted(name.rpartition("/")[0] for name in files.names) == [
+            f"year=2026/month={m}" for m in ("01", "02", "03")
+        ]
+    assert seen(lake.read("silver", "sales", 3)) == {
+        (1, "mug", "01", "2026"), (2, "cup 2", "01", "2026"), (3, "jar 2", "02", "2026"), (4, "pan", "03", "2026"),
+        (10, "new", "03", "2026"), (11, "new", "03", "2026"), (12, "new", "03", "2026"),
+    }  # fmt: skip
+
+
+def test_tasks_that_write_partitions_again_are_as_many_as_there_is_work_for(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_OF_A_SHARE", 1)
+    old = sales(spark, *((n, "mug", f"0{1 + n % 3}") for n in range(9)))
+    lake.append(old, "silver", "sales", LEVELS, None)
+    places = [{"year": "2026", "month": f"0{m}"} for m in (1, 2, 3)]
+    found = lake.known_files("silver", "sales", 0, places)
+    assert found is not None
+    new = sales(spark, (0, "cup", "01"), (1, "cup", "04"))
+    rows = lake.replaced("silver", "sales", 0, found, new.select("id"), new, [*places, {"year": "2026", "month": "04"}])
+    assert rows.rdd.getNumPartitions() == min(4, spark.sparkContext.defaultParallelism)
+    assert seen(rows) == seen(old.where("id > 1").unionByName(new))
+
+
+def test_rows_of_a_partition_without_a_value_are_written_again_too(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_OF_A_SHARE", 1)
+    undated = sales(spark, (1, "mug", "01"), (2, "cup", "01")).selectExpr(
+        "id", "name", "if(id = 2, null, month) month", "year"
+    )
+    lake.append(undated, "silver", "sales", LEVELS, None)
+    places: list[dict[str, str | None]] = [JANUARY, {"year": "2026", "month": None}]
+    new = undated.where("id = 2").selectExpr("id", "'jar' name", "month", "year")
+    assert lake.rewrite(new, "silver", "sales", ("id",), places, 0, updated=1, deleted=0) is not None
+    assert seen(lake.read("silver", "sales", 1)) == {(1, "mug", "01", "2026"), (2, "jar", None, "2026")}
+
+
 def test_what_a_rewrite_is_told_wrongly_shows_in_what_it_counts_as_inserted(spark: SparkSession, lake: Lake) -> None:
     lake.append(sales(spark, (1, "mug", "01"), (1, "mug", "01")).coalesce(1), "silver", "mugs", (), None)
     commit = lake.rewrite(sales(spark, (1, "cup", "01")), "silver", "mugs", ("id",), (), 0, updated=1, deleted=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -25,6 +25,8 @@ from lakehouse.source.postgres import Snapshot
 MISSED_AT = "_deleted_at"
 # So many keys fit into a broadcast with room to spare.
 FEW_KEYS = 200_000
+# Tables of which keys are compared at once: while one is planned, another is read.
+COMPARED_AT_ONCE = 2
 
 
 def held_keys(lakehouse: Lakehouse, contract: Contract) -> DataFrame | None:
@@ -99,44 +101,75 @@ class Gone:
 NOTHING = Gone(None, 0, 0)
 
 
-def gone_keys(
+# What the server said of a table's keys, once it has: see `keys_seen`.
+Asked = Mapping[str, Future[tuple[Seen, set[str] | None]]]
+
+
+def ask_for_keys(
     lakehouse: Lakehouse, snapshot: Snapshot, tables: Mapping[str, tuple[Contract, Window]], kept: ExitStack
+) -> Asked:
+    """Has the server look at the keys of tables, one after the other, the biggest first, while Java starts or Spark compares.
+
+    Until `kept` is closed. `tables`: their contracts and windows.
+    """
+    ledger = lakehouse.ledger
+    published, totals = ledger.published("bronze"), ledger.totals("bronze")
+    pool = ThreadPoolExecutor(1)
+    kept.callback(pool.shutdown, cancel_futures=True)
+    by_size = sorted(tables, key=lambda table: totals.get(table, Totals()).held, reverse=True)
+    return {
+        t: pool.submit(keys_seen, snapshot, tables[t][0], tables[t][1].end, Seen.parse(published[t].keys_seen))
+        for t in by_size
+    }
+
+
+def gone_keys(
+    lakehouse: Lakehouse,
+    snapshot: Snapshot,
+    tables: Mapping[str, tuple[Contract, Window]],
+    asked: Asked,
+    kept: ExitStack,
 ) -> dict[str, Gone]:
-    """Which keys of tables are gone, in the snapshot; `tables`: their contracts and windows.
+    """Which keys of tables are gone, in the snapshot; `asked`: what `ask_for_keys` gave for these tables.
 
     The server tells in which buckets a key of the last comparison may be gone: of a table without such a bucket none is, of
     the others the keys in these are compared. Where nothing was seen last, one query of Spark gives the figures of all keys
     that are held. The keys found are kept in memory until `kept` is closed. Raises SourceError where the source refuses.
     """
-    published = lakehouse.ledger.published("bronze")
-    seen, held = dict[str, Seen](), dict[str, DataFrame]()
-    suspect, figured = dict[str, set[str]](), dict[str, DataFrame]()
-    for table, (contract, window) in tables.items():
-        now, buckets = keys_seen(snapshot, contract, window.end, Seen.parse(published[table].keys_seen))
-        seen[table] = now
-        if buckets == set() or (keys := held_keys(lakehouse, contract)) is None:
-            continue
-        held[table] = keys
-        if buckets is None:
-            figured[table] = keys
-        else:
-            suspect[table] = buckets
-    differ, numbers = _figures(snapshot, tables, figured)
-    suspect |= differ
-    found = {table: Gone(None, 0, numbers.get(table, 0), str(its)) for table, its in seen.items()}
-    for table, buckets in suspect.items():
-        count, (contract, window) = 0, tables[table]
+    seen, held, numbers = dict[str, Seen](), dict[str, DataFrame](), dict[str, int]()
+    figured, found = dict[str, DataFrame](), dict[str, Gone]()
+
+    def compare(table: str, buckets: set[str]) -> Gone:
+        (contract, window), its = tables[table], seen[table]
+        gone = Gone(None, 0, numbers.get(table, 0), str(its))
         if buckets:
             with lakehouse.source.read(table):
                 missing = unmet(lakehouse.spark, snapshot, contract, held[table], buckets, window.end).persist()
                 kept.callback(missing.unpersist)
                 count, later = counted(missing, snapshot, contract)
-            kept_seen = str(seen[table].unsure_of(later))
-            found[table] = replace(found[table], seen=kept_seen)
+            gone = replace(gone, seen=str(its.unsure_of(later)))
             if count:
                 number = numbers[table] if table in numbers else held[table].count()
-                found[table] = Gone(missing.where(~F.col(IS_LATER)).select(*contract.key), count, number, kept_seen)
-        log.event("bronze.keys_compared", table=table, keys=found[table].held, buckets=len(buckets), gone=count)
+                gone = Gone(missing.where(~F.col(IS_LATER)).select(*contract.key), count, number, gone.seen)
+        log.event("bronze.keys_compared", table=table, keys=gone.held, buckets=len(buckets), gone=gone.count)
+        return gone
+
+    with ThreadPoolExecutor(COMPARED_AT_ONCE) as pool:
+        comparing = dict[str, Future[Gone]]()
+        for table, answer in asked.items():
+            seen[table], buckets = answer.result()
+            found[table] = Gone(None, 0, 0, str(seen[table]))
+            if buckets == set() or (keys := held_keys(lakehouse, tables[table][0])) is None:
+                continue
+            held[table] = keys
+            if buckets is None:
+                figured[table] = keys
+            else:
+                comparing[table] = pool.submit(compare, table, buckets)
+        differ, figures = _figures(snapshot, tables, figured)
+        numbers |= figures
+        comparing |= {table: pool.submit(compare, table, buckets) for table, buckets in differ.items()}
+        found |= {table: gone.result() for table, gone in comparing.items()}
     return found
 
 

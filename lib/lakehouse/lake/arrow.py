@@ -21,13 +21,37 @@ from lakehouse.settings import Settings
 LONGEST_SHOWN = 100
 
 
+Place = tuple[str | None, ...]
+
+
 class DataFiles(NamedTuple):
     """Data files of a version, relative to their table, with their rows (None where one does not say); the table's schema as
-    Spark's JSON."""
+    Spark's JSON. `placed`, where it is told, are the values of its partition and the rows of each file."""
 
     names: list[str]
     rows: int | None
     schema: str
+    placed: Sequence[tuple[Place, int]] = ()
+
+    def shares(self, places: Sequence[Place], most: int) -> list[tuple[DataFiles, list[Place]]]:
+        """The files of some partitions dealt out by whole partitions, into at most so many shares of about as many rows."""
+        rows = dict.fromkeys(places, 0)
+        for place, its in self.placed:
+            rows[place] = rows.get(place, 0) + its
+        dealt: list[list[Place]] = [[] for _ in range(max(1, min(most, len(rows))))]
+        sizes = [0] * len(dealt)
+        for place in sorted(rows, key=lambda p: (-rows[p], str(p))):
+            least = sizes.index(min(sizes))
+            dealt[least].append(place)
+            sizes[least] += rows[place]
+        share_of = {place: number for number, share in enumerate(dealt) for place in share}
+        found = zip(self.names, self.placed, strict=True)
+        mine = [(share_of[place], name, place, its) for name, (place, its) in found]
+        return [
+            (DataFiles([f for n, f, _, _ in mine if n == number], sizes[number], self.schema,
+                       [(place, its) for n, _, place, its in mine if n == number]), share)
+            for number, share in enumerate(dealt)
+        ]  # fmt: skip
 
 
 def data_files(
@@ -47,12 +71,17 @@ def data_files(
         schema = table.schema().to_json()
     except (DeltaError, OSError):
         return None
-    if partitions:
-        levels = tuple(partitions[0])
-        wanted = {tuple(p[level] for level in levels) for p in partitions}
-        files = [f for f in files if tuple(f[f"partition.{level}"] for level in levels) in wanted]
-    counted = [f.get("num_records") for f in files]
-    return DataFiles([unquote(f["path"]) for f in files], None if None in counted else sum(counted), schema)
+    levels = tuple(partitions[0]) if partitions else ()
+    wanted = {tuple(p[level] for level in levels) for p in partitions}
+    placed = [
+        (tuple(f[f"partition.{level}"] for level in levels), f.get("num_records"), unquote(f["path"])) for f in files
+    ]
+    placed = [f for f in placed if not wanted or f[0] in wanted]
+    counted = [(place, rows) for place, rows, _ in placed if rows is not None]
+    names = [name for _, _, name in placed]
+    if len(counted) < len(placed):
+        return DataFiles(names, None, schema)
+    return DataFiles(names, sum(rows for _, rows in counted), schema, counted)
 
 
 def dataset(

@@ -29,8 +29,6 @@ from lakehouse.records import RUNS_OF, Commit, Stamp
 
 # Above this many literals a predicate costs more to plan than it saves in files.
 MOST_PARTITIONS = 400
-# One task writes so many rows about as fast as two do.
-ROWS_OF_A_FILE = 500_000
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 KEEPS_LOG = {"delta.enableExpiredLogCleanup": "false"}
 # What Delta raises for a restore to a version whose data files are not there any more.
@@ -227,17 +225,11 @@ class Lake(Reading):
         found = self.known_files(layer, table, head, places)
         if found is None or found.rows is None or len(places) > MOST_PARTITIONS:
             return None
-        stays = self.read_files(layer, table, head, found).join(
-            F.broadcast(frame.select(*key)), list(key), how="left_anti"
-        )
-        rows = stays.unionByName(
-            frame if leaves is None else frame.where(f"not {leaves}").drop(leaves), allowMissingColumns=True
-        )
+        comes = frame if leaves is None else frame.where(f"not {leaves}").drop(leaves)
+        rows = self.replaced(layer, table, head, found, F.broadcast(frame.select(*key)), comes, places)
         options = {"mergeSchema": "true"}
         if places:
             options["replaceWhere"] = " or ".join(f"({_literal(p, '')})" for p in places)
-        elif found.rows <= ROWS_OF_A_FILE:
-            rows = rows.coalesce(1)
         commit = self._save(rows, "overwrite", layer, table, tuple(places[0]) if places else (), head, None, options)
         return replace(commit, inserted=commit.rows - found.rows + deleted, updated=updated, deleted=deleted)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -15,7 +16,7 @@ from lakehouse import address
 from lakehouse.contracts import Contract
 from lakehouse.errors import LedgerError, NotYetError, StoreError
 from lakehouse.lake import log
-from lakehouse.lake.arrow import DataFiles, data_files
+from lakehouse.lake.arrow import DataFiles, Place, data_files
 from lakehouse.lake.files import Files
 from lakehouse.lake.identity import Identity
 from lakehouse.records import Published, Stamped
@@ -23,6 +24,10 @@ from lakehouse.records import Published, Stamped
 # Each file named costs the driver a look at the store; of more Delta's own index is the cheaper one. Up to as many are looked
 # at without a job by spark.sql.sources.parallelPartitionDiscovery.threshold: a test holds the two together.
 MOST_FILES = 200
+# One task writes so many rows about as fast as two do.
+ROWS_OF_A_FILE = 500_000
+# From so many rows on a second task has a plan of its own; not measured by itself.
+ROWS_OF_A_SHARE = 100_000
 
 
 class LostError(StoreError):
@@ -116,6 +121,31 @@ class Reading(Identity):
             raise LostError(f"version {version} of {layer}.{table} cannot be read: data files of it are gone from {path}; "
                             f"{way_out(layer)}") from None  # fmt: skip
 
+    def replaced(
+        self, layer: str, table: str, version: int, found: DataFiles, named: DataFrame, comes: DataFrame,
+        places: Sequence[Mapping[str, str]],
+    ) -> DataFrame:  # fmt: skip
+        """The rows of data files whose key is not in `named`, which has no other columns, and those that come in their place.
+
+        A task holds whole partitions of `places`, so that each is written as one file: files of several tasks would be more
+        every day. Of a table without partitions so many rows as a task writes as fast as two are one partition.
+        """
+
+        def of(files: DataFiles, comes: DataFrame) -> DataFrame:
+            stays = self.read_files(layer, table, version, files).join(named, named.columns, how="left_anti")
+            return stays.unionByName(comes, allowMissingColumns=True)
+
+        rows = found.rows or 0
+        if not places:
+            return of(found, comes).coalesce(1) if rows <= ROWS_OF_A_FILE else of(found, comes)
+        most = min(self._spark.sparkContext.defaultParallelism, 1 + rows // ROWS_OF_A_SHARE)
+        shares = found.shares([tuple(p.values()) for p in places], most)
+        if len(shares) == 1:
+            return of(found, comes).coalesce(1)
+        levels = list(places[0])
+        parts = (of(files, comes.where(_within(levels, its))).coalesce(1) for files, its in shares)
+        return reduce(DataFrame.union, parts)
+
     def read_by_delta(self, layer: str, table: str, version: int) -> DataFrame:
         """The same by Delta, whatever its files are."""
         return self._spark.read.format("delta").option("versionAsOf", version).load(self.path(layer, table))
@@ -125,6 +155,14 @@ class Reading(Identity):
 
     def _log_folder(self, layer: str, table: str) -> str:
         return f"{self.path(layer, table)}/{log.FOLDER}"
+
+
+def _within(levels: Sequence[str], places: Sequence[Place]) -> Column:
+    """Whether a row lies in one of some partitions; their values may be null."""
+    one_of = (
+        reduce(Column.__and__, (F.col(n).eqNullSafe(F.lit(v)) for n, v in zip(levels, p, strict=True))) for p in places
+    )
+    return reduce(Column.__or__, one_of)
 
 
 def way_out(layer: str, *, is_older: bool = False) -> str:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.contracts import Contract
 from lakehouse.errors import DriftError, GateError, LedgerError, UsageError
-from lakehouse.frame.held import Gone, gone_keys
+from lakehouse.frame.held import Gone, ask_for_keys, gone_keys
 from lakehouse.frame.published import frame
 from lakehouse.frame.run import opened
 from lakehouse.lake.reading import check_shape
@@ -88,17 +88,22 @@ def run(
         if not due.windows:
             return run.cover(covered(day, due.covered_by))
         lakehouse.source.database.check()
-        published = run.restore("bronze", lakehouse.contracts["bronze"])
-        for table in due.windows:
-            check_shape(lakehouse.contracts["bronze"][table], published.get(table))
         with lakehouse.source.snapshot() as snapshot, ExitStack() as kept:
+            if any(_may_hold_other_types(lakehouse, table) for table in due.windows):
+                run.enter_lake()
             plans, drifted, forbidden = _plans(lakehouse, snapshot, due.windows)
             run.find(drifted)
             if forbidden:
                 raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change "
                                  f"the source, or conf/contracts/bronze")  # fmt: skip
-            compared = _compared(lakehouse, snapshot, day, plans, published)
-            gone = {} if replaces else gone_keys(lakehouse, snapshot, compared, kept)
+            compared = {} if replaces else _compared(lakehouse, snapshot, day, plans)
+            # The server looks while Java starts: what looks into the lake comes after.
+            asked = ask_for_keys(lakehouse, snapshot, compared, kept)
+            published = run.restore("bronze", lakehouse.contracts["bronze"])
+            for table in due.windows:
+                check_shape(lakehouse.contracts["bronze"][table], published.get(table))
+            plans = [replace(p, head=_head(lakehouse, p.contract.table, published)) for p in plans]
+            gone = {} if replaces else gone_keys(lakehouse, snapshot, compared, asked, kept)
             findings, refused = _shares(lakehouse, gone, accept)
             run.find(findings)
             if refused:
@@ -128,7 +133,7 @@ def _accepted(lakehouse: Lakehouse, accept: Collection[str], reason: str | None)
 
 
 def _compared(
-    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, plans: list[Plan], published: Mapping[str, Published]
+    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, plans: list[Plan]
 ) -> dict[str, tuple[Contract, Window]]:
     """The tables whose keys are compared, each with its window.
 
@@ -137,6 +142,7 @@ def _compared(
     """
     if not lakehouse.settings.looks_for_deletes(day.day):
         return {}
+    published = lakehouse.ledger.published("bronze")
     contracts = [p for p in plans if p.contract.deletes != "none" and p.contract.table in published]
     return {p.contract.table: (p.contract, p.window) for p in contracts if not snapshot.hides_rows(p.contract.table)}
 
@@ -182,19 +188,26 @@ def _plans(
         if snapshot.hides_rows(table):
             findings.append(Finding("bronze", table, "rows_hidden_by_policy", "warning", False, None, None))
         window = replace(window, touched_since=window.again is None and window.end == newest)
-        head = published[table].version if table in published else lakehouse.lake.head("bronze", table)
-        plans.append(Plan(contract, window, found.extra, found.widened, snapshot.keeps_keys_once(contract), head))
+        plans.append(Plan(contract, window, found.extra, found.widened, snapshot.keeps_keys_once(contract), None))
     return plans, findings, forbidden
 
 
-def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
-    """What bronze holds of a table: column names and types in the contract's words.
+def _head(lakehouse: Lakehouse, table: str, published: Mapping[str, Published]) -> int | None:
+    """The version that a table is written on: the published one, or what a run left that never published it."""
+    return published[table].version if table in published else lakehouse.lake.head("bronze", table)
 
-    Not asked where it cannot differ: nothing but a policy of evolving, or a contract that changed, brings another type.
-    """
-    if published is None or (contract.drift_policy != "evolve" and published.shape == contract.shape):
+
+def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
+    """What bronze holds of a table, where it may differ: column names and types in the contract's words."""
+    if not _may_hold_other_types(lakehouse, contract.table):
         return {}
     return types_of(frame(lakehouse, "bronze", contract.table, published))
+
+
+def _may_hold_other_types(lakehouse: Lakehouse, table: str) -> bool:
+    """Whether bronze may hold a table in other types than its contract's: by a policy of evolving, or of an earlier contract."""
+    contract, published = lakehouse.contracts["bronze"][table], lakehouse.ledger.published("bronze").get(table)
+    return published is not None and (contract.drift_policy == "evolve" or published.shape != contract.shape)
 
 
 def _gated(lakehouse: Lakehouse, run: Run, day: BusinessDate, written: list[Written], *, exact: bool) -> list[Finding]:

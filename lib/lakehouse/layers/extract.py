@@ -92,12 +92,11 @@ def extract(
                              keys_seen=plan.gone.seen)  # fmt: skip
         return Written(plan, table_run, counts, late, seen, turned_away)
 
-    with ExitStack() as kept:
-        jobs = [_job(lakehouse, snapshot, plan, door, kept) for plan in plans]
+    with ExitStack() as kept, ThreadPoolExecutor(READERS) as pool:
+        jobs = list(pool.map(lambda plan: _job(lakehouse, snapshot, plan, door, kept), plans))
         # The biggest first, so that no core is idle while it is the last.
         jobs.sort(key=lambda job: job[1].rows, reverse=True)
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(bring, jobs))
+        return list(pool.map(bring, jobs))
 
 
 # What is to be written of a table: its rows, as the source counts them, late ones among them, and how many stay out.

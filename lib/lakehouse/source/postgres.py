@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
+from threading import Lock
 from typing import Any
 
 import psycopg2
@@ -88,6 +89,7 @@ class Snapshot:
 
     def __init__(self, database: Database, cursor: Cursor, standing: Standing, jdbc: Mapping[str, str]) -> None:
         self._database, self._cursor, self.standing, self._jdbc = database, cursor, standing, jdbc
+        self._one_at_a_time = Lock()
         self._relations: dict[str, frozenset[str]] = {}
         self.release: int = cursor.connection.info.server_version
         self._name, self.transactions = self._ask("select pg_export_snapshot(), pg_current_snapshot()::text")[0]
@@ -231,7 +233,8 @@ class Snapshot:
 
     def _ask(self, sql: str, parameters: Any = None, table: str | None = None) -> list[tuple[Any, ...]]:
         """Rows of a query. Raises SourceError for whatever Postgres refuses."""
-        return _asked(self._database, self._cursor, sql, parameters, table)
+        with self._one_at_a_time:  # threads share the cursor, and with it the answer
+            return _asked(self._database, self._cursor, sql, parameters, table)
 
 
 class Source:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.contracts import Contract
@@ -21,7 +21,8 @@ from lakehouse.lake.reading import LostError, Reading
 from lakehouse.records import PARTITION
 
 # When and by which run a row was written is no part of what it says.
-OF_A_RUN = ("_transformed_at", "_run_id", *PARTITION)
+RUN, HASH = "_run_id", "_hash"
+OF_A_RUN = ("_transformed_at", RUN, *PARTITION)
 
 
 class Changed(NamedTuple):
@@ -47,25 +48,49 @@ def changed(lake: Reading, contract: Contract, before: int, now: int) -> Changed
         return None
     if set(contract.names) - set(sides[0].columns):
         return None
-    sides = [side.select(*(c for c in side.columns if c not in OF_A_RUN)) for side in sides]
-    return kept(images(sides[0], sides[1], contract) if len(sides) > 1 else sides[0], contract)
+    if len(sides) == 1:
+        return kept(_said(sides[0]), contract)
+    return kept(images(sides[0], sides[1], contract), contract)
 
 
 def images(before: DataFrame, now: DataFrame, contract: Contract) -> DataFrame:
     """Rows that only one of two frames has; each frame holds a key once, so what is there twice is in both.
 
-    Rows meet by key and hash, so that only these are shuffled, and rows are taken from the frames by what is left.
+    Rows meet by key and by what tells one image of it from another, so that only these are shuffled, and rows are taken from
+    the frames by what is left. In silver that is the run: it writes a key once. A row that it wrote as it was is no change.
     """
-    columns, key = before.columns, contract.key
-    # A hash passes over nulls: without their places `a, null` would be `null, a`.
-    hashed = F.xxhash64(*columns, *(F.col(c).isNull() for c in columns)).alias("_hash")
-    sides = [side.select(*columns, hashed) for side in (before, now.select(*columns))]
-    both = reduce(DataFrame.unionByName, (side.select(*key, "_hash") for side in sides))
-    once = both.groupBy(*key, "_hash").agg(F.count(F.lit(1)).alias("_in")).where("_in = 1").drop("_in")
+    key = list(contract.key)
+    if RUN in before.columns:
+        gone, came = _alone(before, now, [*key, RUN], contract)
+        return _once(gone, came, key)
+    old, new = (side.withColumn(HASH, _hash(before.columns)) for side in (before, now.select(*before.columns)))
+    return reduce(DataFrame.unionByName, (side.drop(HASH) for side in _alone(old, new, [*key, HASH], contract)))
+
+
+def _alone(before: DataFrame, now: DataFrame, by: list[str], contract: Contract) -> tuple[DataFrame, DataFrame]:
+    """The rows of two frames that have no equal, by some columns, in the other one."""
+    both = reduce(DataFrame.unionByName, (side.select(*by) for side in (before, now)))
+    once = both.groupBy(*by).agg(F.count(F.lit(1)).alias("_in")).where("_in = 1").drop("_in")
     keys, rows = kept(once, contract)
     once = F.broadcast(keys) if rows <= FEW_KEYS else keys
-    found = (side.join(once, [*key, "_hash"], how="left_semi").select(*columns) for side in sides)
-    return reduce(DataFrame.unionByName, found)
+    return before.join(once, by, how="left_semi"), now.join(once, by, how="left_semi")
+
+
+def _once(before: DataFrame, now: DataFrame, key: list[str]) -> DataFrame:
+    """What two frames of a run's rows say, without what both say."""
+    said = _said(before).unionByName(_said(now).select(*_said(before).columns))
+    same = Window.partitionBy(*key, HASH)
+    said = said.withColumn(HASH, _hash(said.columns)).withColumn("_in", F.count(F.lit(1)).over(same))
+    return said.where("_in = 1").drop(HASH, "_in")
+
+
+def _said(side: DataFrame) -> DataFrame:
+    return side.select(*(c for c in side.columns if c not in OF_A_RUN))
+
+
+def _hash(columns: list[str]) -> Column:
+    # A hash passes over nulls: without their places `a, null` would be `null, a`.
+    return F.xxhash64(*columns, *(F.col(c).isNull() for c in columns))
 
 
 def kept(rows: DataFrame, contract: Contract) -> Changed:
