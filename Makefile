@@ -1,7 +1,7 @@
 # Every target here works in a fresh clone. `make` alone prints them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt features atlas live-setup docs lint audit zip lineage lock clean
+.PHONY: help setup airflow demo up down status test e2e faults endurance browser bench bench-peers bench-report minio monitoring drill dbt features atlas superset live-setup docs lint audit zip lineage lock clean
 
 PYTHON ?= python3
 SAMPLE ?= foodmart
@@ -9,7 +9,7 @@ WORKERS ?= 2
 NIGHTS ?= 60
 SIZE ?= S
 BIN := .venv/bin
-LOCKS := jobs airflow minio benchmarks dbt features atlas docs audit
+LOCKS := jobs airflow minio benchmarks dbt features atlas superset docs audit
 
 # The demo runs on default settings whatever the environment says: all that could lead it elsewhere is taken away.
 STRAY := $(filter LAKEHOUSE_% AWS_% SPARK_% PYSPARK_% HADOOP_% PG% PYTHONPATH PYTHONHOME,$(.VARIABLES))
@@ -55,6 +55,7 @@ e2e: airflow minio monitoring zip ## the long tests: real sales day by day, repa
 	@$(BIN)/python -m tools.dbt.environment
 	@$(BIN)/python -m tools.features.environment
 	@$(BIN)/python -m tools.atlas.environment
+	@$(BIN)/python -m tools.superset.environment
 	@$(BIN)/python -m tools.live.setup
 	@$(BIN)/pytest -m slow
 
@@ -98,6 +99,10 @@ features: setup ## what was known of customers and products by the end of each d
 atlas: setup ## an Apache Atlas with the catalogue in it, until Ctrl-C (ATLAS_PORT=21000; OPEN=1 where there are no network namespaces): docs/catalogue.md
 	@$(BIN)/python -m tools.atlas $(if $(ATLAS_PORT),--port $(ATLAS_PORT)) $(if $(OPEN),--open)
 
+# Looking and ending install nothing.
+superset: $(if $(filter status down,$(DO)),,setup) ## dashboards of gold in a Superset on this machine (DO=status, DO=down; SUPERSET_PORT=8088; JSON=1): docs/superset.md
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.superset $(or $(DO),up) $(if $(SUPERSET_PORT),--port $(SUPERSET_PORT)) $(if $(JSON),--json); else echo "Nothing was set up here, so no Superset runs."; [ "$(DO)" = down ] || exit 3; fi
+
 live-setup: setup ## fetch what the live layer runs on, Kafka, Debezium and Spark's Kafka source: docs/live.md
 	@$(BIN)/python -m tools.live.setup
 
@@ -125,4 +130,4 @@ lock: setup ## pin conf/requirements/*.in again, with hashes
 	done
 
 clean: ## remove what can be made again; data in .lakehouse stays
-	@rm -rf .venv .venv-airflow .venv-atlas .venv-audit .venv-benchmarks .venv-dbt .venv-docs .venv-features dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-airflow .venv-atlas .venv-audit .venv-benchmarks .venv-dbt .venv-docs .venv-features .venv-superset dist build lib/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,7 +18,7 @@ from tools.setup.environment import Beside
 from tools.setup.machine import ROOT, exit_with_sentence
 
 REQUIREMENTS = ROOT / "conf" / "requirements"
-LOCKS = ("jobs", "airflow", "atlas", "benchmarks", "dbt", "docs", "features", "minio", "audit")
+LOCKS = ("jobs", "airflow", "atlas", "benchmarks", "dbt", "docs", "features", "minio", "superset", "audit")
 AUDIT = Beside("audit", "audit", "the audit", "30 MB of downloads")
 SBOM = ROOT / "dist" / "sbom.json"
 BASELINE = ROOT / "conf" / "secrets.baseline"
