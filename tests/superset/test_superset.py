@@ -41,7 +41,7 @@ TOTALS = {
     "sales_by_week": "select sum(net_sales) from gold.fact_daily_sales",
     "sales_by_month_and_category": "select sum(net_sales) from gold.fact_daily_sales",
     "categories": "select sum(net_sales) from gold.fact_daily_sales",
-    "stock_value_by_status": "select sum(stock_value) from gold.agg_inventory_status",
+    "stock_by_status": "select count(*) from gold.agg_inventory_status",
     "stock_by_warehouse": "select count(*) from gold.agg_inventory_status",
     "positions_to_order": "select count(*) from gold.agg_inventory_status where stock_status in ('low', 'out_of_stock')",
     "campaign_sales_by_channel": "select sum(net_sales) from gold.agg_campaign_performance",
@@ -191,7 +191,7 @@ def test_sql_lab_reads_gold_and_neither_writes_nor_sees_a_personal_column(supers
         "delete from gold.dim_products",
         "create table gold.mine (id int)",
         "with gone as (delete from gold.dim_products returning 1) select * from gone",
-        "select customer_name from gold.dim_customers",
+        "select full_name from gold.dim_customers",
         "select run_id from ops.runs",
     ):
         assert sql_lab(superset, question).status_code >= 400, question
@@ -226,6 +226,24 @@ def test_who_may_write_or_see_what_is_personal_is_refused_as_its_reader(shop: Sh
     assert "of gold.dim_customers, which are personal" in done.stderr
     setup(shop.owner, {"reader": shop.reader}, CONTRACTS, keeps=True)
     assert gold.find(Settings(gold_dsn=shop.owner, reader_dsn=shop.reader, home=tmp_path)).dsn == shop.reader
+
+
+def test_on_a_server_that_we_bring_the_reader_is_made_and_loses_what_it_should_not_have(
+    postgres: Any,
+) -> None:
+    owner = Shop(postgres.create_database("ecommerce_gold"), "")
+    contracts, home = list(CONTRACTS.values()), postgres.server.folder.parent
+    with pytest.raises(LedgerError, match="has not published anything yet"):
+        gold.of_ours(home, "ours", contracts)
+    setup(owner.owner, {}, CONTRACTS, keeps=True)
+    reader = gold.of_ours(home, "ours", contracts)
+    assert parse_dsn(reader.dsn)["user"] == "reader"
+    owner.ask("select 1", "grant select on gold.dim_customers to reader", "grant insert on gold.dim_products to reader")
+    assert gold.of_ours(home, "ours", contracts) == reader, "with the password that it had"
+    with psycopg2.connect(reader.dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from gold.agg_inventory_status")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("select full_name from gold.dim_customers")
 
 
 def test_without_a_gold_it_says_what_is_missing(tmp_path: Path) -> None:

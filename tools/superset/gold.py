@@ -66,16 +66,16 @@ def find(settings: Settings) -> Reader:
         if stack.named("LAKEHOUSE_GOLD_DSN"):
             named = database_url(load_settings(stack.secrets / "pipeline"), "reader")
             return _checked(Reader(named, "the gold of the stack's shop"), contracts)
-        return _ours(stack.home, "the stack's gold", contracts)
+        return of_ours(stack.home, "the stack's gold", contracts)
     if EmbeddedPostgres(settings.home).exists():
-        return _ours(settings.home, f"the gold in {settings.home}", contracts)
+        return of_ours(settings.home, f"the gold in {settings.home}", contracts)
     raise LedgerError(
         "there is no gold to show: no stack runs (`make up`), LAKEHOUSE_GOLD_DSN is not set, and there is no lakehouse in "
         f"{settings.home} (`make demo`)"
     )
 
 
-def _ours(home: Path, whose: str, contracts: list[Contract]) -> Reader:
+def of_ours(home: Path, whose: str, contracts: list[Contract]) -> Reader:
     """The reader of an embedded server, made or given its grants where something is missing."""
     server = EmbeddedPostgres(home)
     server.start()
