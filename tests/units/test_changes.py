@@ -102,6 +102,20 @@ def test_a_change_and_its_repair_are_no_change(spark: SparkSession, lake: Lake) 
     assert told(lake, 0, 2) == []
 
 
+def test_each_version_may_have_as_many_files_of_its_own_as_are_read_by_name(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.rewrite(written(spark, "r2", ("2", "B", 2, "05")), "silver", "order_items", LINES.key, [MAY], 0, updated=1, deleted=0)  # fmt: skip
+    found = lake.changed_files("silver", "order_items", 0, 1)
+    assert found is not None
+    most = max(len(files.names) for files in found)
+    assert sum(len(files.names) for files in found) > most, "both have some"
+    monkeypatch.setattr(reading, "MOST_FILES", most)
+    assert told(lake, 0, 1) == [("2", "A", 2), ("2", "B", 2)]
+    monkeypatch.setattr(reading, "MOST_FILES", most - 1)
+    assert told(lake, 0, 1) is None
+
+
 def test_nobody_knows_where_a_version_is_gone_its_columns_are_others_or_its_files_are_many(
     spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ def images(before: DataFrame, now: DataFrame, contract: Contract) -> DataFrame:
     """Rows that only one of two frames has; each frame holds a key once, so what is there twice is in both.
 
     Rows meet by key and by what tells one image of it from another, so that only these are shuffled, and rows are taken from
-    the frames by what is left. In silver that is the run: it writes a key once. A row that it wrote as it was is no change.
+    the frames by what is left. In silver that is the run: it alone writes, and a key once. A row that it wrote as it was is no change.
     """
     key = list(contract.key)
     if RUN in before.columns:
