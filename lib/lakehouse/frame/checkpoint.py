@@ -23,4 +23,6 @@ def checkpoint(frame: DataFrame, *, eager: bool) -> DataFrame:
     if not isinstance(level, StorageLevel) or not level.useDisk:
         raise ConfigError(f"{OPTION} is {name!r}, which is no storage level of Spark with a place on disk: set "
                           f"{ONE_COPY}, or {ONE_COPY}_2 for two copies")  # fmt: skip
-    return frame.localCheckpoint(eager, level)
+    # As the rows they are: a block of bytes that has found no room and lies on disk would be read back into memory whole.
+    as_rows = StorageLevel(level.useDisk, level.useMemory, level.useOffHeap, True, level.replication)
+    return frame.localCheckpoint(eager, as_rows)
