@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "lib/lakehouse"
 # Rooms of the package from the ground up: each imports what stands below it, rooms on one line do not see each other,
 # and a room may always look into itself. The ground is one room of small files.
-GROUND = ("errors", "log", "settings", "secret_files", "business_date", "records")
+GROUND = ("errors", "log", "settings", "setting_kinds", "secret_files", "business_date", "records")
 LINES = (
     GROUND,
     ("contracts", "columns", "address", "home", "java", "receivers", "tls"),

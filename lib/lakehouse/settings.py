@@ -11,15 +11,12 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-import psycopg2
 from psycopg2.extensions import parse_dsn
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -31,13 +28,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from lakehouse.business_date import EVERY_DAY, WEEK, weekdays
 from lakehouse.errors import ConfigError
 from lakehouse.secret_files import is_known, refuse_open
+from lakehouse.setting_kinds import Duration, PostgresUrl, SmtpUrl, WebUrl
 
 PREFIX = "LAKEHOUSE_"
 MOUNTED = "/run/secrets"
 OF_GOLD = ("owner_dsn", "reader_dsn", "pii_reader_dsn")
 DATABASES = ("source_dsn", "gold_dsn", *OF_GOLD)
 ZONE = re.compile(r"[A-Z][A-Za-z]+/.+")
-NUMBER = re.compile(r"[-+]?[0-9.]+")
 OURS = re.compile(r"LAKEHOUSE_[A-Z0-9_]+")
 # How alike two names are of which one is the other, mistyped: the nearest two of ours are less so.
 ALMOST = 0.92
@@ -45,58 +42,6 @@ ALMOST = 0.92
 LONGEST = timedelta(days=36_525)
 # In a path Hadoop reads these as patterns or parts of an address, Spark as the end of a path, and deltalake %41 as A.
 NOT_IN_A_PATH = re.compile(r"[][{}*?:,\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-
-
-def _postgres_url(value: SecretStr) -> SecretStr:
-    """One server by TCP, which is what libpq and JDBC both know; libpq's own reading decides what is which part."""
-    text = value.get_secret_value()
-    try:
-        scheme, parts, _ = urlsplit(text).scheme, parse_dsn(text), urlsplit(text).port
-    except (ValueError, psycopg2.Error):
-        scheme, parts = "", {}
-    host, database = parts.get("host", ""), parts.get("dbname", "")
-    if scheme not in ("postgresql", "postgres") or not host or not database or set(host + database) & set("@/,"):
-        raise ValueError("must be a libpq URL of one server: postgresql://user:password@host:port/database; in a password "
-                         "write @ : / # ? as %40 %3A %2F %23 %3F")  # fmt: skip
-    return value
-
-
-def _smtp_url(value: SecretStr) -> SecretStr:
-    url = _split(value)
-    if url.scheme not in ("smtp", "smtps") or not url.hostname or url.path.strip("/") or url.query or url.fragment:
-        raise ValueError("must be smtp://user:password@host:port, or smtps:// where the server speaks TLS at once; in a "
-                         "password write @ : / # ? as %40 %3A %2F %23 %3F")  # fmt: skip
-    return value
-
-
-def _web_url(value: SecretStr) -> SecretStr:
-    url = _split(value)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("must begin with http:// or https://")
-    return value
-
-
-def _duration(value: object) -> object:
-    """With its unit: pydantic takes a number for seconds, and two days of looking back would be two seconds."""
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        raise ValueError("must say its unit, as P2D for two days or PT12H for twelve hours")
-    return value
-
-
-def _split(value: SecretStr) -> SplitResult:
-    """The parts of an address; none where it is no address, as Python's words would quote it."""
-    try:
-        url = urlsplit(value.get_secret_value())
-        _ = url.port
-    except ValueError:
-        return urlsplit("")
-    return url
-
-
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
-SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
-WebUrl = Annotated[SecretStr, AfterValidator(_web_url)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Settings(BaseSettings):
@@ -120,6 +65,8 @@ class Settings(BaseSettings):
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
     max_deleted_share: float = Field(0.05, ge=0, le=1)
     deletes_on: Annotated[str, AfterValidator(weekdays)] = EVERY_DAY
+    cdc: Literal["compare", "slot"] = "compare"
+    cdc_slot: str = Field("lakehouse", pattern=r"^[a-z0-9_]{1,63}$")
     extract_lookback: Duration = Field(timedelta(days=1), ge=timedelta(0), le=LONGEST)
     retention: Duration = Field(timedelta(days=30), ge=timedelta(days=1), le=LONGEST)
     report: Literal["on", "off"] = "off"
@@ -232,9 +179,13 @@ class Settings(BaseSettings):
         """Where backups are kept: beside the home, unless a setting names a place."""
         return (self.backup_uri or f"file://{self.home.parent / f'{self.home.name}-backup'}").rstrip("/")
 
-    def looks_for_deletes(self, day: date) -> bool:
-        """Whether the run for a business date compares the keys of the source with those that are held."""
-        return self.deletes_on == EVERY_DAY or WEEK[day.weekday()] in self.deletes_on.split(",")
+    def compares_keys(self, day: date) -> bool:
+        """Whether the run for a business date compares the keys of the source with those that are held.
+
+        By a slot, which tells which are gone, this is the proof: on Sundays, where no days are named.
+        """
+        named = WEEK[-1] if self.cdc == "slot" and self.deletes_on == EVERY_DAY else self.deletes_on
+        return named == EVERY_DAY or WEEK[day.weekday()] in named.split(",")
 
     @property
     def zone(self) -> ZoneInfo:

@@ -14,7 +14,8 @@ from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import SourceError
 from lakehouse.live.settings import PREFIX, LiveSettings
-from lakehouse.live.source import prepare, wal_level
+from lakehouse.live.source import prepare
+from lakehouse.source.cdc.slot import wal_level
 from tools.live.programs import HOST, Place, Shop
 from tools.live.setup import FOLDER
 from tools.setup.machine import SetupError

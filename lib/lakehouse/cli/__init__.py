@@ -12,6 +12,7 @@ from lakehouse import __version__, log
 from lakehouse.cli import clients, databases, repair, runs, samples
 from lakehouse.cli.console import err, out
 from lakehouse.cli.doctor import doctor
+from lakehouse.cli.live.cdc import cdc
 from lakehouse.cli.live.live import live
 from lakehouse.cli.models.features import features
 from lakehouse.cli.personal.forget import forget
@@ -66,6 +67,7 @@ app.add_typer(backup, name="backup")
 app.add_typer(catalogue.catalogue, name="catalogue")
 app.add_typer(explain, name="explain")
 app.add_typer(live, name="live")
+app.add_typer(cdc, name="cdc")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
+from psycopg2.extras import LogicalReplicationConnection
 
 from lakehouse.database.address import jdbc_address, refuse_unknown
 from lakehouse.database.meanings import jdbc_sentence, printable, sentence
@@ -72,6 +73,21 @@ class Database:
             return self._connect()
         except psycopg2.Error as e:
             raise self.unreachable(e) from None
+
+    def replication(self, encoding: str) -> LogicalReplicationConnection:
+        """A connection on which the server sends its log, in an encoding; the caller closes it. Raises `error` when there is none."""
+        transport: dict[str, Any] = {n: v for n, v in TRANSPORT.items() if n not in self._parts} | {
+            "client_encoding": encoding
+        }
+        # psycopg2 sets it by itself on every other connection: a date is written as elsewhere.
+        transport["options"] = f"{self._parts.get('options', '')} -c datestyle=ISO".strip()
+        try:
+            made: LogicalReplicationConnection = psycopg2.connect(
+                self._dsn, connection_factory=LogicalReplicationConnection, **transport
+            )
+        except psycopg2.Error as e:
+            raise self.unreachable(e) from None
+        return made
 
     @contextmanager
     def alone(self, work: str, refusal: str) -> Iterator[int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -18,7 +18,18 @@ from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Totals, Window
-from lakehouse.source.deletes import IS_LATER, Seen, counted, differing, held_figures, keys_seen, source_figures, unmet
+from lakehouse.source.cdc.slot import Drained
+from lakehouse.source.deletes import (
+    IS_LATER,
+    Seen,
+    counted,
+    differing,
+    held_figures,
+    keys_followed,
+    keys_seen,
+    source_figures,
+    unmet,
+)
 from lakehouse.source.digests import digest_of
 from lakehouse.source.postgres import Snapshot
 
@@ -106,19 +117,25 @@ Asked = Mapping[str, Future[tuple[Seen, set[str] | None]]]
 
 
 def ask_for_keys(
-    lakehouse: Lakehouse, snapshot: Snapshot, tables: Mapping[str, tuple[Contract, Window]], kept: ExitStack
+    lakehouse: Lakehouse,
+    snapshot: Snapshot,
+    tables: Mapping[str, tuple[Contract, Window]],
+    kept: ExitStack,
+    drained: Drained | None = None,
 ) -> Asked:
     """Has the server look at the keys of tables, one after the other, the biggest first, while Java starts or Spark compares.
 
-    Until `kept` is closed. `tables`: their contracts and windows.
+    Until `kept` is closed. `tables`: their contracts and windows. `drained`: what a replication slot told of them, in the
+    place of looking.
     """
     ledger = lakehouse.ledger
     published, totals = ledger.published("bronze"), ledger.totals("bronze")
     pool = ThreadPoolExecutor(1)
     kept.callback(pool.shutdown, cancel_futures=True)
     by_size = sorted(tables, key=lambda table: totals.get(table, Totals()).held, reverse=True)
+    look = partial(keys_followed, drained) if drained else keys_seen
     return {
-        t: pool.submit(keys_seen, snapshot, tables[t][0], tables[t][1].end, Seen.parse(published[t].keys_seen))
+        t: pool.submit(look, snapshot, tables[t][0], tables[t][1].end, Seen.parse(published[t].keys_seen))
         for t in by_size
     }
 

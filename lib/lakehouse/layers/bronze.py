@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pyspark.sql import functions as F
 
+from lakehouse import log
 from lakehouse.business_date import BusinessDate, last_over
 from lakehouse.contracts import Contract
 from lakehouse.errors import DriftError, GateError, LedgerError, UsageError
@@ -25,8 +27,13 @@ from lakehouse.layers.archive import bring_back
 from lakehouse.layers.extract import READERS, Plan, Written, extract, partition, types_of
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Finding, Outcome, Published, Run, Window
+from lakehouse.source.cdc.slot import Drained, confirm, drain
+from lakehouse.source.deletes import Seen, goes_on
 from lakehouse.source.drift import brought
 from lakehouse.source.postgres import Snapshot
+
+# Keys travel to the server in the statement that looks for late rows.
+MOST_WRITTEN = 50_000
 
 
 @dataclass(frozen=True)
@@ -97,8 +104,9 @@ def run(
                 raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change "
                                  f"the source, or conf/contracts/bronze")  # fmt: skip
             compared = {} if replaces else _compared(lakehouse, snapshot, day, plans)
+            drained = _drained(lakehouse, snapshot, day, compared)
             # The server looks while Java starts: what looks into the lake comes after.
-            asked = ask_for_keys(lakehouse, snapshot, compared, kept)
+            asked = ask_for_keys(lakehouse, snapshot, compared, kept, drained)
             published = run.restore("bronze", lakehouse.contracts["bronze"])
             for table in due.windows:
                 check_shape(lakehouse.contracts["bronze"][table], published.get(table))
@@ -118,7 +126,10 @@ def run(
         message = f"{rows:,} rows of {len(tables)} tables" + (
             f", {buried:,} keys gone from the source" if buried else ""
         )
-        return run.publish({"bronze": tables}, shapes, message)
+        outcome = run.publish({"bronze": tables}, shapes, message)
+        if drained:
+            run.after(partial(confirm, lakehouse.source.database, lakehouse.settings.cdc_slot, drained.end))
+        return outcome
 
 
 def _accepted(lakehouse: Lakehouse, accept: Collection[str], reason: str | None) -> str | None:
@@ -140,11 +151,30 @@ def _compared(
     Not of a table that is brought for the first time: nothing of it is held. Nor of one of which a policy hides rows: they
     are not gone.
     """
-    if not lakehouse.settings.looks_for_deletes(day.day):
+    if lakehouse.settings.cdc != "slot" and not lakehouse.settings.compares_keys(day.day):
         return {}
     published = lakehouse.ledger.published("bronze")
     contracts = [p for p in plans if p.contract.deletes != "none" and p.contract.table in published]
     return {p.contract.table: (p.contract, p.window) for p in contracts if not snapshot.hides_rows(p.contract.table)}
+
+
+def _drained(
+    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, compared: Mapping[str, tuple[Contract, Window]]
+) -> Drained | None:
+    """What the shop's replication slot told of tables, where it has one; from now on the snapshot knows what was written."""
+    if lakehouse.settings.cdc != "slot" or not compared:
+        return None
+    names = {table: contract.key for table, (contract, _) in compared.items()}
+    is_proof = lakehouse.settings.compares_keys(day.day)
+    drained = drain(lakehouse.source.database, lakehouse.settings.cdc_slot, snapshot, names, is_proof=is_proof)
+    published = lakehouse.ledger.published("bronze")
+    for table, keys in drained.keys.items():
+        last = Seen.parse(published[table].keys_seen)
+        is_whole = last is not None and goes_on(drained, snapshot, compared[table][0], last)
+        if is_whole and len(keys.written) <= MOST_WRITTEN:
+            snapshot.written[table] = keys.written
+        log.event("bronze.drained", table=table, written=len(keys.written), gone=len(keys.gone), is_whole=is_whole)
+    return drained
 
 
 def _shares(lakehouse: Lakehouse, gone: Mapping[str, Gone], accept: Collection[str]) -> tuple[list[Finding], list[str]]:

@@ -128,7 +128,8 @@ def _unseen(lakehouse: Lakehouse, snapshot: Snapshot, plan: Plan, door: Door) ->
         plan.contract.table, snapshot.late(lakehouse.spark, plan.contract, plan.extra, plan.window)
     )
     published = published_frame(lakehouse, "bronze", plan.contract.table)
-    return _not_in(candidates, _held(lakehouse, plan, published, snapshot.conditions(plan.contract, plan.window).since))
+    since = snapshot.conditions(plan.contract, plan.window).since or snapshot.oldest_late(plan.contract, plan.window)
+    return _not_in(candidates, _held(lakehouse, plan, published, since))
 
 
 def _held(lakehouse: Lakehouse, plan: Plan, bronze: DataFrame, since: datetime | None) -> DataFrame:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import ConfigError, SetupError
-from lakehouse.settings import Duration
+from lakehouse.setting_kinds import Duration
 
 PREFIX = "LAKEHOUSE_LIVE_"
 # Made by `make live-setup` (tools/live/setup.py).

@@ -15,15 +15,13 @@ from psycopg2.extensions import encrypt_password
 from lakehouse.database import Database
 from lakehouse.errors import SourceError
 from lakehouse.live.settings import LiveSettings
+from lakehouse.source.cdc.slot import require_logical
 from lakehouse.source.postgres import SCHEMA
 
 SLOT = """
     select active, coalesce(wal_status, ''), pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
     from pg_replication_slots where slot_name = %s
 """
-LOGICAL = (
-    "the source's wal_level is {level}: set it to logical and start the server again, with max_slot_wal_keep_size set"
-)
 # A view, a foreign table, or one whose changes the server does not log.
 NO_TABLES = """
     select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -45,9 +43,8 @@ class Slot:
 def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role: str, password: str) -> None:
     """Makes the publication and the role, or brings them to what they should be. Raises SourceError."""
     names = sorted(tables)
+    require_logical(database)
     with database.connection() as connection, connection.cursor() as cursor:
-        if (level := wal_level(cursor)) != "logical":
-            raise SourceError(LOGICAL.format(level=level))
         _refuse_views(cursor, names)
         # The server is sent a verifier: it may log a statement that fails.
         verifier = encrypt_password(password, role, scope=cursor, algorithm="scram-sha-256")
@@ -70,12 +67,6 @@ def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role:
             "grant select on {tables} to {role}",
         ):
             cursor.execute(sql.SQL(statement).format(**parts))
-
-
-def wal_level(cursor: Cursor) -> str:
-    """What the server writes to its log; only `logical` can be followed."""
-    cursor.execute("show wal_level")
-    return str(cursor.fetchone()[0])  # type: ignore[index]
 
 
 def _refuse_views(cursor: Cursor, names: list[str]) -> None:

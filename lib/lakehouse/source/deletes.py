@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 from lakehouse.columns import BLANKS, clean_identifier
 from lakehouse.contracts import Contract
 from lakehouse.source.carried import UTF_8
+from lakehouse.source.cdc.slot import Drained
 from lakehouse.source.digests import Digest, digest_of
 from lakehouse.source.postgres import SCHEMA, Snapshot
 from lakehouse.source.windows import CREATED, instant, mark_column
@@ -77,14 +78,13 @@ def keys_seen(snapshot: Snapshot, contract: Contract, end: datetime, last: Seen 
     One pass of the server over the keys as they are written. A key may have gone from a bucket where rows have come to it,
     or another spelling: that is for who compares the keys to say.
     """
-    digest, parts = digest_of(snapshot.release), _parts(snapshot, contract)
     written = ", ".join(f'coalesce("{k}"::text, \'\') collate "C"' for k in contract.key)
-    scheme = f"{RELEASE}/{digest.name}/{snapshot.standing.encoding}/{'/'.join(contract.key)}"
+    scheme = _scheme(snapshot, contract)
     ends = [end, last.end if last else end]
     sums = ", ".join(f"sum(hash) filter (where made_{n}) % {2**SEEN_BITS}" for n in range(len(ends)))
     rows = snapshot.rows(
-        f"select bucket, {sums} from (select case when {_plain(parts)} then {digest.place_sql(_text(parts))} else "
-        f"'{STRANGE}' end as bucket, hashtextextended(concat_ws(E'\\x1f', {written}), 0) as hash, "
+        f"select bucket, {sums} from (select {_place(snapshot, contract)} as bucket, "
+        f"hashtextextended(concat_ws(E'\\x1f', {written}), 0) as hash, "
         f"{', '.join(f'{_made(contract, e)} as made_{n}' for n, e in enumerate(ends))} from {_name(contract)}) k group by 1",
         contract.table,
     )
@@ -95,6 +95,58 @@ def keys_seen(snapshot: Snapshot, contract: Contract, end: datetime, last: Seen 
     changed = {b for b in {*last.sums, *then} if last.sums.get(b) != then.get(b)}
     # What Spark makes of a key that is not plain may lie in any bucket.
     return seen, None if STRANGE in changed else changed
+
+
+def keys_followed(
+    drained: Drained, snapshot: Snapshot, contract: Contract, end: datetime, last: Seen | None
+) -> tuple[Seen, set[str] | None]:
+    """The same by what a replication slot told of the table since the last run; None where that run did not end where it begins.
+
+    So it is after a comparison without a slot, with another one, on another server, where the ledger was taken back, and
+    after TRUNCATE; and on the days of the proof, when everything is compared.
+    """
+    seen = Seen(end, f"{_followed(snapshot, contract, drained)}@{drained.end}", {})
+    if last is None or drained.is_proof or not goes_on(drained, snapshot, contract, last):
+        return seen, None
+    buckets = {*_buckets(snapshot, contract, drained.keys[contract.table].gone), *last.sums}
+    return seen, None if STRANGE in buckets else buckets
+
+
+def goes_on(drained: Drained, snapshot: Snapshot, contract: Contract, last: Seen) -> bool:
+    """Whether a slot told all that was written and deleted of a table since the last run."""
+    before, _, position = last.scheme.rpartition("@")
+    is_same = before == _followed(snapshot, contract, drained) and drained.start <= int(position)
+    return is_same and drained.keys[contract.table].is_known
+
+
+def _followed(snapshot: Snapshot, contract: Contract, drained: Drained) -> str:
+    return _scheme(snapshot, contract, "slot", drained.server)
+
+
+def _buckets(snapshot: Snapshot, contract: Contract, keys: Collection[tuple[str, ...]]) -> set[str]:
+    """The buckets of keys as they are written."""
+    if not keys:
+        return set()
+    columns = list(zip(*keys, strict=True))
+    names = ", ".join(f'"{k}"' for k in contract.key)
+    place = _place(snapshot, contract).replace("%", "%%")
+    arrays = ", ".join("%s::text[]" for _ in columns)
+    rows = snapshot.rows(
+        f"select distinct {place} from unnest({arrays}) k ({names})", contract.table, [list(c) for c in columns]
+    )
+    return {row[0] for row in rows}
+
+
+def _place(snapshot: Snapshot, contract: Contract) -> str:
+    """SQL of the bucket of a key."""
+    parts = _parts(snapshot, contract)
+    return f"case when {_plain(parts)} then {digest_of(snapshot.release).place_sql(_text(parts))} else '{STRANGE}' end"
+
+
+def _scheme(snapshot: Snapshot, contract: Contract, *way: str) -> str:
+    """By which digest, and of which columns, keys are seen; `way`: how, where it is not by looking at all of them."""
+    digest = digest_of(snapshot.release)
+    return "/".join([str(RELEASE), *way, digest.name, snapshot.standing.encoding, *contract.key])
 
 
 def _made(contract: Contract, end: datetime) -> str:

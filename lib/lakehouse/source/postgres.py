@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,54 +23,14 @@ from lakehouse.errors import SourceError, UsageError, safe_words
 from lakehouse.records import Counts, Window
 from lakehouse.source import carried
 from lakehouse.source.position import Position, oid
-from lakehouse.source.windows import Conditions, conditions, mark_column
+from lakehouse.source.questions import POLICY, READABLE, RELATIONS, STANDING, UNIQUE
+from lakehouse.source.windows import Conditions, bears_key, conditions, mark_column
 
 SCHEMA = "public"
 FETCH_ROWS = 10_000
 # 16 MiB of table a slice: below it one connection is as fast as several.
 PAGES_A_SLICE = 2048
 MAX_SLICES = 16
-STANDING = """
-    select now(), pg_is_in_recovery(), pg_last_xact_replay_timestamp(), current_setting('server_encoding'),
-           (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint || '@' ||
-           coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'local')
-"""
-READABLE = """
-    select t, c.oid is not null, coalesce(has_any_column_privilege(c.oid, 'select'), false)
-    from unnest(%(tables)s) t left join pg_class c on c.oid = to_regclass(format('%%I.%%I', %(schema)s, t))
-    order by t
-"""
-# What marks the relations of a table of which a row security policy hides rows from our role, or may.
-POLICY = "policy"
-# A table, its partitions and heirs; of a view the relations it shows. A file has the number of its relation at first.
-# The policy that counts is that of the table which is asked; once it is gone, other rows are visible, as after DDL.
-RELATIONS = """
-    with recursive tree (oid) as (
-        select to_regclass(%(name)s)::oid
-        union
-        select below.oid from tree join pg_class c on c.oid = tree.oid cross join lateral (
-            select inhrelid as oid from pg_inherits where inhparent = c.oid
-            union all
-            select d.refobjid from pg_rewrite w join pg_depend d on d.objid = w.oid
-            where c.relkind = 'v' and w.ev_class = c.oid and d.classid = 'pg_rewrite'::regclass
-            and d.refclassid = 'pg_class'::regclass and d.deptype = 'n'
-        ) below
-    )
-    select c.oid::text || coalesce('.' || nullif(pg_relation_filenode(c.oid), c.oid)::text, '')
-           || case when row_security_active(to_regclass(%(name)s)::oid) then '.' || %(policy)s else '' end
-    from tree join pg_class c using (oid) where c.relkind in ('r', 'p', 'm', 'v', 'f')
-"""
-
-# A valid unique index over nothing but columns of the key; one of a table with heirs does not cover their rows.
-UNIQUE = """
-    select exists (
-        select from pg_index i join pg_class c on c.oid = i.indrelid
-        where c.oid = to_regclass(%(name)s) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-        and (c.relkind <> 'r' or not exists (select from pg_inherits where inhparent = c.oid))
-        and (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid
-             and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])) <@ %(key)s
-    )
-"""
 
 
 @dataclass(frozen=True)
@@ -91,6 +51,8 @@ class Snapshot:
         self._database, self._cursor, self.standing, self._jdbc = database, cursor, standing, jdbc
         self._one_at_a_time = Lock()
         self._relations: dict[str, frozenset[str]] = {}
+        # Keys that were written since the last window, of tables of which that is known.
+        self.written: dict[str, Collection[tuple[str, ...]]] = {}
         self.release: int = cursor.connection.info.server_version
         self._name, self.transactions = self._ask("select pg_export_snapshot(), pg_current_snapshot()::text")[0]
 
@@ -172,8 +134,17 @@ class Snapshot:
 
     def conditions(self, contract: Contract, window: Window) -> Conditions:
         """Which rows a window brings, and which are late."""
-        has_xmin = self._kind(contract) in "rpm"
-        return conditions(contract, window, self.position(contract.table), has_xmin=has_xmin)
+        position, has_xmin = self.position(contract.table), self._kind(contract) in "rpm"
+        written = self.written.get(contract.table)
+        is_written = None if written is None else bears_key(contract, written, self.schema(contract.table))
+        return conditions(contract, window, position, has_xmin=has_xmin, is_written=is_written)
+
+    def oldest_late(self, contract: Contract, window: Window) -> datetime | None:
+        """The stamp of the oldest late row."""
+        where = self.conditions(contract, window).late
+        sql = f'select min("{mark_column(contract)}") from {_name(contract)} where {where}'
+        oldest: datetime | None = self._ask(sql, table=contract.table)[0][0]
+        return oldest
 
     def gained(self, contract: Contract, window: Window) -> list[str]:
         """Oids of the relations that hold rows of the table and that the last window did not have."""
@@ -209,9 +180,9 @@ class Snapshot:
         reader = spark.read.format("jdbc").option("dbtable", f"({sql}) q")
         return reader.options(**self._jdbc, fetchsize=str(FETCH_ROWS), sessionInitStatement=self._session()).load()
 
-    def rows(self, sql: str, table: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, table: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """The few rows that a query about a table finds in this snapshot. Raises SourceError where Postgres refuses."""
-        return self._ask(sql, table=table)
+        return self._ask(sql, parameters, table)
 
     def _session(self) -> str:
         # Holds only because fetchsize > 0 makes Spark switch autocommit off; without it each read would see live rows.

@@ -15,6 +15,7 @@ not found through it, and where a relation below it is new, all that it shows be
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,8 +37,13 @@ class Conditions:
     since: datetime | None = None
 
 
-def conditions(contract: Contract, window: Window, now: Position, *, has_xmin: bool) -> Conditions:
-    """What a window brings at the position `now`; `has_xmin`: whether rows tell their transaction and relation."""
+def conditions(
+    contract: Contract, window: Window, now: Position, *, has_xmin: bool, is_written: str | None = None
+) -> Conditions:
+    """What a window brings at the position `now`; `has_xmin`: whether rows tell their transaction and relation.
+
+    `is_written`: the condition of rows that were written since the last window, where that is known: no other is late.
+    """
     column = f'"{mark_column(contract)}"'
     within = _within(contract, window)
     if window.mark is None or window.again is not None:
@@ -48,11 +54,30 @@ def conditions(contract: Contract, window: Window, now: Position, *, has_xmin: b
         return Conditions(within, f"{looked_back})", since)
     before = Position.parse(window.snapshot)
     gained = sorted({oid(r) for r in before.gained(now)}, key=int)
-    late = [f"{looked_back}{_unseen(before, now)})"] if has_xmin else []
+    below, late = f"{column} > '-infinity' and {column} < {mark}", list[str]()
+    if is_written:
+        late.append(f"({below} and {is_written})")
+    elif has_xmin:
+        late.append(f"{looked_back}{_unseen(before, now)})")
     if gained:
         theirs = f" and tableoid in ({', '.join(gained)})" if has_xmin else ""
-        late.append(f"({column} > '-infinity' and {column} < {mark}{theirs})")
-    return Conditions(within, f"({' or '.join(late)})" if late else NONE, None if gained else since)
+        late.append(f"({below}{theirs})")
+    return Conditions(within, f"({' or '.join(late)})" if late else NONE, None if gained or is_written else since)
+
+
+def bears_key(contract: Contract, keys: Collection[tuple[str, ...]], types: Mapping[str, str]) -> str:
+    """The condition of rows that bear one of some keys, as these are written; `types`: of the source's columns."""
+    if not keys:
+        return NONE
+    columns = ", ".join(f'"{k}"' for k in contract.key)
+    typed = ", ".join(f'"{k}"::{types[k]}' for k in contract.key)
+    arrays = ", ".join(f"array[{', '.join(map(_literal, parts))}]" for parts in zip(*keys, strict=True))
+    return f"({columns}) in (select {typed} from unnest({arrays}) k ({columns}))"
+
+
+def _literal(text: str) -> str:
+    quoted = text.replace("'", "''")
+    return "E'" + quoted.replace("\\", "\\\\") + "'" if "\\" in text else f"'{quoted}'"
 
 
 def mark_column(contract: Contract) -> str:
