@@ -21,7 +21,7 @@ from benchmarks.report.results import Results, default_path
 from benchmarks.series import Plan
 from benchmarks.series import run as run_series
 from benchmarks.shop.size import Size
-from lakehouse.errors import GateError, LakehouseError
+from lakehouse.errors import GateError, LakehouseError, UsageError
 from lakehouse.home import close_files_to_others
 from tools.setup.machine import exit_with_sentence
 
@@ -39,6 +39,7 @@ CountOption = Annotated[
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="The file for the raw figures.")]
 HomeOption = Annotated[Path, typer.Option("--home", help="The folder of the benchmark's server and lakes.")]
+PeerOption = Annotated[list[str], typer.Option("--peer", help="This peer alone; may be given again.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and do nothing.")]
 
 
@@ -67,11 +68,11 @@ def day(
 def peers(
     size: SizeOption = Size.S, orders: OrdersOption = None, repeat: RepeatOption = 1, days: DaysOption = 5,
     scale: ScaleOption = 1, limit: LimitOption = 3600, json: JsonOption = None, home: HomeOption = HOME,
-    dry_run: DryOption = False,
+    peer: PeerOption = [], dry_run: DryOption = False,  # noqa: B006 - typer's default of a list
 ) -> None:  # fmt: skip
     """The first load of the peers, and business days after it."""
     plan = Plan(_label(size, orders), orders or size.orders, days, repeat, scale, limit)
-    _run(plan, PEERS, "peers", json, home, dry_run)
+    _run(plan, _named(peer), "peers", json, home, dry_run)
 
 
 @app.command()
@@ -88,12 +89,14 @@ def limits(
 def everything(
     size: SizeOption = Size.S, orders: OrdersOption = None, repeat: RepeatOption = 1, days: DaysOption = 5,
     scale: ScaleOption = 1, limit: LimitOption = 3600, executions: CountOption = False, json: JsonOption = None,
-    home: HomeOption = HOME, dry_run: DryOption = False,
+    home: HomeOption = HOME, peer: PeerOption = [],  # noqa: B006 - typer's default of a list
+    with_limits: Annotated[bool, typer.Option("--limits/--no-limits", help="What the machine can do, first.")] = True,
+    dry_run: DryOption = False,
 ) -> None:  # fmt: skip
     """The limits, then the lakehouse and its peers in turn, the gold of each held against that of the others."""
     plan = Plan(_label(size, orders), orders or size.orders, days, repeat, scale, limit)
-    contestants = [Lakehouse(counts=executions), *PEERS]
-    _run(plan, contestants, "all", json, home, dry_run, limit_repeats=3)
+    contestants = [Lakehouse(counts=executions), *_named(peer)]
+    _run(plan, contestants, "all", json, home, dry_run, limit_repeats=3 if with_limits else 0)
 
 
 @app.command()
@@ -101,6 +104,13 @@ def report() -> None:
     """benchmarks/README.md and its pictures, from the raw figures in benchmarks/results."""
     for file in write_report():
         print(file)
+
+
+def _named(names: Sequence[str]) -> Sequence[Contestant]:
+    """Peers by name; all where none is named. Raises UsageError for a name that is none's."""
+    if unknown := sorted(set(names) - {peer.name for peer in PEERS}):
+        raise UsageError(f"there is no peer {', '.join(unknown)}: choose from {', '.join(p.name for p in PEERS)}")
+    return [peer for peer in PEERS if not names or peer.name in names]
 
 
 def _label(size: Size, orders: int | None) -> str:

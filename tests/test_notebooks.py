@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +30,7 @@ from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.explore import PublishedTables, published
 from lakehouse.features.days import MAKE, Step, carry_out
 from lakehouse.features.tables import ensure, feature_tables
+from lakehouse.live.merge import schema
 from lakehouse.settings import Settings
 from samples.foodmart import SHOP
 from tests.e2e.lakehouse import RealPipeline
@@ -145,6 +148,7 @@ def test_every_notebook_is_executed_here() -> None:
         "repeat_purchase",
         "sales_by_month",
         "stock_status",
+        "today_so_far",
     ]
 
 
@@ -234,6 +238,67 @@ def test_who_orders_again_is_learned_from_days_whose_orders_are_over_when_the_da
         if yes and not no
     ]
     assert area == pytest.approx(sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs))
+
+
+@pytest.fixture
+def since_the_night(shop: Shop, spark: SparkSession) -> Iterator[str]:
+    """A live table of each kind that the notebook reads; a product of the shop that was sold today."""
+    contracts = shop.lakehouse.lakehouse.contracts["bronze"]
+    [(order,)] = ask(shop.gold, "select order_id from gold.fact_customer_orders order by 1 limit 1")
+    [(product, category)] = ask(
+        shop.gold, "select product_id, category from gold.dim_products where category is not null order by 1 limit 1"
+    )
+    noon = datetime(1997, 3, 3, 12, 30, tzinfo=UTC)
+    held = {
+        "orders": [
+            {"order_id": "T1", "status": "completed"},
+            {"order_id": "T2", "status": "cancelled"},
+            {"order_id": "T3", "_deleted": True, "_op": "d"},
+        ],
+        "order_items": [
+            {
+                "order_item_id": "1",
+                "order_id": "T1",
+                "quantity": 2,
+                "unit_price": Decimal("2.5"),
+                "discount": Decimal(1),
+            },
+            {"order_item_id": "2", "order_id": order, "quantity": 1, "unit_price": Decimal(3)},
+            {"order_item_id": "3", "order_id": "T2", "quantity": 9, "unit_price": Decimal(9)},
+            {"order_item_id": "4", "order_id": "T1", "quantity": 1},
+            {"order_item_id": "5", "_deleted": True, "_op": "d"},
+            {"_deleted": True, "_op": "t"},
+        ],
+    }
+    for table, rows in held.items():
+        shape = schema(contracts[table])
+        made = {"_deleted": False, "_op": "c", "_committed_at": noon}
+        whole = [
+            {**dict.fromkeys(shape.names), "product_id": product, "created_at": noon, **made, **row} for row in rows
+        ]
+        frame = spark.createDataFrame([tuple(row[n] for n in shape.names) for row in whole], shape)
+        frame.write.format("delta").save(str(shop.lake / "live" / table))
+    yield category
+    shutil.rmtree(shop.lake / "live")
+
+
+def test_today_so_far_is_what_the_live_tables_and_silver_say_together(
+    since_the_night: str, execute: Callable[..., Any]
+) -> None:
+    said = '[lines[["category", "net_sales"]].values.tolist(), gone.values.tolist()]'
+    sold, gone = execute("today_so_far", said)
+    assert sorted(sold) == [[since_the_night, 3.0], [since_the_night, 4.0]]
+    assert gone == [["orders", 1, False], ["order_items", 1, True]]
+
+
+def test_without_a_live_layer_a_sentence_says_so(tables: PublishedTables) -> None:
+    with pytest.raises(StoreError, match=r"live\.orders cannot be opened at .*: where nothing keeps it, there is none"):
+        tables.live("orders")
+
+
+def test_live_tables_show_no_personal_column_either(since_the_night: str, tables: PublishedTables) -> None:
+    assert not PERSONAL & set(tables.live("orders").schema.names)
+    assert "_op" in tables.live("orders").schema.names
 
 
 def test_spark_and_duckdb_read_the_same_lake_from_a_bucket(

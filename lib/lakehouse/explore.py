@@ -7,6 +7,7 @@
     tables.frame("silver.orders")                                a Spark frame of the published version
     tables.arrow("silver.orders", as_of=date(2026, 1, 30))       an Arrow data set, as published for that day
     tables.duckdb().sql("select count(*) from orders")           silver's tables in DuckDB
+    tables.live("order_items")                                   what came since the last night, by the live layer
 
 None of them shows a column that a contract marks as personal. Gold is not in the lake: `lakehouse dsn gold` says where.
 """
@@ -28,6 +29,9 @@ from lakehouse.ledger.published import versions
 from lakehouse.records import Version
 from lakehouse.server.databases import database_url
 from lakehouse.settings import Settings, load_settings
+
+# The layer of lakehouse.live, which no other room knows.
+LIVE = "live"
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -88,6 +92,17 @@ class PublishedTables:
         layer, name = self._known(table)
         return reader.dataset(
             self.settings, layer, name, self._version(table, as_of), lambda columns: self._shown(table, columns)
+        )
+
+    def live(self, table: str) -> Dataset:
+        """What the live layer holds of a table now, as an Arrow data set: the last image of each key that changed since the
+        last night, in the columns of bronze and those of docs/live.md. Not judged, and no version of it is published.
+
+        Raises UsageError for a table that there is not, StoreError where the shop has no live layer.
+        """
+        _, name = self._known(f"bronze.{table}")
+        return reader.dataset(
+            self.settings, LIVE, name, None, lambda columns: self._contracts["bronze"][name].shown(columns)
         )
 
     def duckdb(self, as_of: date | None = None) -> DuckDBPyConnection:

@@ -21,7 +21,7 @@ from pathlib import Path
 from lakehouse.home import make_home
 from tools.atlas.environment import ATLAS
 from tools.atlas.home import AtlasHome
-from tools.setup.machine import ROOT, SetupError
+from tools.setup.machine import ROOT, SetupError, take_port
 
 HOST = "127.0.0.1"
 PORT = 21000
@@ -94,13 +94,7 @@ def running(
 @contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
     with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((HOST, port))
-        except OSError as e:
-            raise SetupError(
-                f"Port {port} is not to be had ({e.strerror}): `make atlas ATLAS_PORT=21001` takes another."
-            ) from None
+        take_port(listening, HOST, port, "make atlas ATLAS_PORT=21001")
         listening.listen()
         yield listening
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from socket import SO_REUSEADDR, SOL_SOCKET
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -115,3 +116,12 @@ def run(what: str, command, **options) -> str:
         )
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
     raise SetupError(f"{what} failed: {last.rstrip('.')}; details are in {log}.")
+
+
+def take_port(socket, host: str, port: int, otherwise: str) -> None:
+    """Binds a socket to a port, 0 for a free one. Raises SetupError that names the command which takes another."""
+    socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    try:
+        socket.bind((host, port))
+    except OSError as e:
+        raise SetupError(f"Port {port} is not to be had ({e.strerror}): `{otherwise}` takes another.") from None

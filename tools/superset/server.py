@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tools.setup.machine import ROOT, SetupError
+from tools.setup.machine import ROOT, SetupError, take_port
 from tools.superset.environment import SUPERSET
 from tools.superset.home import HOST, MARK, USER, SupersetHome
 
@@ -60,13 +60,7 @@ def running(home: SupersetHome) -> Running | None:
 def start(home: SupersetHome, port: int) -> Running:
     """Brings metadata and user up to date and starts it; raises SetupError where it does not come up."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as e:
-            raise SetupError(
-                f"Port {port} is not to be had ({e.strerror}): `make superset SUPERSET_PORT=8089` takes another."
-            ) from None
+        take_port(probe, HOST, port, "make superset SUPERSET_PORT=8089")
         port = int(probe.getsockname()[1])
     with home.log.open("wb") as log:
         words = [SUPERSET.python, "-P", ROOT / "tools" / "superset" / "ready.py", home.secrets, USER]

@@ -17,7 +17,7 @@ from lakehouse.contracts import Contract
 from lakehouse.frame.published import frame
 from lakehouse.judging.tombstones import OLDER, ORDER, VOID, by_key, images, in_order, voided
 from lakehouse.parts import Lakehouse
-from lakehouse.records import Extracted, Totals, Window
+from lakehouse.records import Extracted, Published, Totals, Window
 from lakehouse.source.cdc.slot import Drained
 from lakehouse.source.deletes import (
     IS_LATER,
@@ -120,22 +120,22 @@ def ask_for_keys(
     lakehouse: Lakehouse,
     snapshot: Snapshot,
     tables: Mapping[str, tuple[Contract, Window]],
+    pointers: Mapping[str, Published],
     kept: ExitStack,
     drained: Drained | None = None,
 ) -> Asked:
     """Has the server look at the keys of tables, one after the other, the biggest first, while Java starts or Spark compares.
 
-    Until `kept` is closed. `tables`: their contracts and windows. `drained`: what a replication slot told of them, in the
-    place of looking.
+    Until `kept` is closed. `tables`: their contracts and windows. `pointers`: bronze as published. `drained`: what a
+    replication slot told of them, in the place of looking.
     """
-    ledger = lakehouse.ledger
-    published, totals = ledger.published("bronze"), ledger.totals("bronze")
+    totals = lakehouse.ledger.totals("bronze")
     pool = ThreadPoolExecutor(1)
     kept.callback(pool.shutdown, cancel_futures=True)
     by_size = sorted(tables, key=lambda table: totals.get(table, Totals()).held, reverse=True)
     look = partial(keys_followed, drained) if drained else keys_seen
     return {
-        t: pool.submit(look, snapshot, tables[t][0], tables[t][1].end, Seen.parse(published[t].keys_seen))
+        t: pool.submit(look, snapshot, tables[t][0], tables[t][1].end, Seen.parse(pointers[t].keys_seen))
         for t in by_size
     }
 

@@ -85,9 +85,9 @@ def data_files(
 
 
 def dataset(
-    settings: Settings, layer: str, table: str, version: int, shown: Callable[[Sequence[str]], list[str]]
+    settings: Settings, layer: str, table: str, version: int | None, shown: Callable[[Sequence[str]], list[str]]
 ) -> pyarrow.dataset.Dataset:
-    """A table at a version as Arrow, with the columns that `shown` picks of all. Nothing is read yet."""
+    """A table at a version (None: as it is now) as Arrow, with the columns that `shown` picks of all. Nothing is read yet."""
     whole = _open(settings, layer, table, version).to_pyarrow_dataset()
     return whole.replace_schema(pyarrow.schema([whole.schema.field(name) for name in shown(whole.schema.names)]))
 
@@ -140,12 +140,16 @@ def _shown(part: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text):,} characters)"
 
 
-def _open(settings: Settings, layer: str, table: str, version: int) -> DeltaTable:
+def _open(settings: Settings, layer: str, table: str, version: int | None) -> DeltaTable:
     path = address.arrow_path(settings.lake_root, layer, table)
     options = options_for(settings, path)
     try:
         return DeltaTable(path, version=version, storage_options=options)
     except (DeltaError, OSError) as e:
+        if version is None:
+            raise StoreError(
+                f"{layer}.{table} cannot be opened at {path} ({type(e).__name__}): where nothing keeps it, there is none"
+            ) from None
         raise StoreError(
             f"version {version} of {layer}.{table} cannot be opened at {path} ({type(e).__name__}); check LAKEHOUSE_LAKE, "
             "AWS_ENDPOINT_URL, AWS_REGION and the credentials; a version that is long past may have been cleaned up"

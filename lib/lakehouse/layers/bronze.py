@@ -95,18 +95,20 @@ def run(
         if not due.windows:
             return run.cover(covered(day, due.covered_by))
         lakehouse.source.database.check()
+        # Nobody else moves them while the lock is held.
+        pointers = lakehouse.ledger.published("bronze")
         with lakehouse.source.snapshot() as snapshot, ExitStack() as kept:
-            if any(_may_hold_other_types(lakehouse, table) for table in due.windows):
+            if any(_may_hold_other_types(lakehouse.contracts["bronze"][t], pointers.get(t)) for t in due.windows):
                 run.enter_lake()
-            plans, drifted, forbidden = _plans(lakehouse, snapshot, due.windows)
+            plans, drifted, forbidden = _plans(lakehouse, snapshot, due.windows, pointers)
             run.find(drifted)
             if forbidden:
                 raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change "
                                  f"the source, or conf/contracts/bronze")  # fmt: skip
-            compared = {} if replaces else _compared(lakehouse, snapshot, day, plans)
-            drained = _drained(lakehouse, snapshot, day, compared)
+            compared = {} if replaces else _compared(lakehouse, snapshot, day, plans, pointers)
+            drained = _drained(lakehouse, snapshot, day, compared, pointers)
             # The server looks while Java starts: what looks into the lake comes after.
-            asked = ask_for_keys(lakehouse, snapshot, compared, kept, drained)
+            asked = ask_for_keys(lakehouse, snapshot, compared, pointers, kept, drained)
             published = run.restore("bronze", lakehouse.contracts["bronze"])
             for table in due.windows:
                 check_shape(lakehouse.contracts["bronze"][table], published.get(table))
@@ -144,7 +146,7 @@ def _accepted(lakehouse: Lakehouse, accept: Collection[str], reason: str | None)
 
 
 def _compared(
-    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, plans: list[Plan]
+    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, plans: list[Plan], pointers: Mapping[str, Published]
 ) -> dict[str, tuple[Contract, Window]]:
     """The tables whose keys are compared, each with its window.
 
@@ -153,23 +155,22 @@ def _compared(
     """
     if lakehouse.settings.cdc != "slot" and not lakehouse.settings.compares_keys(day.day):
         return {}
-    published = lakehouse.ledger.published("bronze")
-    contracts = [p for p in plans if p.contract.deletes != "none" and p.contract.table in published]
+    contracts = [p for p in plans if p.contract.deletes != "none" and p.contract.table in pointers]
     return {p.contract.table: (p.contract, p.window) for p in contracts if not snapshot.hides_rows(p.contract.table)}
 
 
 def _drained(
-    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, compared: Mapping[str, tuple[Contract, Window]]
-) -> Drained | None:
+    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, compared: Mapping[str, tuple[Contract, Window]],
+    pointers: Mapping[str, Published],
+) -> Drained | None:  # fmt: skip
     """What the shop's replication slot told of tables, where it has one; from now on the snapshot knows what was written."""
     if lakehouse.settings.cdc != "slot" or not compared:
         return None
     names = {table: contract.key for table, (contract, _) in compared.items()}
     is_proof = lakehouse.settings.compares_keys(day.day)
     drained = drain(lakehouse.source.database, lakehouse.settings.cdc_slot, snapshot, names, is_proof=is_proof)
-    published = lakehouse.ledger.published("bronze")
     for table, keys in drained.keys.items():
-        last = Seen.parse(published[table].keys_seen)
+        last = Seen.parse(pointers[table].keys_seen)
         is_whole = last is not None and goes_on(drained, snapshot, compared[table][0], last)
         if is_whole and len(keys.written) <= MOST_WRITTEN:
             snapshot.written[table] = keys.written
@@ -201,17 +202,16 @@ def covered(day: BusinessDate, first: Extracted | None) -> str:
 
 
 def _plans(
-    lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window]
+    lakehouse: Lakehouse, snapshot: Snapshot, windows: Mapping[str, Window], pointers: Mapping[str, Published]
 ) -> tuple[list[Plan], list[Finding], list[str]]:
     """Holds every table's schema against its contract: what each brings, all drift, and the drift that policies forbid."""
     snapshot.require_over(max(w.end for w in windows.values()))
     snapshot.require_readable(windows)
     newest = BusinessDate(last_over(lakehouse.settings.zone, snapshot.standing.clock), lakehouse.settings.zone).end
-    published, forbidden = lakehouse.ledger.published("bronze"), list[str]()
-    plans, findings = list[Plan](), list[Finding]()
+    plans, findings, forbidden = list[Plan](), list[Finding](), list[str]()
     for table, window in windows.items():
         contract = lakehouse.contracts["bronze"][table]
-        found = brought(contract, snapshot.schema(table), _held_types(lakehouse, contract, published.get(table)))
+        found = brought(contract, snapshot.schema(table), _held_types(lakehouse, contract, pointers.get(table)))
         forbidden += [f"{table}.{words}" for words in found.forbidden]
         findings += [Finding("bronze", table, f"schema_{d.kind}_{d.shown}", "critical" if d in found.serious else "warning",
                              False, None, None) for d in found.drift]  # fmt: skip
@@ -229,14 +229,13 @@ def _head(lakehouse: Lakehouse, table: str, published: Mapping[str, Published]) 
 
 def _held_types(lakehouse: Lakehouse, contract: Contract, published: Published | None) -> dict[str, str]:
     """What bronze holds of a table, where it may differ: column names and types in the contract's words."""
-    if not _may_hold_other_types(lakehouse, contract.table):
+    if not _may_hold_other_types(contract, published):
         return {}
     return types_of(frame(lakehouse, "bronze", contract.table, published))
 
 
-def _may_hold_other_types(lakehouse: Lakehouse, table: str) -> bool:
+def _may_hold_other_types(contract: Contract, published: Published | None) -> bool:
     """Whether bronze may hold a table in other types than its contract's: by a policy of evolving, or of an earlier contract."""
-    contract, published = lakehouse.contracts["bronze"][table], lakehouse.ledger.published("bronze").get(table)
     return published is not None and (contract.drift_policy == "evolve" or published.shape != contract.shape)
 
 
