@@ -28,12 +28,14 @@ GRACE = 10
 
 
 class Process(NamedTuple):
-    """What /proc says of a process: CPU in ticks, its own and that of children it waited for; resident memory in bytes."""
+    """What /proc says of a process: CPU in ticks, its own and that of children it waited for; its address space and resident
+    memory in bytes."""
 
     parent: int
     session: int
     own: int
     of_children: int
+    size: int
     resident: int
 
 
@@ -123,7 +125,7 @@ class _Watch:
         """Counts what the session has used so far; returns the processes that are at work."""
         found = {pid: process for pid, process in processes() if process.session == self._session}
         self.cpu.update({pid: process.own for pid, process in found.items()})
-        self.peak = max(self.peak, sum(process.resident for process in found.values()))
+        self.peak = max(self.peak, resident(found))
         return list(found)
 
     def end(self) -> None:
@@ -133,6 +135,12 @@ class _Watch:
     def _run(self) -> None:
         while not self._over.wait(EVERY):
             self.look()
+
+
+def resident(found: Mapping[int, Process]) -> int:
+    """The resident memory of processes, in bytes: a child that was just forked has that of its parent, which counts once."""
+    forked = {pid for pid, p in found.items() if p.parent in found and p.size == found[p.parent].size}
+    return sum(process.resident for pid, process in found.items() if pid not in forked)
 
 
 def _wait(process: subprocess.Popen[bytes], watch: _Watch, deadline: float) -> bool:
@@ -169,10 +177,8 @@ def _process(folder: Path) -> Process | None:
     fields = (folder / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
     if fields[0] in "ZX":
         return None
-    parent, session, resident = int(fields[1]), int(fields[3]), int(fields[21])
-    return Process(
-        parent, session, int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14]), resident * PAGE
-    )
+    own, of_children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+    return Process(int(fields[1]), int(fields[3]), own, of_children, int(fields[20]), int(fields[21]) * PAGE)
 
 
 def _server_cpu(data: Path | None) -> float:
