@@ -129,6 +129,24 @@ def test_a_truncated_table_stops_the_night_and_the_next_one_too(shop: SmallShop)
             layer(shop, "bronze", 3)
 
 
+def test_what_a_detached_partition_took_along_is_gone(shop: SmallShop) -> None:
+    with closing(Database(shop.source, "source", SourceError)) as database:
+        # The publication is made again, as it follows the table that was there.
+        shop.write(shop.source, "alter table order_items rename to lines;"
+                                "create table order_items (like lines) partition by list (order_item_id);"
+                                "drop table lines cascade;"
+                                "create table one partition of order_items for values in ('I1', 'I2');"
+                                "create table rest partition of order_items default;"
+                                "alter table one replica identity full; alter table rest replica identity full")  # fmt: skip
+        prepare(database, LiveSettings.model_construct(), TABLES, "lakehouse_live", "correct horse")
+    for n in (1, 2, 3):
+        live(shop, n)
+    shop.write(shop.source, "alter table order_items detach partition one")
+    live(shop, 4)
+    gone = [row["order_item_id"] for row in shop.pipeline.bronze("order_items") if row["_deleted"]]
+    assert sorted(gone) == ["I1", "I2"]
+
+
 def test_after_a_slot_that_was_made_again_keys_are_compared_once(shop: SmallShop) -> None:
     for n in (1, 2):
         live(shop, n)

@@ -174,6 +174,15 @@ def test_a_quiet_shop_lets_the_server_s_log_go(shop: Shop) -> None:
     assert slot.standing(shop.database, SLOT).confirmed == drained.end > before.confirmed
 
 
+def test_what_other_tables_write_meanwhile_makes_no_gap(shop: Shop) -> None:
+    shop.do("create table others (n int)")
+    shop.confirm(shop.drain())
+    with Source(shop.database).snapshot() as snapshot:
+        shop.do("insert into others select generate_series(1, 50000)")
+        drained = slot.drain(shop.database, SLOT, snapshot, NAMES)
+    assert slot.standing(shop.database, SLOT).confirmed <= drained.end
+
+
 def test_a_log_that_ends_just_behind_the_header_of_a_page_is_no_reason_to_wait(shop: Shop) -> None:
     shop.do("select pg_switch_wal()")
     assert keys(shop.drain()) == (set(), set())

@@ -30,6 +30,7 @@ from lakehouse.records import Extracted, Finding, Outcome, Published, Run, Windo
 from lakehouse.source.cdc.slot import Drained, confirm, drain
 from lakehouse.source.deletes import Seen, goes_on
 from lakehouse.source.drift import brought
+from lakehouse.source.position import Position
 from lakehouse.source.postgres import Snapshot
 
 # Keys travel to the server in the statement that looks for late rows.
@@ -170,6 +171,9 @@ def _drained(
     is_proof = lakehouse.settings.compares_keys(day.day)
     drained = drain(lakehouse.source.database, lakehouse.settings.cdc_slot, snapshot, names, is_proof=is_proof)
     for table, keys in drained.keys.items():
+        before = compared[table][1].snapshot
+        if before and Position.parse(before).relations != snapshot.position(table).relations:
+            keys.is_known = False  # a partition that was detached takes rows along, of which the log says nothing
         last = Seen.parse(pointers[table].keys_seen)
         is_whole = last is not None and goes_on(drained, snapshot, compared[table][0], last)
         if is_whole and len(keys.written) <= MOST_WRITTEN:
