@@ -27,14 +27,12 @@ from lakehouse.layers.archive import bring_back
 from lakehouse.layers.extract import READERS, Plan, Written, extract, partition, types_of
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Finding, Outcome, Published, Run, Window
+from lakehouse.source.cdc.pgoutput import MOST_WRITTEN
 from lakehouse.source.cdc.slot import Drained, confirm, drain
 from lakehouse.source.deletes import Seen, goes_on
 from lakehouse.source.drift import brought
 from lakehouse.source.position import Position
 from lakehouse.source.postgres import Snapshot
-
-# Keys travel to the server in the statement that looks for late rows.
-MOST_WRITTEN = 50_000
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def _drained(
             keys.is_known = False  # a partition that was detached takes rows along, of which the log says nothing
         last = Seen.parse(pointers[table].keys_seen)
         is_whole = last is not None and goes_on(drained, snapshot, compared[table][0], last)
-        if is_whole and len(keys.written) <= MOST_WRITTEN:
+        if len(keys.written) <= MOST_WRITTEN:
             snapshot.written[table] = keys.written
         log.event("bronze.drained", table=table, written=len(keys.written), gone=len(keys.gone), is_whole=is_whole)
     return drained

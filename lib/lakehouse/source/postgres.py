@@ -51,7 +51,7 @@ class Snapshot:
         self._database, self._cursor, self.standing, self._jdbc = database, cursor, standing, jdbc
         self._one_at_a_time = Lock()
         self._relations: dict[str, frozenset[str]] = {}
-        # Keys that were written since the last window, of tables of which that is known.
+        # Keys that are known to have been written since the last window, by table.
         self.written: dict[str, Collection[tuple[str, ...]]] = {}
         self.release: int = cursor.connection.info.server_version
         self._name, self.transactions = self._ask("select pg_export_snapshot(), pg_current_snapshot()::text")[0]

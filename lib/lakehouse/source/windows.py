@@ -42,7 +42,7 @@ def conditions(
 ) -> Conditions:
     """What a window brings at the position `now`; `has_xmin`: whether rows tell their transaction and relation.
 
-    `is_written`: the condition of rows that were written since the last window, where that is known: no other is late.
+    `is_written`: the condition of rows that are known to have been written since the last window, of any age.
     """
     column = f'"{mark_column(contract)}"'
     within = _within(contract, window)
@@ -55,10 +55,10 @@ def conditions(
     before = Position.parse(window.snapshot)
     gained = sorted({oid(r) for r in before.gained(now)}, key=int)
     below, late = f"{column} > '-infinity' and {column} < {mark}", list[str]()
+    if has_xmin:
+        late.append(f"{looked_back}{_unseen(before, now)})")
     if is_written:
         late.append(f"({below} and {is_written})")
-    elif has_xmin:
-        late.append(f"{looked_back}{_unseen(before, now)})")
     if gained:
         theirs = f" and tableoid in ({', '.join(gained)})" if has_xmin else ""
         late.append(f"({below}{theirs})")

@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 
 # The parts of a key, as the server writes them.
 Key = tuple[str, ...]
+# Keys travel to the server in the statement that looks for late rows.
+MOST_WRITTEN = 50_000
+# So many are a comparison of all keys anyway, and they are held in memory.
+MOST_GONE = 1_000_000
 # A value of a row is its bytes, or one of these two.
 NULL, UNCHANGED = "n", "u"
 Row = list[bytes | str]
@@ -23,9 +27,10 @@ UNREADABLE: Key = ()
 
 @dataclass
 class Keys:
-    """The keys of one table: last written, or last seen going; `is_known` false where some cannot be told.
+    """The keys of one table that were written, and those last seen going; `is_known` false where some cannot be told.
 
-    So it is after TRUNCATE, and where the table's replica identity does not hold the key.
+    So it is after TRUNCATE, where the table's replica identity does not hold the key, and of more than MOST_GONE. Of more
+    than MOST_WRITTEN keys some are left out.
     """
 
     written: set[Key] = field(default_factory=set)
@@ -34,13 +39,16 @@ class Keys:
 
     def write(self, key: Key) -> None:
         """A row of this key is there."""
-        self.written.add(key)
+        if len(self.written) <= MOST_WRITTEN:
+            self.written.add(key)
         self.gone.discard(key)
 
     def lose(self, key: Key) -> None:
-        """The row of this key is there no more."""
+        """A row of this key is there no more; another one of the same key may be."""
         self.gone.add(key)
-        self.written.discard(key)
+        if len(self.gone) > MOST_GONE:
+            self.is_known = False
+            self.gone.clear()
 
 
 @dataclass(frozen=True)
@@ -135,13 +143,17 @@ class Changes:
     def _describe(self, message: Message) -> None:
         oid, schema, table = message.number("I"), message.text(), message.text()
         message.skip("B")
-        columns = list[str]()
+        columns, identity = list[str](), set[str]()
         for _ in range(message.number("H")):
-            message.skip("B")
+            is_identity = message.number("B") & 1
             columns.append(message.text())
+            if is_identity:
+                identity.add(columns[-1])
             message.skip("II")
         if schema == self._schema and table in self._names:
             self._tables[oid] = table, columns
+            # A key that changes would not say which one it was.
+            self.keys[table].is_known &= identity.issuperset(self._names[table])
         else:
             self._tables.pop(oid, None)
 

@@ -1,6 +1,7 @@
 """A replication slot of the source: how it stands, draining it up to a run's snapshot, and letting the server go on from there.
 
-Draining takes nothing away: until `confirm`, which a run calls once the ledger has published, the same changes come again.
+Draining takes no change away: until `confirm`, which a run calls once the ledger has published, the same ones come again. Past
+what holds none of these tables the client may move the slot on by itself; the next run then compares all keys.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ STANDING = """
     select wal_status, (confirmed_flush_lsn - '0/0')::bigint, (pg_current_wal_lsn() - restart_lsn)::bigint, safe_wal_size
     from pg_replication_slots where slot_name = %s and plugin = %s and database = current_database()
 """
-# Tables that a publication does not follow whole: not in it, not for every kind of change, or some rows of it alone.
+# Tables that a publication does not follow whole: not in it, not for every kind of change, or some rows of it alone. Changes of
+# heirs come under their own names.
 NOT_FOLLOWED = """
-    select t from unnest(%s::text[]) t where not exists (
+    select t from unnest(%(tables)s::text[]) t where exists (
+        select from pg_inherits i join pg_class c on c.oid = i.inhparent
+        where c.relkind = 'r' and c.oid = to_regclass(format('%%I.%%I', %(schema)s, t))
+    ) or not exists (
         select from pg_publication p join pg_publication_tables f on f.pubname = p.pubname
-        where p.pubname = %s and f.schemaname = %s and f.tablename = t
+        where p.pubname = %(publication)s and f.schemaname = %(schema)s and f.tablename = t
         and p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate and to_jsonb(f) ->> 'rowfilter' is null
     ) order by 1
 """
@@ -46,8 +51,8 @@ IDENTITY = """
 # The log ends inside a page, and the server sends up to its last record: behind the header of a page there is none yet.
 END = "select (pg_current_wal_insert_lsn() - '0/0')::bigint, current_setting('wal_block_size')::int"
 PAGE_HEADERS = (24, 40)
-# A server that sends nothing for so long, though there is more: its own log may be on its way to disk.
-PATIENCE_S = 60.0
+# A server that sends nothing for so long, though there is more. It walks through a large transaction of other tables in silence.
+PATIENCE_S = 3600.0
 # After a driver was killed, the server holds its slot until it misses an answer (wal_sender_timeout, a minute by default).
 SLOT_WAIT_S, SLOT_PAUSE_S = 90.0, 2.0
 TWO_31, TWO_32 = 1 << 31, 1 << 32
@@ -110,7 +115,8 @@ def refuse_lost(database: Database, name: str) -> NoReturn:
 def require_followed(database: Database, tables: Sequence[str]) -> None:
     """Raises SourceError that names tables of which the publication does not tell every change."""
     with database.connection() as connection, connection.cursor() as cursor:
-        cursor.execute(NOT_FOLLOWED, (sorted(tables), PUBLICATION, SCHEMA))
+        given = {"tables": sorted(tables), "publication": PUBLICATION, "schema": SCHEMA}
+        cursor.execute(NOT_FOLLOWED, given)
         missing = ", ".join(f"{SCHEMA}.{row[0]}" for row in cursor.fetchall())
     if missing:
         raise SourceError(f"publication {PUBLICATION} at {database.where} does not tell every change of {missing}: the owner of "
@@ -200,7 +206,7 @@ def drain(
     if snapshot.standing.is_standby:
         raise SourceError(f"the source database at {database.where} is a standby, whose log LAKEHOUSE_CDC=slot cannot drain: "
                           f"name the primary, or leave LAKEHOUSE_CDC at compare")  # fmt: skip
-    stands = standing(database, name)
+    standing(database, name)
     require_followed(database, list(names))
     # Committed after the snapshot was taken, or before: the snapshot says, and whatever it sees lies before this.
     position, page = snapshot.rows(END, "*")[0]
@@ -209,8 +215,9 @@ def drain(
     with closing(database.replication(encoding)) as connection, connection.cursor() as cursor:
         try:
             cursor.execute("IDENTIFY_SYSTEM")
-            server = str(cursor.fetchone()[0])  # type: ignore[index]
+            system, timeline, *_ = cursor.fetchone()  # type: ignore[misc]
             _start(cursor, name)
+            begins_at = standing(database, name).confirmed  # now that nobody else moves it
             changes, end = _read(cursor, target, Changes(names, SCHEMA), snapshot)
         except psycopg2.errors.ObjectInUse:
             raise SourceError(f"replication slot {name} at {database.where} is read by somebody else: end that, or set "
@@ -220,7 +227,8 @@ def drain(
         except TimeoutError:
             raise SourceError(f"the source at {database.where} sent nothing of replication slot {name} for {PATIENCE_S:.0f} "
                               f"seconds, though its log goes on; look at its walsender, and run again") from None  # fmt: skip
-    return Drained(server, stands.confirmed, max(end, stands.confirmed), changes.keys, is_proof)
+    server = f"{system}.{timeline}.{snapshot.standing.server}"
+    return Drained(server, begins_at, max(end, begins_at), changes.keys, is_proof)
 
 
 def _start(cursor: Any, name: str) -> None:
