@@ -26,12 +26,10 @@ from lakehouse.errors import LedgerError, StoreError, UsageError
 from lakehouse.lake import arrow as reader
 from lakehouse.ledger import Ledger
 from lakehouse.ledger.published import versions
+from lakehouse.live import LAYER
 from lakehouse.records import Version
 from lakehouse.server.databases import database_url
 from lakehouse.settings import Settings, load_settings
-
-# The layer of lakehouse.live, which no other room knows.
-LIVE = "live"
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -102,7 +100,7 @@ class PublishedTables:
         """
         _, name = self._known(f"bronze.{table}")
         return reader.dataset(
-            self.settings, LIVE, name, None, lambda columns: self._contracts["bronze"][name].shown(columns)
+            self.settings, LAYER, name, None, lambda columns: self._contracts["bronze"][name].shown(columns)
         )
 
     def duckdb(self, as_of: date | None = None) -> DuckDBPyConnection:

@@ -22,9 +22,10 @@ from lakehouse.database import Database
 from lakehouse.errors import ConfigError, LakehouseError, LedgerError, SourceError, StoreError, UsageError
 from lakehouse.ledger import Ledger
 from lakehouse.live.settings import LiveSettings
-from lakehouse.live.source import Slot, prepare, refuse_lost, slot
+from lakehouse.live.source import prepare, refuse_lost
 from lakehouse.records import Run, TableRun
 from lakehouse.server.embedded import FOLLOWED, EmbeddedPostgres
+from lakehouse.source.cdc.slot import Standing, find
 from tests.conftest import ROOT, PostgresForTests, copy_database, passable_folder
 from tests.live.conftest import LiveTable, event
 from tests.tables import contract
@@ -147,11 +148,11 @@ def test_a_source_that_is_away_is_told_in_a_sentence() -> None:
 
 def test_a_slot_is_looked_at_and_a_lost_one_is_refused(shop: str) -> None:
     with closing(source(shop)) as database:
-        assert slot(database, "lakehouse_live") is None
+        assert find(database, "lakehouse_live") is None
         refuse_lost(None, "lakehouse_live")
         ask(shop, "select pg_create_logical_replication_slot('lakehouse_live', 'pgoutput')")
         try:
-            found = slot(database, "lakehouse_live")
+            found = find(database, "lakehouse_live")
         finally:
             ask(shop, "select pg_drop_replication_slot('lakehouse_live')")
     assert found
@@ -159,7 +160,7 @@ def test_a_slot_is_looked_at_and_a_lost_one_is_refused(shop: str) -> None:
     assert 0 <= found.retained_bytes < 10_000_000
     refuse_lost(found, "lakehouse_live")
     with pytest.raises(SourceError, match="slot lakehouse_live is lost"):
-        refuse_lost(Slot(False, "lost", 0), "lakehouse_live")
+        refuse_lost(Standing(False, "lost", 0, 0, None), "lakehouse_live")
 
 
 class Commands:

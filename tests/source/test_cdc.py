@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
+from typer.testing import CliRunner, Result
 
+from lakehouse.cli import app
 from lakehouse.contracts import load_contracts
 from lakehouse.database import Database
 from lakehouse.errors import SourceError
@@ -19,6 +24,7 @@ from lakehouse.server.embedded import FOLLOWED, EmbeddedPostgres
 from lakehouse.source.cdc import slot
 from lakehouse.source.cdc.pgoutput import MOST_WRITTEN
 from lakehouse.source.cdc.slot import Drained, sees
+from lakehouse.source.position import Position
 from lakehouse.source.postgres import Source
 from tests.conftest import ROOT, PostgresForTests, copy_database, passable_folder
 
@@ -278,9 +284,43 @@ def test_a_server_whose_log_cannot_be_followed_is_refused(postgres: PostgresForT
 @pytest.mark.parametrize("rounds", [1, 5])
 def test_a_snapshot_sees_what_had_ended(xid: int, is_seen: bool, rounds: int) -> None:
     past = rounds * 2**32
-    assert sees(f"{past + 100}:{past + 110}:{past + 100},{past + 107}", xid) is is_seen
+    assert sees(Position(f"{past + 100}:{past + 110}:{past + 100},{past + 107}"), xid) is is_seen
 
 
 def test_numbers_near_the_end_of_a_round_are_of_the_right_one() -> None:
-    assert sees(f"{2**32 - 10}:{2**32 - 5}:", 2**32 - 6)
-    assert not sees(f"{2**32 - 10}:{2**32 - 5}:", 3)
+    assert sees(Position(f"{2**32 - 10}:{2**32 - 5}:"), 2**32 - 6)
+    assert not sees(Position(f"{2**32 - 10}:{2**32 - 5}:"), 3)
+
+
+@pytest.fixture
+def command(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`lakehouse cdc …` on this shop's source."""
+    for name in [n for n in os.environ if n.startswith(("LAKEHOUSE_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    monkeypatch.setenv("LAKEHOUSE_SOURCE_DSN", shop.dsn)
+    monkeypatch.setenv("LAKEHOUSE_CDC_SLOT", "by_command")
+    return lambda *words: CliRunner().invoke(app, ["cdc", *words])
+
+
+def test_the_commands_make_show_and_drop_the_slot(shop: Shop, command: Callable[..., Result]) -> None:
+    def state() -> str:
+        return str(json.loads(command("status", "--json").stdout)[0]["state"])
+
+    assert state() == "none"
+    assert json.loads(command("start", "--dry-run", "--json").stdout)["state"] == "made"
+    assert state() == "none", "it was only tried"
+    assert json.loads(command("start", "--json").stdout)["state"] == "made"
+    assert json.loads(command("start", "--again", "--json").stdout)["state"] == "there"
+    assert state() == "kept"
+    assert json.loads(command("stop", "--yes", "--json").stdout) == {"dropped": "by_command"}
+    assert state() == "none"
+    assert isinstance(command("stop", "--yes").exception, SourceError)
+
+
+def test_no_slot_is_made_that_would_not_tell_every_delete(shop: Shop, command: Callable[..., Result]) -> None:
+    shop.do("alter table customers replica identity nothing")
+    refused = command("start").exception
+    assert isinstance(refused, SourceError)
+    assert "deletes of public.customers" in str(refused)
+    assert slot.find(shop.database, "by_command") is None

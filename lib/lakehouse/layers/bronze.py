@@ -29,7 +29,6 @@ from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Finding, Outcome, Published, Run, Window
 from lakehouse.source.cdc.pgoutput import MOST_WRITTEN
 from lakehouse.source.cdc.slot import Drained, confirm, drain
-from lakehouse.source.deletes import Seen, goes_on
 from lakehouse.source.drift import brought
 from lakehouse.source.position import Position
 from lakehouse.source.postgres import Snapshot
@@ -105,7 +104,7 @@ def run(
                 raise DriftError(f"the source differs from its contracts: {'; '.join(forbidden)}. Nothing was written; change "
                                  f"the source, or conf/contracts/bronze")  # fmt: skip
             compared = {} if replaces else _compared(lakehouse, snapshot, day, plans, pointers)
-            drained = _drained(lakehouse, snapshot, day, compared, pointers)
+            drained = _drained(lakehouse, snapshot, day, compared)
             # The server looks while Java starts: what looks into the lake comes after.
             asked = ask_for_keys(lakehouse, snapshot, compared, pointers, kept, drained)
             published = run.restore("bronze", lakehouse.contracts["bronze"])
@@ -159,24 +158,25 @@ def _compared(
 
 
 def _drained(
-    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, compared: Mapping[str, tuple[Contract, Window]],
-    pointers: Mapping[str, Published],
-) -> Drained | None:  # fmt: skip
-    """What the shop's replication slot told of tables, where it has one; from now on the snapshot knows what was written."""
-    if lakehouse.settings.cdc != "slot" or not compared:
+    lakehouse: Lakehouse, snapshot: Snapshot, day: BusinessDate, compared: Mapping[str, tuple[Contract, Window]]
+) -> Drained | None:
+    """What the shop's replication slot told of tables, where it has one; from now on the snapshot knows what was written.
+
+    Nothing is taken for known of a table that lost or gained a partition, as the log says nothing of the rows that went with
+    it, and on the days of the proof.
+    """
+    settings = lakehouse.settings
+    if settings.cdc != "slot" or not compared:
         return None
     names = {table: contract.key for table, (contract, _) in compared.items()}
-    is_proof = lakehouse.settings.compares_keys(day.day)
-    drained = drain(lakehouse.source.database, lakehouse.settings.cdc_slot, snapshot, names, is_proof=is_proof)
+    drained = drain(lakehouse.source.database, settings.cdc_slot, snapshot, names)
     for table, keys in drained.keys.items():
-        before = compared[table][1].snapshot
-        if before and Position.parse(before).relations != snapshot.position(table).relations:
-            keys.is_known = False  # a partition that was detached takes rows along, of which the log says nothing
-        last = Seen.parse(pointers[table].keys_seen)
-        is_whole = last is not None and goes_on(drained, snapshot, compared[table][0], last)
+        contract, window = compared[table]
+        moved = window.snapshot and Position.parse(window.snapshot).relations != snapshot.position(table).relations
+        keys.is_known &= not moved and not settings.compares_keys(day.day)
         if len(keys.written) <= MOST_WRITTEN:
-            snapshot.written[table] = keys.written
-        log.event("bronze.drained", table=table, written=len(keys.written), gone=len(keys.gone), is_whole=is_whole)
+            snapshot.know_written(contract, keys.written)
+        log.event("bronze.drained", table=table, written=len(keys.written), gone=len(keys.gone), is_known=keys.is_known)
     return drained
 
 

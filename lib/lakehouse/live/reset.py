@@ -20,9 +20,7 @@ from lakehouse import log
 from lakehouse.live import LAYER
 from lakehouse.parts import Lakehouse
 from lakehouse.records import Extracted, Published
-from lakehouse.source.position import Position
-
-TWO_32 = 1 << 32
+from lakehouse.source.position import TWO_32, Position
 
 
 def seen(snapshot: str, end: datetime, *, keys_compared: bool) -> str:
@@ -31,7 +29,7 @@ def seen(snapshot: str, end: datetime, *, keys_compared: bool) -> str:
     Events know the low 32 bits of a transaction's number, which is taken for the nearest one to the snapshot's.
     """
     position = Position.parse(snapshot)
-    was_open = [int(xid) % TWO_32 for xid in position.transactions.split(":")[2].split(",") if xid]
+    was_open = sorted(xid % TWO_32 for xid in position.running)
     before = f"pmod(_tx - {position.next % TWO_32}L, {TWO_32}L) >= {TWO_32 // 2}L"
     apart = f" and _tx not in ({', '.join(f'{xid}L' for xid in was_open)})" if was_open else ""
     in_window = f"(updated_at is null or updated_at < timestamp'{end.isoformat()}')"

@@ -6,7 +6,6 @@ The role is no mere reader: with REPLICATION it can read every change of the dat
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
@@ -15,13 +14,9 @@ from psycopg2.extensions import encrypt_password
 from lakehouse.database import Database
 from lakehouse.errors import SourceError
 from lakehouse.live.settings import LiveSettings
-from lakehouse.source.cdc.slot import require_logical
+from lakehouse.source.cdc.slot import Standing, require_logical
 from lakehouse.source.postgres import SCHEMA
 
-SLOT = """
-    select active, coalesce(wal_status, ''), pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
-    from pg_replication_slots where slot_name = %s
-"""
 # A view, a foreign table, or one whose changes the server does not log.
 NO_TABLES = """
     select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -29,15 +24,6 @@ NO_TABLES = """
 """
 # A change of a partition is one of its table: its topic, its columns, its name in the events.
 AS_A_WHOLE = "publish_via_partition_root = true"
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A replication slot: whether somebody reads it, how it is (`lost`: to be made again), and the log that it keeps."""
-
-    active: bool
-    status: str
-    retained_bytes: int
 
 
 def prepare(database: Database, live: LiveSettings, tables: Iterable[str], role: str, password: str) -> None:
@@ -77,16 +63,8 @@ def _refuse_views(cursor: Cursor, names: list[str]) -> None:
                           f"is none, but a view, or a foreign or unlogged table")  # fmt: skip
 
 
-def slot(database: Database, name: str) -> Slot | None:
-    """The slot of that name; None where there is none yet. Raises SourceError where the source does not answer."""
-    with database.connection() as connection, connection.cursor() as cursor:
-        cursor.execute(SLOT, (name,))
-        row = cursor.fetchone()
-    return Slot(row[0], row[1], int(row[2] or 0)) if row else None
-
-
-def refuse_lost(found: Slot | None, name: str) -> None:
+def refuse_lost(found: Standing | None, name: str) -> None:
     """Raises SourceError for a slot that has lost changes: what follows it would be silently incomplete."""
-    if found and found.status == "lost":
+    if found and found.is_lost:
         raise SourceError(f"replication slot {name} is lost: the source kept its log no longer; drop the slot, then begin "
                           f"again with `lakehouse live reset --all` and a new snapshot (docs/live.md)")  # fmt: skip

@@ -102,25 +102,16 @@ def keys_followed(
 ) -> tuple[Seen, set[str] | None]:
     """The same by what a replication slot told of the table since the last run; None where that run did not end where it begins.
 
-    So it is after a comparison without a slot, with another one, on another server, where the ledger was taken back, and
-    after TRUNCATE; and on the days of the proof, when everything is compared.
+    So it is after a comparison without a slot, with another one, on another server, where the ledger was taken back, and of a
+    table whose keys are not all known.
     """
-    seen = Seen(end, f"{_followed(snapshot, contract, drained)}@{drained.end}", {})
-    if last is None or drained.is_proof or not goes_on(drained, snapshot, contract, last):
+    keys, scheme = drained.keys[contract.table], _scheme(snapshot, contract, "slot", drained.server)
+    seen = Seen(end, f"{scheme}@{drained.end}", {})
+    before, _, position = (last.scheme if last else "").rpartition("@")
+    if last is None or before != scheme or drained.start > int(position) or not keys.is_known:
         return seen, None
-    buckets = {*_buckets(snapshot, contract, drained.keys[contract.table].gone), *last.sums}
+    buckets = {*_buckets(snapshot, contract, keys.gone), *last.sums}
     return seen, None if STRANGE in buckets else buckets
-
-
-def goes_on(drained: Drained, snapshot: Snapshot, contract: Contract, last: Seen) -> bool:
-    """Whether a slot told all that was written and deleted of a table since the last run."""
-    before, _, position = last.scheme.rpartition("@")
-    is_same = before == _followed(snapshot, contract, drained) and drained.start <= int(position)
-    return is_same and drained.keys[contract.table].is_known
-
-
-def _followed(snapshot: Snapshot, contract: Contract, drained: Drained) -> str:
-    return _scheme(snapshot, contract, "slot", drained.server)
 
 
 def _buckets(snapshot: Snapshot, contract: Contract, keys: Collection[tuple[str, ...]]) -> set[str]:

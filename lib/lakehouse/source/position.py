@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Rows and the log tell the low 32 bits of a transaction's number.
+TWO_32 = 1 << 32
+
 
 @dataclass(frozen=True)
 class Position:
@@ -42,6 +45,11 @@ class Position:
     def next(self) -> int:
         """The number that no transaction had yet."""
         return int(self.transactions.split(":")[1])
+
+    @property
+    def running(self) -> frozenset[int]:
+        """Transactions that were open."""
+        return frozenset(int(xid) for xid in self.transactions.split(":")[2].split(",") if xid)
 
     def is_of(self, now: Position) -> bool:
         """Whether transaction numbers of this position mean the same at another one, read later.

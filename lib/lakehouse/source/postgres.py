@@ -51,8 +51,7 @@ class Snapshot:
         self._database, self._cursor, self.standing, self._jdbc = database, cursor, standing, jdbc
         self._one_at_a_time = Lock()
         self._relations: dict[str, frozenset[str]] = {}
-        # Keys that are known to have been written since the last window, by table.
-        self.written: dict[str, Collection[tuple[str, ...]]] = {}
+        self._is_written: dict[str, str] = {}
         self.release: int = cursor.connection.info.server_version
         self._name, self.transactions = self._ask("select pg_export_snapshot(), pg_current_snapshot()::text")[0]
 
@@ -135,9 +134,13 @@ class Snapshot:
     def conditions(self, contract: Contract, window: Window) -> Conditions:
         """Which rows a window brings, and which are late."""
         position, has_xmin = self.position(contract.table), self._kind(contract) in "rpm"
-        written = self.written.get(contract.table)
-        is_written = None if written is None else bears_key(contract, written, self.schema(contract.table))
+        is_written = self._is_written.get(contract.table)
         return conditions(contract, window, position, has_xmin=has_xmin, is_written=is_written)
+
+    def know_written(self, contract: Contract, keys: Collection[tuple[str, ...]]) -> None:
+        """From now on late rows are those too that bear one of these keys, which were written since the last window."""
+        if keys:
+            self._is_written[contract.table] = bears_key(contract, keys, self.schema(contract.table))
 
     def oldest_late(self, contract: Contract, window: Window) -> datetime | None:
         """The stamp of the oldest late row."""

@@ -21,9 +21,8 @@ from datetime import datetime
 
 from lakehouse.contracts import Contract
 from lakehouse.records import Window
-from lakehouse.source.position import Position, oid
+from lakehouse.source.position import TWO_32, Position, oid
 
-TWO_32 = 4_294_967_296
 CREATED = "created_at"
 NONE = "false"
 
@@ -67,8 +66,6 @@ def conditions(
 
 def bears_key(contract: Contract, keys: Collection[tuple[str, ...]], types: Mapping[str, str]) -> str:
     """The condition of rows that bear one of some keys, as these are written; `types`: of the source's columns."""
-    if not keys:
-        return NONE
     columns = ", ".join(f'"{k}"' for k in contract.key)
     typed = ", ".join(f'"{k}"::{types[k]}' for k in contract.key)
     arrays = ", ".join(f"array[{', '.join(map(_literal, parts))}]" for parts in zip(*keys, strict=True))

@@ -59,13 +59,14 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="End when all that is there now is brought.")] = False,
 ) -> None:
     """Keep the live tables, until the process is ended."""
-    from lakehouse.live.source import refuse_lost, slot
+    from lakehouse.live.source import refuse_lost
+    from lakehouse.source.cdc.slot import find
 
     settings = load_settings()
     with Watched(as_json=False):
         name = live_settings().slot
         with closing(_source(settings)) as source:
-            refuse_lost(slot(source, name), name)
+            refuse_lost(find(source, name), name)
         stream, resets = _parts(settings)
         stream.run(resets.carry_out, once=once)
 
@@ -108,11 +109,11 @@ def status(as_json: Json = False) -> None:
     """How far the live layer is: Debezium's task, the source's slot, the last batch, and the tables."""
     from lakehouse.live import status as work
     from lakehouse.live.place import folder
-    from lakehouse.live.source import slot
+    from lakehouse.source.cdc.slot import find
 
     settings, chosen = load_settings(), live_settings()
     with closing(_source(settings)) as source:
-        held = slot(source, chosen.slot)
+        held = find(source, chosen.slot)
     facts = {
         "connector": work.connector(chosen),
         "slot": (held.status or "unknown") if held else "none",

@@ -19,11 +19,12 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_af
 from lakehouse.database import Database
 from lakehouse.errors import SourceError
 from lakehouse.source.cdc.pgoutput import Begin, Changes, Commit, Keys
+from lakehouse.source.position import TWO_32, Position
 from lakehouse.source.postgres import SCHEMA, Snapshot
 
 PLUGIN, PUBLICATION = "pgoutput", "lakehouse"
 STANDING = """
-    select wal_status, (confirmed_flush_lsn - '0/0')::bigint, (pg_current_wal_lsn() - restart_lsn)::bigint, safe_wal_size
+    select active, coalesce(wal_status, ''), (confirmed_flush_lsn - '0/0')::bigint, (pg_current_wal_lsn() - restart_lsn)::bigint, safe_wal_size
     from pg_replication_slots where slot_name = %s and plugin = %s and database = current_database()
 """
 # Tables that a publication does not follow whole: not in it, not for every kind of change, or some rows of it alone. Changes of
@@ -43,7 +44,7 @@ IDENTITY = """
     select coalesce(bool_and(c.relreplident = 'f' or exists (
         select from pg_index i where i.indrelid = c.oid
         and (i.indisreplident or (c.relreplident = 'd' and i.indisprimary)) and %(key)s::text[] <@ (
-            select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid and a.attnum = any (i.indkey::int2[]))
+            select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
     )), false)
     from pg_class c where c.relkind = 'r' and c.oid in (select relid from pg_partition_tree(to_regclass(%(name)s))
                                                         union select to_regclass(%(name)s)::oid)
@@ -55,32 +56,37 @@ PAGE_HEADERS = (24, 40)
 PATIENCE_S = 3600.0
 # After a driver was killed, the server holds its slot until it misses an answer (wal_sender_timeout, a minute by default).
 SLOT_WAIT_S, SLOT_PAUSE_S = 90.0, 2.0
-TWO_31, TWO_32 = 1 << 31, 1 << 32
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a slot stands: up to where its changes are done with, the log that the server keeps for it, and how much more it may."""
+    """How a slot stands: whether somebody reads it, the server's word, up to where its changes are done with, the log that the
+    server keeps for it, and how much more it may (None: without end).
+    """
 
-    is_lost: bool
+    active: bool
+    status: str
     confirmed: int
     retained_bytes: int
     safe_bytes: int | None
+
+    @property
+    def is_lost(self) -> bool:
+        """The server kept its log no longer: it is to be made again."""
+        return self.status == "lost"
 
 
 @dataclass(frozen=True)
 class Drained:
     """What a slot held when a snapshot was taken, of transactions that the snapshot sees: keys by table.
 
-    It begins at `start`, and nothing before `end` is needed again. `server`: whose log it is. `is_proof`: keys are to be
-    compared all the same.
+    It begins at `start`, and nothing before `end` is needed again. `server`: whose log it is.
     """
 
     server: str
     start: int
     end: int
     keys: Mapping[str, Keys]
-    is_proof: bool
 
 
 def find(database: Database, name: str) -> Standing | None:
@@ -90,8 +96,8 @@ def find(database: Database, name: str) -> Standing | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    status, confirmed, retained, safe = row
-    return Standing(status == "lost", int(confirmed or 0), int(retained or 0), None if safe is None else int(safe))
+    active, status, confirmed, retained, safe = row
+    return Standing(active, status, int(confirmed or 0), int(retained or 0), None if safe is None else int(safe))
 
 
 def standing(database: Database, name: str) -> Standing:
@@ -196,9 +202,7 @@ def _wait_until_free(database: Database, name: str) -> None:
              retry_error_callback=lambda _: None)(is_used)  # fmt: skip
 
 
-def drain(
-    database: Database, name: str, snapshot: Snapshot, names: Mapping[str, Sequence[str]], *, is_proof: bool = False
-) -> Drained:
+def drain(database: Database, name: str, snapshot: Snapshot, names: Mapping[str, Sequence[str]]) -> Drained:
     """Reads what a slot holds of tables, up to a snapshot; `names`: the columns of each table's key.
 
     Raises SourceError where the slot is not there, is lost or stays in another's hands, or the server breaks off.
@@ -228,7 +232,7 @@ def drain(
             raise SourceError(f"the source at {database.where} sent nothing of replication slot {name} for {PATIENCE_S:.0f} "
                               f"seconds, though its log goes on; look at its walsender, and run again") from None  # fmt: skip
     server = f"{system}.{timeline}.{snapshot.standing.server}"
-    return Drained(server, begins_at, max(end, begins_at), changes.keys, is_proof)
+    return Drained(server, begins_at, max(end, begins_at), changes.keys)
 
 
 def _start(cursor: Any, name: str) -> None:
@@ -242,6 +246,7 @@ def _start(cursor: Any, name: str) -> None:
 
 def _read(cursor: Any, target: int, changes: Changes, snapshot: Snapshot) -> tuple[Changes, int]:
     """Reads up to the target; and up to where it is not needed again: the first transaction that the snapshot does not see."""
+    position = Position.parse(snapshot.transactions)
     counts, unseen_at, heard = True, None, time.monotonic()
     reached, done = 0, 0
     while True:
@@ -261,7 +266,7 @@ def _read(cursor: Any, target: int, changes: Changes, snapshot: Snapshot) -> tup
             case Begin(xid, commit):
                 if commit >= target:
                     break
-                counts = sees(snapshot.transactions, xid)
+                counts = sees(position, xid)
                 if not counts and unseen_at is None:
                     unseen_at = done
             case Commit(end):
@@ -269,12 +274,7 @@ def _read(cursor: Any, target: int, changes: Changes, snapshot: Snapshot) -> tup
     return changes, target if unseen_at is None else unseen_at
 
 
-def sees(transactions: str, xid: int) -> bool:
-    """Whether a snapshot, in the words of pg_current_snapshot(), sees what a committed transaction wrote; `xid` has 32 bits."""
-    _, next_one, running = transactions.split(":")
-    whole = int(next_one) // TWO_32 * TWO_32 + xid
-    if whole - int(next_one) >= TWO_31:
-        whole -= TWO_32
-    elif int(next_one) - whole > TWO_31:
-        whole += TWO_32
-    return whole < int(next_one) and str(whole) not in running.split(",")
+def sees(position: Position, xid: int) -> bool:
+    """Whether a snapshot sees what a committed transaction wrote, of whose number only 32 bits are known: the nearest to its own."""
+    is_older = (xid - position.next) % TWO_32 >= TWO_32 // 2
+    return is_older and xid not in {running % TWO_32 for running in position.running}
